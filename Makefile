@@ -1,0 +1,68 @@
+# make run            find the duplicates in a small album; DIR=~/Pictures for your own
+# make test           set up and run the tests
+# make check          ruff and mypy
+# make train          train an encoder; DATA="folder shards.tar ..." for a real one
+# make bench          measure; DIR=folder [GROUPS=groups.json]
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# one install at a time: each target adds its extras to the same environment, at the versions that were tested
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+DIR ?=
+DATA ?=
+CALIBRATION ?=
+GROUPS ?=
+ARGS ?=
+
+.PHONY: run test check train bench clean
+
+run: $(VENV)/.run
+ifeq ($(strip $(DIR)),)
+	@$(BIN)/twinpix demo
+else
+	@$(BIN)/find-duplicates "$(DIR)" $(ARGS)
+endif
+
+test: $(VENV)/.dev
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev .typecheck/twinpix
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+train: $(VENV)/.train
+	$(BIN)/twinpix train $(foreach d,$(DATA),--data $(d)) $(foreach c,$(CALIBRATION),--calibration $(c)) $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/twinpix bench "$(DIR)" $(if $(GROUPS),--groups "$(GROUPS)") $(ARGS)
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[cpu,demo]"
+	@touch $@
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[cpu,train]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[cpu,demo,heif,parquet,train,bench,dev]"
+	@touch $@
+
+# PDQ is built from source; without a compiler the bench runs without it and says so
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/pip
+	$(INSTALL) ".[cpu,demo,bench]"
+	-$(INSTALL) ".[pdq]"
+	@touch $@
+
+# mypy sees the folders under their import names through these links
+.typecheck/twinpix:
+	mkdir -p $@
+	for f in encoder pipeline train models; do ln -sfn ../../$$f $@/$$f; done
+	ln -sfn ../../pipeline/api/__init__.py $@/__init__.py
+
+clean:
+	rm -rf $(VENV) .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,233 @@
+"""Safe decoding: any supported image file -> an upright 8-bit RGB picture, or an `ImageError`."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from twinpix.encoder.errors import ImageError
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+MAX_PIXELS = 50_000_000  # decoded pixels; 50 MP of RGBA is 200 MB
+REDUCED_JPEG_FACTOR = 4  # a JPEG decoded at reduced scale may have this many times more
+BACKDROP = (128, 128, 128)  # behind transparency: neither white nor black drawings vanish on it
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+)
+_KNOWN_BUT_UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x00\x00\x01\x00", "icon"),
+    (b"IIRO", "Olympus RAW"),
+    (b"FUJIFILMCCD-RAW", "Fujifilm RAW"),
+    (b"II\x55\x00", "Panasonic RAW"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"v/1\x01", "OpenEXR"),
+)
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEADER_BYTES = 64
+_LAB_TO_RGB: list[ImageCms.ImageCmsTransform] = []
+
+
+def sniff(header: bytes) -> str:
+    """The image format that the first bytes announce.
+
+    Args:
+        header: the first 64 bytes of the file, or all of a shorter one.
+
+    Raises:
+        ImageError: `not_an_image`, or `unsupported_format` for image formats outside the allow-list.
+    """
+    for magic, name in _MAGIC:
+        if header.startswith(magic) and not (name == "BMP" and not _is_bmp(header)):
+            return name
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "WEBP"
+    if header[4:8] == b"ftyp":
+        return _sniff_iso_media(header)
+    for magic, label in _KNOWN_BUT_UNSUPPORTED:
+        if header.startswith(magic):
+            raise ImageError("unsupported_format", f"{label} is not supported: convert it to PNG or JPEG")
+    raise ImageError("not_an_image", "not an image")
+
+
+def _is_bmp(header: bytes) -> bool:
+    # "BM" opens many a text file; the size of the info header follows at byte 14
+    return len(header) >= 18 and int.from_bytes(header[14:18], "little") in (12, 16, 40, 52, 56, 64, 108, 124)
+
+
+def _sniff_iso_media(header: bytes) -> str:
+    brands = [header[i : i + 4] for i in (8, *range(16, len(header) - 3, 4))]
+    if b"avif" in brands or b"avis" in brands:
+        return "AVIF"
+    if header[8:12] in _HEIF_BRANDS:
+        return "HEIF"
+    raise ImageError("not_an_image", "a video or another ISO media file, not an image")
+
+
+def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read one image, first frame, upright, alpha composited on mid grey.
+
+    Args:
+        source: a path, or the bytes of an image file.
+        at_least: px; the picture may come back at 1/2, 1/4 or 1/8 scale as long as both sides keep at
+            least twice this many pixels. Every format is reduced by the same factor (JPEG inside its
+            decoder, which is where the time is saved), so that copies in different formats still agree.
+        max_pixels: what a file may decode to; more is refused from the header alone.
+
+    Returns:
+        A Pillow image of mode RGB.
+
+    Raises:
+        ImageError: always with a `reason` code and a one-line message, whatever the file contains.
+    """
+    name = "the image" if isinstance(source, bytes) else str(source)
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            return _decode_stream(file, at_least, max_pixels)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{name}: {error}") from None
+    except FileNotFoundError:
+        raise ImageError("vanished", f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError("not_an_image", f"{name}: is a folder, not an image file") from None
+    except PermissionError:
+        raise ImageError("permission_denied", f"{name}: no permission to read it") from None
+    except MemoryError:
+        raise ImageError("too_large", f"{name}: not enough memory to decode it") from None
+    except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageError("corrupt", f"{name}: damaged or truncated ({detail})") from None
+
+
+def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
+    header = file.read(_HEADER_BYTES)
+    if not header:
+        raise ImageError("empty_file", "the file is empty")
+    kind = sniff(header)
+    if kind == "HEIF":
+        _register_heif()
+    file.seek(0)
+    with _open(file, kind) as image:
+        orientation = _orientation(image)
+        factor = _shrink_factor(image.size, at_least)
+        _refuse_bombs(image, factor, max_pixels)
+        if image.format in ("JPEG", "MPO") and factor > 1:
+            width = image.width
+            image.draft(None, (image.width // factor, image.height // factor))
+            factor //= round(width / image.width)
+        image.load()
+        picture = to_rgb(image)
+    picture = picture.reduce(factor) if factor > 1 else picture
+    return picture if orientation is None else picture.transpose(orientation)
+
+
+def _open(file: IO[bytes], kind: str) -> Image.Image:
+    allowed = ("JPEG", "MPO") if kind == "JPEG" else (kind,)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(file, formats=allowed)
+    except Image.DecompressionBombError:
+        raise ImageError("too_large", "more pixels than the safety limit allows") from None
+    except UnidentifiedImageError:
+        raise ImageError("corrupt", f"damaged or truncated (not a readable {kind})") from None
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError("needs_heif", "HEIC needs the extra: pip install 'twinpix[heif]'") from None
+    pillow_heif.register_heif_opener()
+
+
+def _refuse_bombs(image: Image.Image, factor: int, max_pixels: int) -> None:
+    if image.width < 1 or image.height < 1:
+        raise ImageError("corrupt", "has no pixels")
+    reduced = image.format in ("JPEG", "MPO") and factor > 1 and not image.info.get("progressive")
+    limit = max_pixels * (REDUCED_JPEG_FACTOR if reduced else 1)
+    if image.width * image.height > limit:
+        raise ImageError(
+            "too_large", f"{image.width}x{image.height} px is over the safety limit of {limit / 1e6:.0f} megapixels"
+        )
+
+
+def _shrink_factor(size: tuple[int, int], at_least: int | None) -> int:
+    if at_least is None:
+        return 1
+    return next(k for k in (8, 4, 2, 1) if k == 1 or min(size) // k >= 2 * at_least)
+
+
+def _orientation(image: Image.Image) -> Image.Transpose | None:
+    try:
+        tag = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF does not make the picture unreadable
+        return None
+    return _TRANSPOSE.get(tag) if isinstance(tag, int) else None
+
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow mode -> RGB: alpha composited on mid grey, 16 bits and floats scaled to 8, LAB converted."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return _high_depth_to_rgb(image)
+    if image.mode == "LAB":
+        return _lab_to_rgb(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
+        return Image.alpha_composite(backdrop, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _high_depth_to_rgb(image: Image.Image) -> Image.Image:
+    levels = np.asarray(image, dtype=np.float32)
+    levels = np.nan_to_num(levels, nan=0.0, posinf=0.0, neginf=0.0)
+    if image.mode.startswith("I;16"):
+        levels = levels / 257.0
+    elif levels.size and (levels.max() > 255 or levels.max() <= 1 or levels.min() < 0):
+        levels = (levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1e-12))
+    return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    if not _LAB_TO_RGB:
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        _LAB_TO_RGB.append(ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+    converted = ImageCms.applyTransform(image, _LAB_TO_RGB[0])
+    assert converted is not None  # only in-place transforms return None
+    return converted
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture that is already open (Pillow) -> upright RGB, the same as reading its file."""
+    return to_rgb(ImageOps.exif_transpose(image))

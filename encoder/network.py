@@ -1,0 +1,106 @@
+"""The torch network that is trained and exported. Only training imports this file (it needs torch).
+
+Shape of the thing: tone channels -> 3x3-conv residual trunk -> GeM pooling -> linear -> L2 norm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+TONE_FLOOR = 12.0  # levels (0..255); keeps sensor and JPEG noise of a flat image small
+GEM_POWER = 3.0  # fixed: a learned one diverges (SSCD, Pizzi et al. 2022)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What it takes to build the same network again; stored beside the weights."""
+
+    stem: int = 24
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    strides: tuple[int, ...] = (2, 2, 2, 1)
+    blocks: tuple[int, ...] = (0, 1, 1, 2)
+    dim: int = 256
+    pooled: int = 3  # stages, counted from the last, whose maps are pooled
+
+
+class ToneChannels(nn.Module):
+    """RGB levels -> (brightest channel, luma, darkest channel), standardised per image.
+
+    A shift of hue leaves the largest and the smallest of R, G, B where they are, and standardising by
+    the image's own luma mean and deviation takes out brightness and contrast. So most of what a colour
+    edit does is undone here by arithmetic, and need not be learned.
+    """
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """`rgb`: float32 (n, 3, h, w), levels 0..255. Returns float32 (n, 3, h, w), about -2..2."""
+        weights = torch.tensor(LUMA, dtype=rgb.dtype, device=rgb.device).view(1, 3, 1, 1)
+        luma = (rgb * weights).sum(1, keepdim=True)
+        mean = luma.mean((2, 3), keepdim=True)
+        deviation = (luma - mean).square().mean((2, 3), keepdim=True).sqrt()
+        tones = torch.cat([rgb.amax(1, keepdim=True), luma, rgb.amin(1, keepdim=True)], 1)
+        return (tones - mean) / (deviation + TONE_FLOOR)
+
+
+def _conv_norm_relu(width_in: int, width_out: int, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(width_in, width_out, 3, stride, 1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(width_out), nn.ReLU())
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside an identity shortcut (He et al. 2015)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _conv_norm_relu(width, width)
+        self.second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm.weight)  # starts as the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, h, w) -> the same shape."""
+        return torch.relu(x + self.norm(self.second(self.first(x))))
+
+
+class CopyNet(nn.Module):
+    """The siamese branch: both images of a pair go through this one network.
+
+    Args:
+        architecture: widths, depths and strides of the stages, and the embedding's dimension.
+    """
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = a = architecture or Architecture()
+        self.tones = ToneChannels()
+        self.stem = _conv_norm_relu(3, a.stem, 2)
+        self.stages = nn.ModuleList()
+        width = a.stem
+        for channels, stride, blocks in zip(a.channels, a.strides, a.blocks, strict=True):
+            residual = [ResidualBlock(channels) for _ in range(blocks)]
+            self.stages.append(nn.Sequential(_conv_norm_relu(width, channels, stride), *residual))
+            width = channels
+        self.head = nn.Linear(sum(a.channels[-a.pooled :]), a.dim, bias=False)
+        # centred embeddings: without it they crowd into a cone, and the loss spends itself on spreading them
+        self.centre = nn.BatchNorm1d(a.dim, affine=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """`rgb`: float32 (n, 3, h, w), levels 0..255. Returns float32 (n, dim), L2 norm 1."""
+        with torch.autocast(rgb.device.type, enabled=False):
+            tones = self.tones(rgb.float())
+        maps, pooled = self.stem(tones), []
+        for i, stage in enumerate(self.stages):
+            maps = stage(maps)
+            if i >= len(self.stages) - self.architecture.pooled:
+                pooled.append(_generalised_mean(maps))
+        with torch.autocast(rgb.device.type, enabled=False):
+            return nn.functional.normalize(self.centre(self.head(torch.cat(pooled, 1))))
+
+
+def _generalised_mean(maps: Tensor) -> Tensor:
+    # (n, c, h, w) -> float32 (n, c); Radenovic et al. 2018
+    with torch.autocast(maps.device.type, enabled=False):
+        return maps.float().clamp(min=1e-6).pow(GEM_POWER).mean((2, 3)).pow(1 / GEM_POWER)

@@ -1,0 +1,35 @@
+"""The one preprocessing: training, calibration and running all go through `Preprocess`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes the network's input. Travels inside the model file.
+
+    Attributes:
+        size: px; the picture is squeezed to a `size` x `size` square, all of it, whatever its shape.
+        interpolation: Pillow's antialiased filter: `bilinear`, `bicubic` or `box`.
+
+    Levels stay 0..255: standardising them is the network's first layer.
+    """
+
+    size: int = 128
+    interpolation: str = "bilinear"
+
+    def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """RGB picture -> uint8 (3, size, size)."""
+        squeezed = picture.resize((self.size, self.size), _FILTERS[self.interpolation])
+        return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)

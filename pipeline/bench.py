@@ -1,0 +1,190 @@
+"""Measuring encoders and hashes with one ruler: every method gives L2 distances between images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from twinpix.encoder.decode import decode
+from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.edits import Edit
+from twinpix.pipeline.stream import cores, list_files
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that turns a picture into a vector.
+
+    Attributes:
+        name: for the table.
+        encode: RGB pictures -> float32 (n, dim).
+        threshold: L2, at most this far apart is a duplicate.
+    """
+
+    name: str
+    encode: Callable[[Sequence[Image.Image]], Floats]
+    threshold: float
+
+
+def encoder_method(encoder: OnnxEncoder, images: int) -> Method:
+    """The shipped encoder (or any other) at its default threshold for a library of `images`."""
+
+    def encode(pictures: Sequence[Image.Image]) -> Floats:
+        return encoder.encode(np.stack([encoder.prepare(picture) for picture in pictures]))
+
+    return Method(f"twinpix {encoder.fingerprint[:6]}", encode, encoder.calibration.library_threshold(images))
+
+
+def phash_method() -> Method:
+    """imagehash's pHash, Hamming distance <= 10; on bits, L2 is the root of Hamming."""
+    import imagehash
+
+    def encode(pictures: Sequence[Image.Image]) -> Floats:
+        return np.stack([imagehash.phash(picture).hash.ravel().astype(np.float32) for picture in pictures])
+
+    return Method("pHash (imagehash, d<=10)", encode, 10**0.5)
+
+
+def pdq_method() -> Method:
+    """PDQ, Hamming distance <= 31. Needs the package pdqhash (and a C++ compiler to install it)."""
+    import pdqhash
+
+    def encode(pictures: Sequence[Image.Image]) -> Floats:
+        return np.stack([pdqhash.compute(np.asarray(picture))[0].astype(np.float32) for picture in pictures])
+
+    return Method("PDQ (d<=31)", encode, 31**0.5)
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """How a method does on pictures with known groups.
+
+    Attributes:
+        found: source -> (pairs called duplicates, all pairs), for pairs of one picture.
+        wrong: the same for pairs that show one scene or object but are different pictures.
+        unrelated: (pairs called duplicates, all pairs) across groups.
+    """
+
+    found: dict[str, tuple[int, int]]
+    wrong: dict[str, tuple[int, int]]
+    unrelated: tuple[int, int]
+
+
+def score_groups(
+    vectors: Floats, names: Sequence[str], groups: Mapping[str, Mapping[str, Sequence[str]]], threshold: float
+) -> GroupScore:
+    """Count called pairs among `same`, `view` and unrelated images.
+
+    Args:
+        vectors: float32 (n, dim).
+        names: n names as they stand in `groups`.
+        groups: `same` and `view`, each group name -> image names.
+        threshold: L2.
+    """
+    row = {name: i for i, name in enumerate(names)}
+    known = {kind: _pairs_by_source(groups[kind], row) for kind in ("same", "view")}
+    called = {kind: {s: _count(vectors, p, threshold) for s, p in by.items()} for kind, by in known.items()}
+    related = {pair for by in known.values() for pairs in by.values() for pair in pairs}
+    close = [(i, j) for i, j in _close_pairs(vectors, threshold) if (i, j) not in related]
+    return GroupScore(called["same"], called["view"], (len(close), len(names) * (len(names) - 1) // 2 - len(related)))
+
+
+def _pairs_by_source(groups: Mapping[str, Sequence[str]], row: Mapping[str, int]) -> dict[str, list[tuple[int, int]]]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, members in groups.items():
+        rows = sorted(row[m] for m in members if m in row)
+        found.setdefault(name.split("/")[0], []).extend(combinations(rows, 2))
+    return found
+
+
+def _count(vectors: Floats, pairs: Sequence[tuple[int, int]], threshold: float) -> tuple[int, int]:
+    near = sum(float(np.linalg.norm(vectors[i] - vectors[j])) <= threshold for i, j in pairs)
+    return near, len(pairs)
+
+
+def _close_pairs(vectors: Floats, threshold: float) -> list[tuple[int, int]]:
+    found = []
+    for i in range(len(vectors) - 1):
+        gap = np.linalg.norm(vectors[i + 1 :] - vectors[i], axis=1)
+        found += [(i, int(j) + i + 1) for j in np.flatnonzero(gap <= threshold)]
+    return found
+
+
+def edit_recall(
+    method: Method, pictures: Sequence[Image.Image], edits: Sequence[Edit], rate: float, seed: int = 0
+) -> dict[str, float]:
+    """Share of edited copies that lie closer to their original than unrelated pictures lie to one another.
+
+    Args:
+        pictures: n different pictures, not trained on.
+        rate: false-match rate among the originals at which the distance is set, at least 1/pairs.
+
+    Returns:
+        Edit name -> recall, 0..1.
+
+    Raises:
+        InputError: too few pictures to see a rate that small.
+    """
+    pairs = len(pictures) * (len(pictures) - 1) // 2
+    if pairs * rate < 1:
+        raise InputError(f"{len(pictures)} pictures form {pairs} pairs: too few to measure a rate of {rate:.0e}")
+    originals = _encode_all(method, pictures)
+    limit = _distance_at(originals, int(pairs * rate))
+    return {edit.name: _recall(method, originals, pictures, edit, limit, seed) for edit in edits}
+
+
+def _recall(
+    method: Method, originals: Floats, pictures: Sequence[Image.Image], edit: Edit, limit: float, seed: int
+) -> float:
+    # each picture has its own random numbers: adding an edit or a picture moves no other result
+    copies = _encode_all(
+        method, [edit.apply(picture, np.random.default_rng([seed, i])) for i, picture in enumerate(pictures)]
+    )
+    return float((np.linalg.norm(originals - copies, axis=1) < limit).mean())  # ties count against the method
+
+
+def _distance_at(vectors: Floats, allowed: int) -> float:
+    # the smallest distance that would call more than `allowed` unrelated pairs duplicates, at most
+    closest = np.empty(0, np.float32)
+    for i in range(len(vectors) - 1):
+        gap = np.linalg.norm(vectors[i + 1 :] - vectors[i], axis=1)
+        closest = np.sort(np.concatenate([closest, gap]))[: allowed + 1]
+    return float(closest[allowed])
+
+
+def _encode_all(method: Method, pictures: Sequence[Image.Image], block: int = 64) -> Floats:
+    blocks = [pictures[i : i + block] for i in range(0, len(pictures), block)]
+    with ThreadPoolExecutor(cores()) as pool:
+        return np.concatenate(list(pool.map(method.encode, blocks)))
+
+
+def embed_pictures(method: Method, pictures: Sequence[Image.Image]) -> Floats:
+    """float32 (n, dim) of n RGB pictures, in parallel."""
+    return _encode_all(method, pictures)
+
+
+def load_folder(folder: Path, limit: int | None = None, px: int = 512) -> tuple[list[str], list[Image.Image]]:
+    """Names (relative) and RGB pictures (longer side at most `px`) of a folder, unreadable files left out."""
+    files, _ = list_files([folder])
+
+    def read(path: Path) -> tuple[str, Image.Image] | None:
+        try:
+            picture = decode(path, at_least=px)
+        except ImageError:
+            return None
+        picture.thumbnail((px, px), Image.Resampling.LANCZOS)
+        return str(path.relative_to(folder.resolve())), picture
+
+    with ThreadPoolExecutor(cores()) as pool:
+        rows = [row for row in pool.map(read, files) if row is not None][:limit]
+    return [name for name, _ in rows], [picture for _, picture in rows]

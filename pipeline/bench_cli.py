@@ -1,0 +1,111 @@
+"""`twinpix bench`: the shipped encoder beside the hashes people use, on any folder."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from twinpix.encoder.errors import InputError
+from twinpix.encoder.onnx import load_encoder
+from twinpix.pipeline import bench as measure
+from twinpix.pipeline.edits import CARD, OTHER, UNSEEN_FAMILIES
+from twinpix.pipeline.show import message
+
+Row = tuple[str, list[str]]
+
+
+def bench(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Photos that the encoder was not trained on.")],
+    groups: Annotated[Path | None, typer.Option(help="A JSON file of known groups: same, view.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,
+    rate: Annotated[float, typer.Option(help="False-match rate for the edits.")] = 1e-5,
+    limit: Annotated[int, typer.Option(help="Most pictures to edit.")] = 1500,
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+) -> int:
+    """Measure the encoder, pHash and PDQ: known groups (with --groups), else edits made of the pictures.
+
+    Without --groups all pictures in DIR must be different ones.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    names, pictures = measure.load_folder(folder, None if groups else limit)
+    message(f"{len(pictures)} pictures; methods side by side on the same pixels (longer side 512 px)")
+    methods = _methods(model, len(pictures))
+    if groups is not None:
+        numbers = _bench_groups(methods, names, pictures, _read_groups(groups))
+    else:
+        numbers = _bench_edits(methods, pictures, rate)
+    if json is not None:
+        json.write_text(jsonlib.dumps(numbers, indent=1) + "\n")
+    return 0
+
+
+def _methods(model: Path | None, images: int) -> list[measure.Method]:
+    methods = [measure.encoder_method(load_encoder(model), images)]
+    optional: dict[str, Callable[[], measure.Method]] = {"bench": measure.phash_method, "pdq": measure.pdq_method}
+    for extra, make in optional.items():
+        try:
+            methods.append(make())
+        except ImportError as error:
+            message(f"left out: {error.name} is not installed (pip install 'twinpix[{extra}]')")
+    return methods
+
+
+def _read_groups(path: Path) -> dict[str, Any]:
+    try:
+        groups = jsonlib.loads(path.read_text())
+        return {"same": groups["same"], "view": groups["view"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
+
+
+def _bench_groups(
+    methods: Sequence[measure.Method], names: Sequence[str], pictures: Sequence[Image.Image], groups: Mapping[str, Any]
+) -> dict[str, Any]:
+    scores = {
+        m.name: measure.score_groups(measure.embed_pictures(m, pictures), names, groups, m.threshold) for m in methods
+    }
+    first = next(iter(scores.values()))
+    rows: list[Row] = [("threshold (L2)", [f"{m.threshold:.3f}" for m in methods])]
+    for title, field in (("same", "found"), ("view", "wrong")):
+        sources = sorted(getattr(first, field))
+        rows += [(f"{title}: {s}", [_share(getattr(v, field)[s]) for v in scores.values()]) for s in sources]
+        rows += [(f"{title}: all pairs", [_share(_total(getattr(v, field))) for v in scores.values()])]
+    rows += [("unrelated pairs called", [_share(v.unrelated, digits=4) for v in scores.values()])]
+    _print_table([m.name for m in methods], rows)
+    return {name: {"same": s.found, "view": s.wrong, "unrelated": s.unrelated} for name, s in scores.items()}
+
+
+def _total(counts: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    return sum(called for called, _ in counts.values()), sum(pairs for _, pairs in counts.values())
+
+
+def _share(counts: tuple[int, int], digits: int = 1) -> str:
+    called, pairs = counts
+    return f"{called}/{pairs} {100 * called / max(1, pairs):.{digits}f} %"
+
+
+def _bench_edits(methods: Sequence[measure.Method], pictures: Sequence[Image.Image], rate: float) -> dict[str, Any]:
+    scores = {m.name: measure.edit_recall(m, pictures, (*CARD, *OTHER), rate) for m in methods}
+    rows: list[Row] = []
+    for part, edits in (("card", CARD), ("other", OTHER)):
+        for edit in edits:
+            mark = " (never trained on)" if edit.family in UNSEEN_FAMILIES else ""
+            rows.append((edit.name + mark, [f"{100 * s[edit.name]:.1f} %" for s in scores.values()]))
+        means = [sum(s[e.name] for e in edits) / len(edits) for s in scores.values()]
+        rows.append((f"mean of {part} edits", [f"{100 * m:.1f} %" for m in means]))
+    print(f"recall at false-match rate {rate:.0e}")
+    _print_table([m.name for m in methods], rows)
+    return {"false_match_rate": rate, "recall": scores}
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    first = max(len(name) for name, _ in rows)
+    widths = [max(len(c), *(len(cells[i]) for _, cells in rows)) for i, c in enumerate(columns)]
+    for name, cells in [("", list(columns)), *rows]:
+        print(f"{name:<{first}}  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))

@@ -1,0 +1,195 @@
+"""The command line: parse, one library call, print. Every command is also `twinpix COMMAND`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from twinpix.encoder.errors import TwinpixError
+from twinpix.pipeline import show
+
+DUPLICATE, NOT_DUPLICATE, ERROR, SOME_SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
+
+P = ParamSpec("P")
+Model = Annotated[
+    Path | None,
+    typer.Option("--model", help="A .onnx file that `twinpix train` wrote.", show_default="the shipped encoder"),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="L2 distance, 0 to 2: images at most this far apart are duplicates.",
+        show_default="calibrated",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]
+
+app = typer.Typer(
+    name="twinpix",
+    help="Find the same picture twice: duplicate and near-duplicate images.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
+    """Run a command; its number is the exit code, its named errors one line on stderr and exit code 2."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+            sys.stdout.flush()
+        except TwinpixError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            show.message("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # the reader (head, less) has gone
+            show.close_stdout()
+            raise typer.Exit(ERROR) from None
+        raise typer.Exit(code)
+
+    return run
+
+
+def fail(text: str) -> NoReturn:
+    """One line on stderr, exit code 2."""
+    show.message(f"error: {text}")
+    raise typer.Exit(ERROR)
+
+
+@app.command("encode-images")
+@one_line_errors
+def encode_images(
+    folders: Folders,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .npz, .parquet or .jsonl file to write.")],
+    model: Model = None,
+    workers: Workers = None,
+) -> int:
+    """Turn every image under DIR into an embedding, and write them to a file.
+
+    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 130 interrupted.
+    """
+    from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.progress import progress_meter
+    from twinpix.pipeline.save import check_target, save_embeddings
+    from twinpix.pipeline.stream import list_files, stream, watch
+
+    check_target(output)
+    encoder = load_encoder(model)
+    files, skipped = list_files(folders)
+    with progress_meter() as meter:
+        chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
+        written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
+    show.skipped_lines(skipped)
+    show.message(f"{written} images embedded, {len(skipped)} skipped -> {output}")
+    return show.scan_exit_code(skipped)
+
+
+@app.command("is-duplicate")
+@one_line_errors
+def is_duplicate(
+    query: Annotated[Path, typer.Argument(metavar="A", help="An image.")],
+    reference: Annotated[Path, typer.Argument(metavar="B", help="Another image.")],
+    threshold: Threshold = None,
+    json: Json = False,
+    model: Model = None,
+) -> int:
+    """Are these two images the same picture, edited?
+
+    Exit codes, as grep has them: 0 duplicate; 1 not; 2 error. The default threshold is the one at which one
+    in a million pairs of different pictures would be called duplicates.
+    """
+    from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.duplicates import compare
+
+    match = compare(query, reference, threshold, load_encoder(model))
+    show.pair(match, json)
+    return DUPLICATE if match.is_duplicate else NOT_DUPLICATE
+
+
+@app.command("find-duplicates")
+@one_line_errors
+def find_duplicates(
+    folders: Folders,
+    threshold: Threshold = None,
+    json: Json = False,
+    fail_on_duplicates: Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit 1 if there are any.")] = False,
+    model: Model = None,
+    workers: Workers = None,
+) -> int:
+    """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
+
+    By default the threshold follows from the number of images: about one false pair in a library of that
+    size. Exit codes: 0 done; 1 duplicates found (with --fail-on-duplicates); 3 some images could not be
+    read; 2 error; 130 interrupted.
+    """
+    from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.duplicates import find_duplicates
+    from twinpix.pipeline.progress import progress_meter
+
+    encoder = load_encoder(model)
+    with progress_meter() as meter:
+        report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter)
+    show.report(report, json)
+    if fail_on_duplicates and report.matches:
+        return NOT_DUPLICATE
+    return show.scan_exit_code(report.skipped)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"twinpix {version('twinpix')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _add_plugins() -> None:
+    # `train` lives in a package of its own that needs torch; it joins by this door
+    for point in entry_points(group="twinpix.commands"):
+        app.command(point.name)(one_line_errors(point.load()))
+
+
+_add_plugins()
+
+
+def run_encode_images() -> None:
+    """The command `encode-images`."""
+    _run_alone(encode_images)
+
+
+def run_is_duplicate() -> None:
+    """The command `is-duplicate`."""
+    _run_alone(is_duplicate)
+
+
+def run_find_duplicates() -> None:
+    """The command `find-duplicates`."""
+    _run_alone(find_duplicates)
+
+
+def _run_alone(command: Callable[..., None]) -> None:
+    alone = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False)
+    alone.command()(command)
+    alone()

@@ -1,0 +1,51 @@
+"""The progress line: on stderr, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from twinpix.pipeline.stream import Chunk
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Images a second."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} images/s")
+
+
+class Meter:
+    """Counts finished chunks; shows them while `progress_meter` is open."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._skipped = bar, 0
+        self._task = bar.add_task("Encoding", total=None, skipped=0)
+
+    def __call__(self, chunk: Chunk, total: int) -> None:
+        """One more chunk of `total` files in all."""
+        self._skipped += len(chunk.skipped)
+        done = len(chunk.paths) + len(chunk.skipped)
+        self._bar.update(self._task, advance=done, total=total, skipped=self._skipped)
+
+
+@contextmanager
+def progress_meter() -> Iterator[Meter]:
+    """A callable for `find_duplicates(progress=...)`; silent when stderr is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[skipped]} skipped"),
+    )
+    hidden = not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as bar:
+        yield Meter(bar)

@@ -1,0 +1,156 @@
+"""What the pipeline hands out: frozen values that say where every number comes from."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.decode import decode
+from twinpix.encoder.errors import FingerprintError, ImageError
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that gave no embedding.
+
+    Attributes:
+        path: absolute.
+        reason: a short code; the README lists them.
+        message: one line for people.
+    """
+
+    path: Path
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embedded images, in the order they were found.
+
+    Attributes:
+        paths: n absolute paths.
+        vectors: float32 (n, dim), L2 norm 1.
+        fingerprint: of the encoder that made them.
+        skipped: the files that gave none.
+    """
+
+    paths: tuple[Path, ...]
+    vectors: NDArray[np.float32]
+    fingerprint: str
+    skipped: tuple[Skipped, ...] = ()
+
+    def check_same_encoder(self, fingerprint: str) -> None:
+        """Raises FingerprintError unless `fingerprint` made these."""
+        if fingerprint != self.fingerprint:
+            raise FingerprintError(
+                f"embeddings of encoder {self.fingerprint} can't be compared with those of {fingerprint}: encode again"
+            )
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two images and how far apart they are.
+
+    Attributes:
+        query, reference: absolute paths, or a description of what was passed in memory.
+        l2_distance: L2, 0 (same) .. 2.
+        threshold: L2; at most this far apart means duplicate.
+    """
+
+    query: Path | str
+    reference: Path | str
+    l2_distance: float
+    threshold: float
+
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether the distance is at most the threshold."""
+        return self.l2_distance <= self.threshold
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that show one picture.
+
+    Attributes:
+        files: absolute paths; the first is the representative, every other lies within the threshold of it.
+        max_l2_distance: L2, the largest distance of a member to the representative.
+    """
+
+    files: tuple[Path, ...]
+    max_l2_distance: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of `find_duplicates`.
+
+    Attributes:
+        groups: largest first; no file is in two.
+        matches: every pair within the threshold, closest first.
+        skipped: files without an embedding, with reasons.
+        threshold: L2.
+        expected_false_pairs: how many wrong matches the calibration expects at this threshold among
+            this many different images.
+        clamped: whether the threshold is the smallest (surest) one that the calibration supports,
+            because the library is too large for its curve.
+        images: how many were embedded.
+        fingerprint: of the encoder.
+    """
+
+    groups: tuple[Group, ...]
+    matches: tuple[Match, ...]
+    skipped: tuple[Skipped, ...]
+    threshold: float
+    expected_false_pairs: float
+    clamped: bool
+    images: int
+    fingerprint: str
+
+    @property
+    def duplicates(self) -> int:
+        """How many files are in groups, beyond one of each."""
+        return sum(len(group.files) - 1 for group in self.groups)
+
+    def __repr__(self) -> str:
+        return (
+            f"Report({self.images} images, {len(self.groups)} groups, {self.duplicates} duplicates, "
+            f"{len(self.skipped)} skipped, threshold {self.threshold:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = self.groups[:20]
+        rest = f"<p>and {len(self.groups) - len(shown)} more groups in <code>.groups</code></p>"
+        rows = "".join(_group_html(i, group) for i, group in enumerate(shown, 1))
+        return f"<p><b>{html.escape(repr(self))}</b></p>{rows}" + (rest if len(self.groups) > len(shown) else "")
+
+
+def _group_html(number: int, group: Group) -> str:
+    files = "".join(_file_html(path) for path in group.files[:12])
+    more = f"<p>and {len(group.files) - 12} more files</p>" if len(group.files) > 12 else ""
+    title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
+    return f"<div><p>{title}</p><div style='display:flex;flex-wrap:wrap;gap:8px'>{files}</div>{more}</div>"
+
+
+def _file_html(path: Path) -> str:
+    name = html.escape(path.name.encode("utf-8", "backslashreplace").decode())
+    style = "margin:0;width:132px;overflow-wrap:anywhere"
+    return f"<figure style='{style}'>{_thumbnail(path)}<figcaption>{name}</figcaption></figure>"
+
+
+def _thumbnail(path: Path, px: int = 132) -> str:
+    try:
+        picture = decode(path, at_least=px // 2)
+    except ImageError:
+        return "<div>(no longer readable)</div>"
+    picture.thumbnail((px, px))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"

@@ -1,0 +1,135 @@
+"""What people and programs see: lines on the terminal, JSON on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from twinpix.pipeline.report import Group, Match, Report, Skipped
+
+SHOWN_SKIPPED = 10
+SOME_SKIPPED = 3
+
+
+def message(text: str) -> None:
+    """One line on stderr, for people."""
+    print(safe(text), file=sys.stderr)
+
+
+def safe(text: str | Path) -> str:
+    """A name that is harmless on a terminal: control, direction and undecodable characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+
+
+def close_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's last flush can't fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def pair(match: Match, as_json: bool) -> None:
+    """The outcome of `is-duplicate`."""
+    if as_json:
+        _print_json(
+            {
+                "schema": 1,
+                "l2_distance": match.l2_distance,
+                "threshold": match.threshold,
+                "duplicate": match.is_duplicate,
+            }
+        )
+        return
+    verdict, sign = ("duplicate", "<=") if match.is_duplicate else ("not a duplicate", ">")
+    print(f"{verdict}: L2 distance {match.l2_distance:.4f} {sign} threshold {match.threshold:.4f} (scale 0..2)")
+
+
+def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> None:
+    """The outcome of `find-duplicates`; people see paths below `relative_to` (or the current folder) shortened."""
+    if as_json:
+        _print_json(report_dict(outcome))
+    else:
+        _print_report(outcome, (relative_to or Path.cwd()).resolve())
+
+
+def report_dict(outcome: Report) -> dict[str, Any]:
+    """Schema 1. Undecodable bytes of paths are surrogate escapes."""
+    return {
+        "schema": 1,
+        "threshold": outcome.threshold,
+        "expected_false_pairs": outcome.expected_false_pairs,
+        "threshold_clamped": outcome.clamped,
+        "fingerprint": outcome.fingerprint,
+        "images": outcome.images,
+        "matches": [
+            {"query": str(m.query), "reference": str(m.reference), "l2_distance": m.l2_distance}
+            for m in outcome.matches
+        ],
+        "groups": [{"files": [str(f) for f in g.files], "max_l2_distance": g.max_l2_distance} for g in outcome.groups],
+        "skipped": [{"path": str(s.path), "reason": s.reason, "message": s.message} for s in outcome.skipped],
+    }
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value))  # ASCII: surrogate escapes stay \udcXX
+
+
+def _print_report(outcome: Report, base: Path) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    for number, group in enumerate(outcome.groups, 1):
+        console.print(_group_text(number, group, base))
+    skipped_lines(outcome.skipped)
+    console.print(Text(_summary(outcome), style="bold"))
+    console.print(_promise(outcome), style="dim")
+
+
+def _group_text(number: int, group: Group, base: Path) -> Text:
+    title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
+    text = Text(title + "\n", style="bold cyan")
+    for path in group.files:
+        text.append(f"  {safe(_short(path, base))}\n", style="default not bold")
+    return text
+
+
+def _short(path: Path, base: Path) -> Path:
+    return path.relative_to(base) if path.is_relative_to(base) else path
+
+
+def _summary(outcome: Report) -> str:
+    groups, spare = len(outcome.groups), outcome.duplicates
+    found = f"{groups} group{'s' * (groups != 1)}, {spare} duplicate{'s' * (spare != 1)}" if groups else "no duplicates"
+    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped"
+
+
+def _promise(outcome: Report) -> str:
+    expected = outcome.expected_false_pairs
+    false_pairs = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
+    strictest = " (the strictest that the calibration supports)" if outcome.clamped else ""
+    return (
+        f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; "
+        f"expected false pairs among {outcome.images} images: {false_pairs}"
+    )
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> None:
+    """On stderr: how many by reason, and the first few that were images."""
+    if not skipped:
+        return
+    counts = Counter(s.reason for s in skipped)
+    message("skipped: " + ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items())))
+    troubled = [s for s in skipped if s.reason != "not_an_image"]
+    for entry in troubled[:SHOWN_SKIPPED]:
+        message(f"  {entry.reason}: {entry.message}")
+    if len(troubled) > SHOWN_SKIPPED:
+        message(f"  and {len(troubled) - SHOWN_SKIPPED} more; --json lists them all")
+
+
+def scan_exit_code(skipped: Sequence[Skipped]) -> int:
+    """3 if an image could not be read, else 0: files that are no images are no fault."""
+    return SOME_SKIPPED if any(s.reason != "not_an_image" for s in skipped) else 0

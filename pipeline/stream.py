@@ -1,0 +1,126 @@
+"""Embedding many files: decoded and encoded in parallel, a bounded number at a time, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.errors import ImageError
+from twinpix.encoder.find import find_files
+from twinpix.encoder.onnx import OnnxEncoder, load_encoder
+from twinpix.pipeline.report import Embeddings, Skipped
+
+CHUNK = 16  # files that one worker decodes and encodes as one batch
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What became of up to `CHUNK` files.
+
+    Attributes:
+        paths: n files that were embedded.
+        vectors: float32 (n, dim).
+        skipped: the others.
+    """
+
+    paths: tuple[Path, ...]
+    vectors: NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def stream(encoder: OnnxEncoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:
+    """Embed files in parallel; chunks come in the order of `paths`, whatever the timing.
+
+    A worker decodes a chunk and runs it through the encoder itself (both release the interpreter lock),
+    so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
+    """
+    workers = workers or cores()
+    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
+    pending: deque[Future[Chunk]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="twinpix")
+    try:
+        for chunk in chunks:
+            pending.append(pool.submit(_embed, encoder, chunk))
+            if len(pending) >= 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _embed(encoder: OnnxEncoder, paths: Sequence[Path]) -> Chunk:
+    good: list[Path] = []
+    pictures: list[NDArray[np.uint8]] = []
+    skipped: list[Skipped] = []
+    for path in paths:
+        try:
+            pictures.append(encoder.prepare(path))
+            good.append(path)
+        except ImageError as error:
+            skipped.append(Skipped(path, error.reason, str(error)))
+    size = encoder.preprocess.size
+    stacked = np.stack(pictures) if pictures else np.empty((0, 3, size, size), np.uint8)
+    return Chunk(tuple(good), encoder.encode(stacked), tuple(skipped))
+
+
+def list_files(roots: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Skipped]]:
+    """Every regular file under the roots, and the folders that could not be listed.
+
+    Raises:
+        InputError: a root is not there.
+    """
+    unlisted: list[Skipped] = []
+
+    def note(folder: Path, error: OSError) -> None:
+        unlisted.append(Skipped(folder, "permission_denied", f"{folder}: can't be listed ({error.strerror})"))
+
+    return list(find_files(roots, note)), unlisted
+
+
+def watch(
+    chunks: Iterable[Chunk], total: int, progress: Callable[[Chunk, int], None] | None, skipped: list[Skipped]
+) -> Iterator[Chunk]:
+    """Pass chunks on; report each to `progress`, and collect what was skipped."""
+    for chunk in chunks:
+        skipped.extend(chunk.skipped)
+        if progress is not None:
+            progress(chunk, total)
+        yield chunk
+
+
+def encode_images(
+    *roots: str | os.PathLike[str],
+    encoder: OnnxEncoder | None = None,
+    workers: int | None = None,
+    progress: Callable[[Chunk, int], None] | None = None,
+) -> Embeddings:
+    """Embed every image under the folders.
+
+    Args:
+        roots: folders, searched through and through, or single files.
+        encoder: the shipped one by default.
+        workers: threads; all cores by default.
+        progress: called with each finished chunk and the number of all files.
+
+    Raises:
+        InputError: a folder is not there. Unreadable files don't raise: they are in `.skipped`.
+    """
+    encoder = encoder or load_encoder()
+    files, skipped = list_files(roots)
+    chunks = list(watch(stream(encoder, files, workers), len(files), progress, skipped))
+    vectors = np.concatenate([np.empty((0, encoder.dim), np.float32), *(chunk.vectors for chunk in chunks)])
+    paths = tuple(path for chunk in chunks for path in chunk.paths)
+    return Embeddings(paths, vectors, encoder.fingerprint, tuple(skipped))

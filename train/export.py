@@ -1,0 +1,129 @@
+"""A trained network -> `NAME.onnx` with everything needed to run it inside, `NAME.safetensors`, `NAME.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from twinpix.encoder.calibration import Calibration
+from twinpix.encoder.errors import InputError, TwinpixError
+from twinpix.encoder.network import CopyNet
+from twinpix.encoder.onnx import METADATA_KEY, fingerprint
+from twinpix.encoder.preprocess import Preprocess
+
+PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
+
+
+class ParityError(TwinpixError):
+    """The exported model does not compute what the trained one does."""
+
+
+class _FromBytes(nn.Module):
+    """The exported graph takes uint8 pictures, so that a batch costs a quarter of the memory."""
+
+    def __init__(self, net: CopyNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, size, size) -> float32 (n, dim), L2 norm 1."""
+        return self.net(images.float())  # type: ignore[no-any-return]
+
+
+def export_onnx(net: CopyNet, preprocess: Preprocess, path: Path) -> str:
+    """Write the graph without calibration; returns its fingerprint.
+
+    Raises:
+        ParityError: ONNX Runtime's embeddings differ from torch's by more than `PARITY`.
+    """
+    net = net.cpu().eval()
+    example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
+    program = torch.onnx.export(
+        _FromBytes(net).eval(),
+        (example,),
+        input_names=["images"],
+        output_names=["embeddings"],
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+        external_data=False,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None  # None only without dynamo
+    model = _without_debug_text(program.model_proto)
+    mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    _check_parity(net, preprocess, path)
+    write_metadata(path, {"schema": 1, "dim": net.architecture.dim, "fingerprint": mark}, preprocess, None)
+    return mark
+
+
+def write_metadata(path: Path, facts: dict[str, Any], preprocess: Preprocess, calibration: Calibration | None) -> None:
+    """Put preprocessing and calibration inside the model file, in one replace."""
+    model = onnx.load(path)
+    facts = {**facts, "preprocess": preprocess.to_dict()}
+    if calibration is not None:
+        facts["calibration"] = calibration.to_dict()
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(facts, sort_keys=True)})
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(temporary, path)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What `write_metadata` put there."""
+    props = {p.key: p.value for p in onnx.load(path, load_external_data=False).metadata_props}
+    return dict(json.loads(props[METADATA_KEY]))
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Trainable weights, for `twinpix train --init`."""
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The inverse of `save_weights`.
+
+    Raises:
+        InputError: the file is not there or not safetensors.
+    """
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
+
+
+def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
+    # the exporter records stack traces with paths of the machine it ran on
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    return model
+
+
+@torch.inference_mode()
+def _check_parity(net: CopyNet, preprocess: Preprocess, path: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    shape = (5, 3, preprocess.size, preprocess.size)  # a batch size that the export did not see
+    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = net(pictures.float()).numpy()
+    got = session.run(None, {"images": pictures.numpy()})[0]
+    worst = float(np.linalg.norm(expected - got, axis=1).max())
+    if not worst <= PARITY:
+        raise ParityError(f"torch and ONNX Runtime differ by {worst:.2e} (at most {PARITY:.0e} allowed)")

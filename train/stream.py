@@ -1,0 +1,71 @@
+"""Batches of view pairs for training: made by worker processes on a CPU, on the device itself on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from twinpix.train.data import Pictures
+from twinpix.train.views import View, make_views
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's input.
+
+    Attributes:
+        first, second: uint8 (n, 3, px, px), two views of the same n pictures.
+        identity: int64 (n,).
+    """
+
+    first: Tensor
+    second: Tensor
+    identity: Tensor
+
+
+class ViewPairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Index -> two freshly edited views and the identity. Each worker process has its own edit stream."""
+
+    def __init__(self, pictures: Pictures, preset: str, px: int, seed: int) -> None:
+        self.pictures, self.preset, self.px, self.seed = pictures, preset, px, seed
+        self.views: tuple[View, View] | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        first, second = self.views or self._start()
+        picture = self.pictures.pixels[index].permute(1, 2, 0).numpy()
+        return _to_tensor(first(picture)), _to_tensor(second(picture)), self.pictures.identity[index]
+
+    def _start(self) -> tuple[View, View]:
+        cv2.setNumThreads(0)  # the workers are the parallelism
+        worker = get_worker_info()
+        others = self.pictures.pixels[:2000].permute(0, 2, 3, 1).numpy()
+        self.views = make_views(self.preset, self.px, others, self.seed * 64 + (worker.id if worker else 0))
+        return self.views
+
+
+def _to_tensor(view: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+
+
+def cpu_batches(pictures: Pictures, preset: str, px: int, batch: int, seed: int, workers: int) -> Iterator[Batch]:
+    """One pass over the pictures in random order; the last, smaller batch is left out."""
+    loader = DataLoader(
+        ViewPairs(pictures, preset, px, seed),
+        batch_size=batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    for first, second, identity in loader:
+        yield Batch(first, second, identity)
