@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import warnings
+import stat
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from twinpix.encoder.errors import ImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_PIXELS = 50_000_000  # decoded pixels; 50 MP of RGBA is 200 MB
-REDUCED_JPEG_FACTOR = 4  # a JPEG decoded at reduced scale may have this many times more
+MAX_REDUCED_JPEG_PIXELS = 175_000_000  # a baseline JPEG decoded at reduced scale never holds them all
 BACKDROP = (128, 128, 128)  # behind transparency: neither white nor black drawings vanish on it
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -78,6 +77,8 @@ def _sniff_iso_media(header: bytes) -> str:
         return "AVIF"
     if header[8:12] in _HEIF_BRANDS:
         return "HEIF"
+    if header[8:12] == b"crx ":
+        raise ImageError("unsupported_format", "Canon RAW is not supported: convert it to PNG or JPEG")
     raise ImageError("not_an_image", "a video or another ISO media file, not an image")
 
 
@@ -99,7 +100,7 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     """
     name = "the image" if isinstance(source, bytes) else str(source)
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else _open_regular(source) as file:
             return _decode_stream(file, at_least, max_pixels)
     except ImageError as error:
         raise ImageError(error.reason, f"{name}: {error}") from None
@@ -112,8 +113,19 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     except MemoryError:
         raise ImageError("too_large", f"{name}: not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
-        detail = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError("corrupt", f"{name}: damaged or truncated ({detail})") from None
+        raise _damaged(name, error) from None
+
+
+def _open_regular(path: str | Path) -> IO[bytes]:
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe would wait for a writer
+        raise ImageError("not_an_image", "not a regular file")
+    return open(path, "rb")
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    return ImageError("corrupt", f"{name}: damaged or truncated ({detail})")
 
 
 def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
@@ -125,25 +137,26 @@ def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Im
         _register_heif()
     file.seek(0)
     with _open(file, kind) as image:
-        orientation = _orientation(image)
         factor = _shrink_factor(image.size, at_least)
         _refuse_bombs(image, factor, max_pixels)
         if image.format in ("JPEG", "MPO") and factor > 1:
             width = image.width
             image.draft(None, (image.width // factor, image.height // factor))
             factor //= round(width / image.width)
-        image.load()
-        picture = to_rgb(image)
+        return _finish(image, factor)
+
+
+def _finish(image: Image.Image, factor: int) -> Image.Image:
+    image.load()
+    orientation = _orientation(image)  # after loading: Pillow turns a TIFF itself, and then drops the tag
+    picture = to_rgb(image)
     picture = picture.reduce(factor) if factor > 1 else picture
     return picture if orientation is None else picture.transpose(orientation)
 
 
 def _open(file: IO[bytes], kind: str) -> Image.Image:
-    allowed = ("JPEG", "MPO") if kind == "JPEG" else (kind,)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(file, formats=allowed)
+        return Image.open(file, formats=(kind,))
     except Image.DecompressionBombError:
         raise ImageError("too_large", "more pixels than the safety limit allows") from None
     except UnidentifiedImageError:
@@ -162,7 +175,7 @@ def _refuse_bombs(image: Image.Image, factor: int, max_pixels: int) -> None:
     if image.width < 1 or image.height < 1:
         raise ImageError("corrupt", "has no pixels")
     reduced = image.format in ("JPEG", "MPO") and factor > 1 and not image.info.get("progressive")
-    limit = max_pixels * (REDUCED_JPEG_FACTOR if reduced else 1)
+    limit = max(max_pixels, MAX_REDUCED_JPEG_PIXELS) if reduced else max_pixels
     if image.width * image.height > limit:
         raise ImageError(
             "too_large", f"{image.width}x{image.height} px is over the safety limit of {limit / 1e6:.0f} megapixels"
@@ -203,7 +216,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "LAB":
         return _lab_to_rgb(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
         return Image.alpha_composite(backdrop, rgba).convert("RGB")
     return image.convert("RGB")
@@ -228,6 +241,19 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
     return converted
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """A picture that is already open (Pillow) -> upright RGB, the same as reading its file."""
-    return to_rgb(ImageOps.exif_transpose(image))
+def upright(image: Image.Image, at_least: int | None = None) -> Image.Image:
+    """A picture that is already open (Pillow) -> upright RGB, the same as reading its file.
+
+    Args:
+        image: of any mode; it is left as it is.
+        at_least: px; as in `decode`, so that a picture in memory agrees with its file.
+
+    Raises:
+        ImageError: it has no pixels, or its file turns out to be damaged.
+    """
+    if 0 in image.size:
+        raise ImageError("corrupt", "the image: has no pixels")
+    try:
+        return _finish(image, _shrink_factor(image.size, at_least))
+    except Exception as error:  # an image that was opened but not loaded fails only now
+        raise _damaged("the image", error) from None

@@ -29,6 +29,8 @@ def find_files(
         start = Path(os.path.realpath(root))
         if not start.exists():
             raise InputError(f"{os.fspath(root)}: no such folder")
+        if not start.is_dir() and not start.is_file():
+            raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
         walk = iter([start]) if start.is_file() else _walk(start, on_error)
         for path in walk:
             if str(path) not in seen:

@@ -1,6 +1,7 @@
 """The torch network that is trained and exported. Only training imports this file (it needs torch).
 
-Shape of the thing: tone channels -> 3x3-conv residual trunk -> GeM pooling -> linear -> L2 norm.
+Shape of the thing: tone channels -> 3x3-conv residual trunk -> GeM pooling -> linear -> L2 norm. Pictures with
+hardly any content take another way: their colours are the embedding.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 TONE_FLOOR = 12.0  # levels (0..255); keeps sensor and JPEG noise of a flat image small
+BLANK, PLAIN = 2.0, 5.0  # levels of deviation: below, nothing but colour counts; above, colour counts nothing
+COLOUR_GRID = 4  # a plain picture is described by its colours in 4x4 fields
+COLOUR_SCALE = 0.025  # radians per level: 10 levels in one channel are a clear difference, 1 level is none
 GEM_POWER = 3.0  # fixed: a learned one diverges (SSCD, Pizzi et al. 2022)
 
 
@@ -43,6 +47,35 @@ class ToneChannels(nn.Module):
         deviation = (luma - mean).square().mean((2, 3), keepdim=True).sqrt()
         tones = torch.cat([rgb.amax(1, keepdim=True), luma, rgb.amin(1, keepdim=True)], 1)
         return (tones - mean) / (deviation + TONE_FLOOR)
+
+
+class ColourCode(nn.Module):
+    """Colours of a 4x4 grid -> a vector whose cosine falls off fast with any difference in colour.
+
+    Random Fourier features of a Gaussian kernel (Rahimi & Recht 2007). Without it every blank picture would
+    be a duplicate of every other blank picture, whatever its colour.
+    """
+
+    weights: Tensor
+    phases: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        draw = torch.Generator().manual_seed(0)
+        weights = torch.randn(3 * COLOUR_GRID**2, dim, generator=draw) * COLOUR_SCALE
+        self.register_buffer("weights", weights)
+        self.register_buffer("phases", torch.rand(dim, generator=draw) * 2 * torch.pi)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """`rgb`: float32 (n, 3, h, w), levels 0..255. Returns float32 (n, dim), L2 norm about 1."""
+        grid = nn.functional.adaptive_avg_pool2d(rgb, COLOUR_GRID).flatten(1)
+        return torch.cos(grid @ self.weights + self.phases) * (2 / self.phases.numel()) ** 0.5  # type: ignore[no-any-return]
+
+
+def content(rgb: Tensor) -> Tensor:
+    """How much there is to see: 0 blank .. 1 anything beyond a plain picture. float32 (n, 1)."""
+    deviation = (rgb - rgb.mean((2, 3), keepdim=True)).square().mean((1, 2, 3)).sqrt()
+    return ((deviation - BLANK) / (PLAIN - BLANK)).clamp(0, 1).unsqueeze(1)
 
 
 def _conv_norm_relu(width_in: int, width_out: int, stride: int = 1) -> nn.Sequential:
@@ -86,18 +119,26 @@ class CopyNet(nn.Module):
         self.head = nn.Linear(sum(a.channels[-a.pooled :]), a.dim, bias=False)
         # centred embeddings: without it they crowd into a cone, and the loss spends itself on spreading them
         self.centre = nn.BatchNorm1d(a.dim, affine=False)
+        self.colours = ColourCode(a.dim)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """`rgb`: float32 (n, 3, h, w), levels 0..255. Returns float32 (n, dim), L2 norm 1."""
         with torch.autocast(rgb.device.type, enabled=False):
-            tones = self.tones(rgb.float())
+            rgb = rgb.float()
+            tones, share, colours = self.tones(rgb), content(rgb), self.colours(rgb)
+        pooled = self._pool(tones)
+        with torch.autocast(rgb.device.type, enabled=False):
+            learned = nn.functional.normalize(self.centre(self.head(pooled.float())))
+            return nn.functional.normalize(share * learned + (1 - share) * colours)
+
+    def _pool(self, tones: Tensor) -> Tensor:
+        # tone channels -> float32 (n, sum of the pooled stages' widths)
         maps, pooled = self.stem(tones), []
         for i, stage in enumerate(self.stages):
             maps = stage(maps)
             if i >= len(self.stages) - self.architecture.pooled:
                 pooled.append(_generalised_mean(maps))
-        with torch.autocast(rgb.device.type, enabled=False):
-            return nn.functional.normalize(self.centre(self.head(torch.cat(pooled, 1))))
+        return torch.cat(pooled, 1)
 
 
 def _generalised_mean(maps: Tensor) -> Tensor:

@@ -56,6 +56,11 @@ class OnnxEncoder:
     def __repr__(self) -> str:
         return f"OnnxEncoder({str(self.path)!r}, dim={self.dim}, fingerprint={self.fingerprint!r})"
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the model file says what its distances mean."""
+        return self._curve is not None
+
     @cached_property
     def calibration(self) -> Calibration:
         """What its distances mean.
@@ -88,10 +93,13 @@ class OnnxEncoder:
             raise ModelError(
                 f"{self.path}: an ONNX model, but not a twinpix encoder (train or export one with twinpix)"
             )
-        facts = json.loads(text)
+        try:
+            facts = dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{self.path}: the metadata of the model is damaged ({error})") from None
         if facts.get("schema") != 1:
             raise ModelError(f"{self.path}: made by a newer twinpix (schema {facts.get('schema')}): upgrade twinpix")
-        return dict(facts)
+        return facts
 
     def prepare(self, source: ImageLike) -> NDArray[np.uint8]:
         """Decode and preprocess one image -> uint8 (3, size, size).
@@ -103,9 +111,9 @@ class OnnxEncoder:
 
     def _picture(self, source: ImageLike) -> Image.Image:
         if isinstance(source, Image.Image):
-            return upright(source)
+            return upright(source, self.preprocess.size)
         if isinstance(source, np.ndarray):
-            return upright(_from_array(source))
+            return upright(_from_array(source), self.preprocess.size)
         if isinstance(source, (bytes, bytearray, memoryview)):
             return decode(bytes(source), at_least=self.preprocess.size)
         return decode(os.fspath(source), at_least=self.preprocess.size)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+LARGEST = 2048  # px
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 
 
@@ -24,6 +25,11 @@ class Preprocess:
 
     size: int = 128
     interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values that a damaged model file may hold."""
+        if self.interpolation not in _FILTERS or not 1 <= self.size <= LARGEST:
+            raise ValueError(f"unknown preprocessing: size {self.size}, interpolation {self.interpolation}")
 
     def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
         """RGB picture -> uint8 (3, size, size)."""

@@ -15,6 +15,7 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.edits import Edit
 from twinpix.pipeline.stream import cores, list_files
 
@@ -80,36 +81,44 @@ class GroupScore:
     unrelated: tuple[int, int]
 
 
-def score_groups(
-    vectors: Floats, names: Sequence[str], groups: Mapping[str, Mapping[str, Sequence[str]]], threshold: float
-) -> GroupScore:
+Called = frozenset[frozenset[str]]
+
+
+def score_groups(called: Called, names: Sequence[str], groups: Mapping[str, Mapping[str, Sequence[str]]]) -> GroupScore:
     """Count called pairs among `same`, `view` and unrelated images.
 
     Args:
-        vectors: float32 (n, dim).
-        names: n names as they stand in `groups`.
+        called: the pairs of names that a method takes for duplicates.
+        names: n names as they stand in `groups`, of the images that could be read.
         groups: `same` and `view`, each group name -> image names.
-        threshold: L2.
     """
-    row = {name: i for i, name in enumerate(names)}
-    known = {kind: _pairs_by_source(groups[kind], row) for kind in ("same", "view")}
-    called = {kind: {s: _count(vectors, p, threshold) for s, p in by.items()} for kind, by in known.items()}
-    related = {pair for by in known.values() for pairs in by.values() for pair in pairs}
-    close = [(i, j) for i, j in _close_pairs(vectors, threshold) if (i, j) not in related]
-    return GroupScore(called["same"], called["view"], (len(close), len(names) * (len(names) - 1) // 2 - len(related)))
+    known = {kind: _pairs_by_source(groups[kind], set(names)) for kind in ("same", "view")}
+    counts = {k: {source: (len(called & p), len(p)) for source, p in by.items()} for k, by in known.items()}
+    related = frozenset().union(*(p for by in known.values() for p in by.values()))
+    unrelated = len(names) * (len(names) - 1) // 2 - len(related)
+    return GroupScore(counts["same"], counts["view"], (len(called - related), unrelated))
 
 
-def _pairs_by_source(groups: Mapping[str, Sequence[str]], row: Mapping[str, int]) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
+def _pairs_by_source(groups: Mapping[str, Sequence[str]], known: set[str]) -> dict[str, Called]:
+    found: dict[str, Called] = {}
     for name, members in groups.items():
-        rows = sorted(row[m] for m in members if m in row)
-        found.setdefault(name.split("/")[0], []).extend(combinations(rows, 2))
+        source, present = name.split("/")[0], sorted(known.intersection(members))
+        found[source] = found.get(source, frozenset()) | {frozenset(pair) for pair in combinations(present, 2)}
     return found
 
 
-def _count(vectors: Floats, pairs: Sequence[tuple[int, int]], threshold: float) -> tuple[int, int]:
-    near = sum(float(np.linalg.norm(vectors[i] - vectors[j])) <= threshold for i, j in pairs)
-    return near, len(pairs)
+def called_by_encoder(encoder: OnnxEncoder, folder: Path) -> Called:
+    """The pairs that `find-duplicates FOLDER` reports, as names relative to it."""
+    base = folder.resolve()
+    matches = find_duplicates(folder, encoder=encoder).matches
+    names = ((Path(m.query), Path(m.reference)) for m in matches)
+    return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
+
+
+def called_by_method(method: Method, names: Sequence[str], pictures: Sequence[Image.Image]) -> Called:
+    """The pairs within the method's threshold."""
+    vectors = _encode_all(method, pictures)
+    return frozenset(frozenset((names[i], names[j])) for i, j in _close_pairs(vectors, method.threshold))
 
 
 def _close_pairs(vectors: Floats, threshold: float) -> list[tuple[int, int]]:
@@ -166,11 +175,6 @@ def _encode_all(method: Method, pictures: Sequence[Image.Image], block: int = 64
     blocks = [pictures[i : i + block] for i in range(0, len(pictures), block)]
     with ThreadPoolExecutor(cores()) as pool:
         return np.concatenate(list(pool.map(method.encode, blocks)))
-
-
-def embed_pictures(method: Method, pictures: Sequence[Image.Image]) -> Floats:
-    """float32 (n, dim) of n RGB pictures, in parallel."""
-    return _encode_all(method, pictures)
 
 
 def load_folder(folder: Path, limit: int | None = None, px: int = 512) -> tuple[list[str], list[Image.Image]]:

@@ -34,10 +34,14 @@ def bench(
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     names, pictures = measure.load_folder(folder, None if groups else limit)
-    message(f"{len(pictures)} pictures; methods side by side on the same pixels (longer side 512 px)")
-    methods = _methods(model, len(pictures))
+    message(f"{len(pictures)} pictures; the peers see them with the longer side at 512 px")
+    encoder = load_encoder(model)
+    methods = [measure.encoder_method(encoder, len(pictures)), *_peers()]
     if groups is not None:
-        numbers = _bench_groups(methods, names, pictures, _read_groups(groups))
+        called = {methods[0].name: measure.called_by_encoder(encoder, folder)}
+        called |= {m.name: measure.called_by_method(m, names, pictures) for m in methods[1:]}
+        known = _read_groups(groups)
+        numbers = _show_groups(methods, {name: measure.score_groups(c, names, known) for name, c in called.items()})
     else:
         numbers = _bench_edits(methods, pictures, rate)
     if json is not None:
@@ -45,8 +49,8 @@ def bench(
     return 0
 
 
-def _methods(model: Path | None, images: int) -> list[measure.Method]:
-    methods = [measure.encoder_method(load_encoder(model), images)]
+def _peers() -> list[measure.Method]:
+    methods = []
     optional: dict[str, Callable[[], measure.Method]] = {"bench": measure.phash_method, "pdq": measure.pdq_method}
     for extra, make in optional.items():
         try:
@@ -64,12 +68,7 @@ def _read_groups(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
 
 
-def _bench_groups(
-    methods: Sequence[measure.Method], names: Sequence[str], pictures: Sequence[Image.Image], groups: Mapping[str, Any]
-) -> dict[str, Any]:
-    scores = {
-        m.name: measure.score_groups(measure.embed_pictures(m, pictures), names, groups, m.threshold) for m in methods
-    }
+def _show_groups(methods: Sequence[measure.Method], scores: Mapping[str, measure.GroupScore]) -> dict[str, Any]:
     first = next(iter(scores.values()))
     rows: list[Row] = [("threshold (L2)", [f"{m.threshold:.3f}" for m in methods])]
     for title, field in (("same", "found"), ("view", "wrong")):

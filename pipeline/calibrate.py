@@ -21,9 +21,11 @@ def calibrate(vectors: NDArray[np.float32], source: str) -> Calibration:
     """Measure the false-match rate of an encoder on pictures that are all different.
 
     The measured part counts pairs. Below it, a generalised Pareto tail (Pickands 1975), fitted by
-    probability-weighted moments (Hosking & Wallis 1987) to each picture's distance to its nearest
-    neighbour, reaches at most two decades further. Its shape is never taken as bounded: that would
-    promise that no unrelated pair can be closer than some distance.
+    probability-weighted moments (Hosking & Wallis 1987) to the log of each picture's distance to its
+    nearest neighbour, reaches at most two decades further. On the log scale an exponential tail is a
+    power law of distance, which is how distances thin out towards 0 in any space of fixed dimension.
+    The shape is never taken as bounded: that would promise that no unrelated pair can be closer than
+    some distance.
 
     Args:
         vectors: float32 (n, dim), n pictures without duplicates, not trained on.
@@ -36,7 +38,7 @@ def calibrate(vectors: NDArray[np.float32], source: str) -> Calibration:
     if n < SMALLEST_SET:
         raise InputError(f"calibration needs at least {SMALLEST_SET} different pictures, not {n}")
     found = _distances(vectors)
-    measured_from = 10 / pairs(n)  # ten pairs: the rate is then known within a factor of about two
+    measured_from = 3 / pairs(n)  # three pairs: fewer say next to nothing about a rate
     rates = _rate_grid(measured_from)
     tail = fit_tail(found.nearest, n)
     distances = [_quantile(found.closest, r, n) if r >= measured_from else tail.distance(r) for r in rates]
@@ -91,12 +93,12 @@ def _rate_grid(measured_from: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Tail:
-    """A generalised Pareto tail of nearest distances, below `start` (L2).
+    """A generalised Pareto tail of log(start / nearest distance), for distances below `start` (L2).
 
     Attributes:
         start: L2; where the tail begins.
         share: of the pictures whose nearest neighbour is closer than `start`.
-        scale: L2.
+        scale: of the log; 1 / scale is the power of distance, where shape is 0.
         shape: >= 0; 0 is exponential.
         pictures: n, which turns a share of pictures into a rate of pairs.
     """
@@ -111,17 +113,18 @@ class Tail:
         """The L2 distance at which the rate of pairs is `rate`."""
         ratio = self.share / (rate * (self.pictures - 1))
         excess = np.log(ratio) if self.shape < 1e-6 else (ratio**self.shape - 1) / self.shape
-        return float(self.start - self.scale * excess)
+        return float(self.start * np.exp(-self.scale * excess))
 
 
 def fit_tail(nearest: NDArray[np.float32], pictures: int) -> Tail:
     """Fit the closest `TAIL_SHARE` of the nearest distances (float32 (n,), L2)."""
     ordered = np.sort(nearest).astype(np.float64)
     count = max(20, int(len(ordered) * TAIL_SHARE))
-    start = float(ordered[count])
-    excess = np.sort(start - ordered[:count])
+    start = max(float(ordered[count]), 1e-6)
+    excess = np.sort(np.log(start / np.maximum(ordered[:count], 1e-6)))
     weights = 1 - (np.arange(1, count + 1) - 0.35) / count
     mean, weighted = float(excess.mean()), float((excess * weights).mean())
-    shape = 2 - mean / (mean - 2 * weighted)  # of Hosking & Wallis, sign turned: heavy tails are positive
+    spread = mean - 2 * weighted  # 0 if all are the same
+    shape = 2 - mean / spread if spread else 0.0  # of Hosking & Wallis, sign turned: heavy tails are positive
     shape = min(max(shape, 0.0), 0.5)
     return Tail(start, count / len(ordered), mean * (1 - shape), shape, pictures)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -47,8 +51,10 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _settle()
         try:
-            code = command(*args, **kwargs)
+            with show.quiet_decoders():
+                code = command(*args, **kwargs)
             sys.stdout.flush()
         except TwinpixError as error:
             fail(str(error))
@@ -58,9 +64,25 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
         except BrokenPipeError:  # the reader (head, less) has gone
             show.close_stdout()
             raise typer.Exit(ERROR) from None
+        except OSError as error:  # a full disk behind stdout: not exit code 1, which would mean "not a duplicate"
+            show.close_stdout()
+            fail(str(error))
+        except Exception as error:  # a bug: but 1 means "not a duplicate", so it must not be the exit code
+            if isinstance(error, (typer.Exit, typer.Abort, typer.BadParameter)) or os.environ.get("TWINPIX_DEBUG"):
+                raise
+            fail(f"unexpected {type(error).__name__}: {error} (a bug in twinpix; TWINPIX_DEBUG=1 shows where)")
         raise typer.Exit(code)
 
     return run
+
+
+def _settle() -> None:
+    # names that stdout's encoding lacks are escaped, and Pillow's remarks on odd files are no messages of ours
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def fail(text: str) -> NoReturn:

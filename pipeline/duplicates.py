@@ -12,7 +12,7 @@ from PIL import Image
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.index import FlatIndex, Pairs
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.stream import Chunk, encode_images
 
@@ -75,24 +75,26 @@ def group_duplicates(embeddings: Embeddings, encoder: OnnxEncoder, threshold: fl
         InputError: the threshold lies outside 0..2.
     """
     embeddings.check_same_encoder(encoder.fingerprint)
-    curve, paths = encoder.calibration, embeddings.paths
-    limit = curve.library_threshold(len(paths)) if threshold is None else check_threshold(threshold)
+    paths, n = embeddings.paths, len(embeddings.paths)
+    limit = encoder.calibration.library_threshold(n) if threshold is None else check_threshold(threshold)
     i, j, distance = FlatIndex(embeddings.vectors).pairs(limit)
-    order = np.lexsort((j, i, distance))
-    matches = tuple(
-        Match(paths[a], paths[b], d, limit)
-        for a, b, d in zip(i[order].tolist(), j[order].tolist(), distance[order].tolist(), strict=True)
-    )
     return Report(
         groups=star_groups(paths, i, j, distance),
-        matches=matches,
+        matches=_matches(paths, (i, j, distance), limit),
         skipped=embeddings.skipped,
         threshold=limit,
-        expected_false_pairs=curve.false_pairs(limit, len(paths)),
-        clamped=threshold is None and curve.is_clamped(len(paths)),
-        images=len(paths),
+        expected_false_pairs=encoder.calibration.false_pairs(limit, n) if encoder.is_calibrated else None,
+        clamped=threshold is None and encoder.calibration.is_clamped(n),
+        images=n,
         fingerprint=encoder.fingerprint,
     )
+
+
+def _matches(paths: tuple[Path, ...], pairs: Pairs, limit: float) -> tuple[Match, ...]:
+    # closest first, then by name: the order in which folders were named changes nothing
+    rows = zip(*(column.tolist() for column in pairs), strict=True)
+    named = sorted((d, *sorted((str(paths[i]), str(paths[j])))) for i, j, d in rows)
+    return tuple(Match(Path(query), Path(reference), d, limit) for d, query, reference in named)
 
 
 def check_threshold(threshold: float) -> float:

@@ -98,7 +98,7 @@ class Report:
         skipped: files without an embedding, with reasons.
         threshold: L2.
         expected_false_pairs: how many wrong matches the calibration expects at this threshold among
-            this many different images.
+            this many different images; None where the encoder is not calibrated.
         clamped: whether the threshold is the smallest (surest) one that the calibration supports,
             because the library is too large for its curve.
         images: how many were embedded.
@@ -109,7 +109,7 @@ class Report:
     matches: tuple[Match, ...]
     skipped: tuple[Skipped, ...]
     threshold: float
-    expected_false_pairs: float
+    expected_false_pairs: float | None
     clamped: bool
     images: int
     fingerprint: str

@@ -52,6 +52,8 @@ def check_target(target: Path) -> None:
         raise InputError(f"{target}: end the name in {', '.join(WRITERS)}")
     if not target.absolute().parent.is_dir():
         raise InputError(f"{target}: its folder does not exist")
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder")
     if target.suffix == ".parquet":
         _import_pyarrow()
 

@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,28 @@ def message(text: str) -> None:
 def safe(text: str | Path) -> str:
     """A name that is harmless on a terminal: control, direction and undecodable characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Keep the chatter of image decoders off the terminal: what matters of it is in the skipped rows.
+
+    libtiff writes to file descriptor 2 past Python, so the descriptor itself is pointed elsewhere, and our own
+    messages go to a copy of it.
+    """
+    if sys.stderr is None or sys.stderr is not sys.__stderr__:
+        yield  # captured by a caller: not ours to redirect
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        with os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace") as sys.stderr:
+            yield
+    finally:
+        sys.stderr = sys.__stderr__
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def close_stdout() -> None:
@@ -80,8 +103,14 @@ def _print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value))  # ASCII: surrogate escapes stay \udcXX
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich itself would exit with 1, which means something else here."""
+        raise BrokenPipeError
+
+
 def _print_report(outcome: Report, base: Path) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = _Console(soft_wrap=True, highlight=False)
     for number, group in enumerate(outcome.groups, 1):
         console.print(_group_text(number, group, base))
     skipped_lines(outcome.skipped)
@@ -109,6 +138,8 @@ def _summary(outcome: Report) -> str:
 
 def _promise(outcome: Report) -> str:
     expected = outcome.expected_false_pairs
+    if expected is None:
+        return f"threshold: L2 distance {outcome.threshold:.3f}; this encoder is not calibrated"
     false_pairs = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
     strictest = " (the strictest that the calibration supports)" if outcome.clamped else ""
     return (

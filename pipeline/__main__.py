@@ -1,0 +1,5 @@
+"""`python -m twinpix.pipeline COMMAND`."""
+
+from twinpix.pipeline.cli import app
+
+app()
