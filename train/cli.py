@@ -12,6 +12,7 @@ from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline.show import message
 
 Paths = list[Path]
+RENDERED_EPOCHS = 8  # a few minutes: it shows that everything works, and makes no model to keep
 
 
 def train(
@@ -40,15 +41,17 @@ def train(
     koleo: Annotated[
         float | None, typer.Option(help="Weight of the spreading term.", show_default="see recipe.py")
     ] = None,  # fmt: skip
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget instead of epochs.")] = None,
-    size: Annotated[int | None, typer.Option(help="px; the input size of the encoder.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Pairs per step.")] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.01, help="Passes over the data.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget instead of epochs.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="px; the input size of the encoder.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pairs per step.")] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and edits.")] = 0,
     init: Annotated[Path | None, typer.Option(help="A .safetensors file to fine-tune from.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that make views (CPU).")] = 2,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the network.", show_default="all cores")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make views (CPU).")] = 2,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")
+    ] = None,
     compile: Annotated[
         bool, typer.Option(help="Fuse the network first: needs a C++ compiler, takes a minute.")
     ] = False,
@@ -69,6 +72,8 @@ def train(
     from twinpix.train.make import make_model
     from twinpix.train.recipe import Recipe
 
+    if not data and epochs is None and minutes is None:
+        epochs = RENDERED_EPOCHS
     chosen = {"koleo": koleo, "epochs": epochs, "minutes": minutes, "batch": batch, **_sizes(size)}
     recipe = Recipe(preset=preset, loss=loss, seed=seed, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
     if threads is not None:

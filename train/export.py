@@ -60,9 +60,11 @@ def export_onnx(net: CopyNet, preprocess: Preprocess, path: Path) -> str:
     model = _without_debug_text(program.model_proto)
     mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    _check_parity(net, preprocess, path)
-    write_metadata(path, {"schema": 1, "dim": net.architecture.dim, "fingerprint": mark}, preprocess, None)
+    draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
+    draft.write_bytes(model.SerializeToString(deterministic=True))
+    _check_parity(net, preprocess, draft)
+    write_metadata(draft, {"schema": 1, "dim": net.architecture.dim, "fingerprint": mark}, preprocess, None)
+    os.replace(draft, path)
     return mark
 
 

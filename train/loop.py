@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
-from twinpix.train.data import Pictures
+from twinpix.train.data import Batch, Pictures
 from twinpix.train.losses import LOSSES, Bank, empty_bank, koleo
 from twinpix.train.recipe import Recipe
-from twinpix.train.stream import Batch, cpu_batches
+from twinpix.train.stream import batches
 from twinpix.train.validate import Validation
 
+CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 120.0
 Say = Callable[[str], None]
 
@@ -34,11 +35,18 @@ class Machine:
         device: `cpu` or `cuda`.
         workers: processes that make views (CPU only).
         compile: fuse the network with torch.compile (needs a C++ compiler; about 1.3x on a CPU).
+        views: `workers` (albumentations) or `batched` (on the device); `auto` is batched unless on a CPU.
     """
 
     device: str = "cpu"
     workers: int = 2
     compile: bool = False
+    views: str = "auto"
+
+    @property
+    def batched(self) -> bool:
+        """Whether the views are made in batches on the device."""
+        return self.views == "batched" or (self.views == "auto" and self.device != "cpu")
 
 
 @dataclass
@@ -53,10 +61,10 @@ class State:
     step: int = 0
     seconds: float = 0.0
 
-    def save(self, path: Path, recipe: Recipe) -> None:
-        """Write a checkpoint; a kill in the middle leaves the earlier one."""
+    def save(self, path: Path, origin: str) -> None:
+        """Write a checkpoint; a kill in the middle leaves the earlier one. `origin` says what run it is of."""
         parts = {
-            "recipe": json.dumps(recipe.to_dict(), sort_keys=True),
+            "origin": origin,
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -67,15 +75,18 @@ class State:
         torch.save(parts, temporary)
         os.replace(temporary, path)
 
-    def load(self, path: Path, recipe: Recipe) -> None:
-        """Go on from a checkpoint of the same recipe.
+    def load(self, path: Path, origin: str) -> None:
+        """Go on from a checkpoint of the same run.
 
         Raises:
-            InputError: the checkpoint was made with other knobs.
+            InputError: the checkpoint is of another recipe, data or start, or is damaged.
         """
-        parts = torch.load(path, map_location=self.bank.embeddings.device, weights_only=True)
-        if parts["recipe"] != json.dumps(recipe.to_dict(), sort_keys=True):
-            raise InputError(f"{path} was made with another recipe: pass another --work folder, or remove it")
+        try:
+            parts = torch.load(path, map_location=self.bank.embeddings.device, weights_only=True)
+        except Exception as error:  # torch.load raises whatever a broken file makes it stumble on
+            raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}): remove it") from None
+        if parts.get("origin") != origin:
+            raise InputError(f"{path} is of another recipe, data or --init: pass another --work folder, or remove it")
         self.net.load_state_dict(parts["net"])
         self.average.load_state_dict(parts["average"])
         self.optimizer.load_state_dict(parts["optimizer"])
@@ -88,7 +99,10 @@ def start(recipe: Recipe, device: torch.device, init: dict[str, Tensor] | None) 
     torch.manual_seed(recipe.seed)
     net = CopyNet(recipe.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if init is not None:
-        net.load_state_dict(init)
+        try:
+            net.load_state_dict(init)
+        except RuntimeError:
+            raise InputError("--init: the weights are of a network of another shape") from None
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -111,21 +125,33 @@ def train(
         work: folder of `checkpoint.pt`; a run found there goes on where it was killed.
         say: gets one line of progress at a time.
     """
+    if len(pictures) < 2:
+        raise InputError("training needs at least two pictures")
     if len(pictures) < recipe.batch:
         recipe = replace(recipe, batch=max(2, len(pictures) // 2))
     state = start(recipe, torch.device(machine.device), init)
+    origin = _origin(recipe, pictures, init)
     work.mkdir(parents=True, exist_ok=True)
-    checkpoint = work / "checkpoint.pt"
+    checkpoint = work / CHECKPOINT
     if checkpoint.exists():
-        state.load(checkpoint, recipe)
+        state.load(checkpoint, origin)
         say(f"going on from {checkpoint}: epoch {state.epoch}, {state.seconds / 60:.1f} min done")
     forward: nn.Module = torch.compile(state.net) if machine.compile else state.net  # type: ignore[assignment]
+    if machine.batched:
+        device = state.bank.embeddings.device
+        pictures = replace(pictures, pixels=pictures.pixels.to(device), identity=pictures.identity.to(device))
     while progress(state, recipe, len(pictures)) < 1:
-        _epoch(state, forward, recipe, pictures, machine, checkpoint, say)
+        _epoch(state, forward, recipe, pictures, machine, lambda: state.save(checkpoint, origin), say)
         state.epoch += 1
-        state.save(checkpoint, recipe)
+        state.save(checkpoint, origin)
         say(f"epoch {state.epoch}: {validation.line(state.average, size_at(state, recipe, len(pictures)))}")
     return state.average
+
+
+def _origin(recipe: Recipe, pictures: Pictures, init: dict[str, Tensor] | None) -> str:
+    begun = 0.0 if init is None else sum(float(w.double().abs().sum()) for w in init.values())
+    facts = {"recipe": recipe.to_dict(), "pictures": pictures.digest, "init": begun}
+    return json.dumps(facts, sort_keys=True)
 
 
 def progress(state: State, recipe: Recipe, pictures: int) -> float:
@@ -147,13 +173,19 @@ def rate_at(done: float) -> float:
 
 
 def _epoch(
-    state: State, forward: nn.Module, recipe: Recipe, pictures: Pictures, machine: Machine, checkpoint: Path, say: Say
+    state: State,
+    forward: nn.Module,
+    recipe: Recipe,
+    pictures: Pictures,
+    machine: Machine,
+    save: Callable[[], None],
+    say: Say,
 ) -> None:
     begun = saved = said = time.monotonic()
     before, first_step = state.seconds, state.step
     px = size_at(state, recipe, len(pictures))
-    batches = cpu_batches(pictures, recipe.preset, px, recipe.batch, recipe.seed + 7919 * state.step, machine.workers)
-    for batch in batches:
+    seed = recipe.seed + 7919 * state.step
+    for batch in batches(pictures, recipe.preset, px, recipe.batch, seed, machine.workers, machine.batched):
         done = progress(state, recipe, len(pictures))
         if done >= 1 or size_at(state, recipe, len(pictures)) != px:
             break
@@ -167,7 +199,7 @@ def _epoch(
                 f"{rate:.0f} images/s ETA {left:.0f} min")  # fmt: skip
             said = now
         if now - saved > CHECKPOINT_SECONDS:
-            state.save(checkpoint, recipe)
+            save()
             saved = now
 
 
@@ -185,7 +217,7 @@ def _step(state: State, forward: nn.Module, recipe: Recipe, batch: Batch, done: 
     if recipe.koleo:
         loss = loss + recipe.koleo * 0.5 * (koleo(first, identity) + koleo(second, identity))
     state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
     state.optimizer.step()
     update_average(state.average, state.net, min(recipe.average, (1 + state.step) / (10 + state.step)))

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.pipeline.calibrate import SMALLEST_SET, calibrate
-from twinpix.train.data import Pictures, load_pictures
+from twinpix.train.data import Pictures, load_pictures, twins_among
 from twinpix.train.export import export_onnx, load_weights, read_metadata, save_weights, write_metadata
-from twinpix.train.loop import Machine, Say, train
+from twinpix.train.loop import CHECKPOINT, Machine, Say, train
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
 from twinpix.train.validate import Validation, distinct
@@ -68,6 +69,7 @@ def make_model(
         "made": time.strftime("%Y-%m-%d"),
     }
     write_facts(path, facts)
+    (work / CHECKPOINT).unlink(missing_ok=True)  # the run is over: the same command starts a new one
     return path
 
 
@@ -78,7 +80,7 @@ def load_sets(recipe: Recipe, data: Sequence[Path], held_back: Sequence[Path]) -
     else:
         pictures = render_pictures(RENDERED, recipe.store_size, recipe.seed)
     if held_back:
-        return pictures, load_pictures(held_back, recipe.store_size)
+        return pictures, _unseen(load_pictures(held_back, recipe.store_size), pictures)
     return _split(pictures, recipe.seed)
 
 
@@ -86,16 +88,27 @@ def _split(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
     # whole identities go to one side, so that no near twin of a training picture is held back
     groups = np.unique(pictures.identity.numpy())
     chosen = np.random.default_rng(seed).permutation(groups)[: max(SMALLEST_SET, len(groups) // 10)]
-    if len(chosen) >= len(groups) / 2:
+    if len(chosen) > len(groups) / 2:
         raise InputError(f"training needs at least {2 * SMALLEST_SET} different pictures, not {len(groups)}")
     back = np.isin(pictures.identity.numpy(), chosen)
-    return _take(pictures, ~back), _take(pictures, back)
+    return _take(pictures, ~back), replace(_take(pictures, back), skipped=0)  # counted once
+
+
+def _unseen(other: Pictures, pictures: Pictures) -> Pictures:
+    # found out now, not after hours of training: whether enough of them are no near twins of training pictures
+    unseen = _take(other, ~twins_among(other.pixels, pictures.pixels).numpy())
+    if len(distinct(unseen.identity)) < SMALLEST_SET:
+        raise InputError(
+            f"calibration needs at least {SMALLEST_SET} different pictures that are not trained on, "
+            f"not {len(distinct(unseen.identity))}"
+        )
+    return unseen
 
 
 def _take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pictures:
     index = torch.from_numpy(np.flatnonzero(rows))
     names = tuple(pictures.names[i] for i in index.tolist())
-    pixels = pictures.pixels[index].share_memory_()
+    pixels = pictures.pixels[index].share_memory_()  # type: ignore[no-untyped-call]
     return replace(pictures, pixels=pixels, identity=pictures.identity[index], names=names)
 
 
@@ -110,10 +123,8 @@ def calibrate_model(path: Path, preprocess: Preprocess, other: Pictures, source:
     """Put a calibration curve, measured through ONNX Runtime, into the model file."""
     encoder = OnnxEncoder(path, threads=torch.get_num_threads())
     keep = distinct(other.identity)
-    squares = torch.nn.functional.interpolate(
-        other.pixels[keep].float(), size=(preprocess.size, preprocess.size), mode="bilinear", antialias=True
-    )
-    vectors = encoder.encode(squares.round().clamp(0, 255).to(torch.uint8).numpy())
+    squares = other.pixels[keep].permute(0, 2, 3, 1).numpy()
+    vectors = encoder.encode(np.stack([preprocess(Image.fromarray(square)) for square in squares]))
     facts = read_metadata(path)
     write_metadata(path, facts, preprocess, calibrate(vectors, source))
 
@@ -125,7 +136,7 @@ def write_facts(path: Path, facts: dict[str, Any]) -> None:
 
 
 def _source(paths: Sequence[Path], otherwise: Sequence[Path]) -> str:
-    names = ", ".join(p.name for p in paths)
+    names = ", ".join(p.resolve().name for p in paths)
     if names:
         return names
-    return "a tenth of " + ", ".join(p.name for p in otherwise) if otherwise else "rendered pictures"
+    return "a tenth of " + ", ".join(p.resolve().name for p in otherwise) if otherwise else "rendered pictures"

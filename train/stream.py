@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,22 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from twinpix.train.data import Pictures
+from twinpix.train.batched import batched_batches
+from twinpix.train.data import Batch, Pictures
 from twinpix.train.views import View, make_views
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's input.
-
-    Attributes:
-        first, second: uint8 (n, 3, px, px), two views of the same n pictures.
-        identity: int64 (n,).
-    """
-
-    first: Tensor
-    second: Tensor
-    identity: Tensor
 
 
 class ViewPairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -54,6 +40,20 @@ class ViewPairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 def _to_tensor(view: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+
+
+def batches(
+    pictures: Pictures, preset: str, px: int, batch: int, seed: int, workers: int, batched: bool
+) -> Iterator[Batch]:
+    """One pass over the pictures, its views made where `batched` says: on the pictures' own device, or by workers.
+
+    Args:
+        pictures: on a GPU only if `batched`.
+        workers: processes that make views, if not `batched`; 0 makes them in this one.
+    """
+    if not batched:
+        return cpu_batches(pictures, preset, px, batch, seed, workers)
+    return batched_batches(pictures, preset, px, batch, seed, pictures.pixels.device)
 
 
 def cpu_batches(pictures: Pictures, preset: str, px: int, batch: int, seed: int, workers: int) -> Iterator[Batch]:

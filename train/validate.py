@@ -77,4 +77,4 @@ def distinct(identity: Tensor) -> Tensor:
 def embed(net: nn.Module, pixels: Tensor, batch: int = 256) -> Tensor:
     """uint8 (n, 3, px, px) -> float32 (n, dim) on the CPU."""
     device = next(net.parameters()).device
-    return torch.cat([net(block.to(device).float()).float().cpu() for block in pixels.split(batch)])
+    return torch.cat([net(block.to(device).float()).float().cpu() for block in torch.split(pixels, batch)])

@@ -1,0 +1,184 @@
+"""The exported file: computes what torch does, says what it is, and gives nothing away about this machine."""
+
+from __future__ import annotations
+
+import copy
+import getpass
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from twinpix.encoder.calibration import Calibration
+from twinpix.encoder.errors import InputError
+from twinpix.encoder.network import Architecture, CopyNet
+from twinpix.encoder.onnx import METADATA_KEY, OnnxEncoder, fingerprint
+from twinpix.encoder.preprocess import Preprocess
+from twinpix.train import export
+from twinpix.train.export import ParityError, export_onnx, load_weights, read_metadata, save_weights, write_metadata
+
+SMALL = Architecture(4, (4, 6, 8, 8), (2, 2, 2, 1), (0, 1, 0, 1), 16, 3)
+CURVE = Calibration((0.1, 0.3, 0.7), (1e-6, 1e-4, 1e-2), 1e-4, 500, "test pictures")
+
+
+def small_net(seed: int) -> CopyNet:
+    """With statistics that training has moved."""
+    torch.manual_seed(seed)
+    net = CopyNet(SMALL)
+    numbers = torch.Generator().manual_seed(seed)
+    for _ in range(3):
+        net(torch.randint(0, 256, (8, 3, 32, 32), generator=numbers).float())
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def net() -> CopyNet:
+    return small_net(0)
+
+
+@pytest.fixture(scope="module")
+def model(net: CopyNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    export_onnx(net, Preprocess(size=32), path)
+    return path
+
+
+@pytest.fixture
+def own(model: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    path = tmp_path / "own.onnx"
+    path.write_bytes(model.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_onnx_runtime_computes_what_torch_does(batch: int, net: CopyNet, model: Path) -> None:
+    numbers = torch.Generator().manual_seed(batch)
+    pictures = torch.randint(0, 256, (batch, 3, 32, 32), generator=numbers, dtype=torch.uint8)
+    pictures[0] = 77  # a blank one goes the other way through the network
+    with torch.inference_mode():
+        expected = net(pictures.float()).numpy()
+    got = OnnxEncoder(model).encode(pictures.numpy())
+    assert got.shape == (batch, 16) and got.dtype == np.float32
+    assert np.linalg.norm(got - expected, axis=1).max() < 1e-4
+    assert np.abs(np.linalg.norm(got, axis=1) - 1).max() < 1e-5
+
+
+def test_graph_takes_bytes_in_any_number(model: Path) -> None:
+    graph = onnx.load(model).graph
+    (images,), (embeddings,) = graph.input, graph.output
+    assert images.name == "images" and embeddings.name == "embeddings"
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    first, *rest = images.type.tensor_type.shape.dim
+    assert first.dim_param and not first.HasField("dim_value")
+    assert [d.dim_value for d in rest] == [3, 32, 32]
+
+
+def test_everything_is_in_one_file(model: Path) -> None:
+    assert [path.name for path in model.parent.iterdir()] == ["small.onnx"]
+    onnx.checker.check_model(onnx.load(model), full_check=True)
+
+
+def test_file_names_no_path_of_this_machine(model: Path) -> None:
+    content = model.read_bytes()
+    places = [sys.prefix, str(Path.cwd()), str(Path.home()), str(model.parent), str(Path(torch.__file__).parent),
+              str(Path(export.__file__).parent)]  # fmt: skip
+    for place in (*places, "site-packages", 'File "', ".py", "/tmp/"):
+        assert place.encode() not in content, place
+    assert f"/{getpass.getuser()}/".encode() not in content
+
+
+def test_metadata_round_trip(own: Path) -> None:
+    facts = read_metadata(own)
+    assert facts["schema"] == 1 and facts["dim"] == 16
+    assert facts["preprocess"] == {"size": 32, "interpolation": "bilinear"}
+    assert "calibration" not in facts
+    write_metadata(own, facts, Preprocess(size=32), CURVE)
+    again = read_metadata(own)
+    assert again == {**facts, "calibration": CURVE.to_dict()}
+    write_metadata(own, again, Preprocess(size=32), CURVE)  # a second time changes nothing
+    assert read_metadata(own) == again
+    encoder = OnnxEncoder(own)
+    assert encoder.calibration == CURVE
+    assert encoder.preprocess == Preprocess(size=32)
+    assert (encoder.dim, encoder.fingerprint) == (16, facts["fingerprint"])
+    assert [path.name for path in own.parent.iterdir()] == ["own.onnx"]  # no temporary file stays
+
+
+def test_calibration_leaves_fingerprint_and_results(own: Path, model: Path) -> None:
+    write_metadata(own, read_metadata(own), Preprocess(size=32), CURVE)
+    before, after = OnnxEncoder(model), OnnxEncoder(own)
+    assert before.fingerprint == after.fingerprint
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 3, 32, 32), dtype=np.uint8)
+    assert np.array_equal(before.encode(pictures), after.encode(pictures))
+
+
+def test_fingerprint_is_that_of_graph_and_preprocessing(model: Path) -> None:
+    graph = onnx.load(model)
+    del graph.metadata_props[:]
+    network = graph.SerializeToString(deterministic=True)
+    mark = read_metadata(model)["fingerprint"]
+    assert fingerprint(network, Preprocess(size=32)) == mark
+    others = [Preprocess(size=48), Preprocess(size=32, interpolation="bicubic")]
+    assert len({mark, *(fingerprint(network, other) for other in others)}) == 3
+    weights = max(graph.graph.initializer, key=lambda value: len(value.raw_data))
+    weights.raw_data = weights.raw_data[:-4] + np.float32(0.123).tobytes()
+    assert fingerprint(graph.SerializeToString(deterministic=True), Preprocess(size=32)) != mark
+
+
+def test_export_repeats_and_tells_networks_apart(net: CopyNet, model: Path, tmp_path: Path) -> None:
+    mark = read_metadata(model)["fingerprint"]
+    assert export_onnx(net, Preprocess(size=32), tmp_path / "again.onnx") == mark
+    assert (tmp_path / "again.onnx").read_bytes() == model.read_bytes()
+    moved = copy.deepcopy(net)
+    with torch.no_grad():
+        moved.head.weight[0, 0] += 0.01
+    assert export_onnx(moved, Preprocess(size=32), tmp_path / "moved.onnx") != mark
+
+
+def test_difference_is_a_parity_error(net: CopyNet, model: Path) -> None:
+    export._check_parity(net, Preprocess(size=32), model)
+    with pytest.raises(ParityError, match="torch and ONNX Runtime differ by"):
+        export._check_parity(small_net(1), Preprocess(size=32), model)
+    broken = copy.deepcopy(net)
+    with torch.no_grad():
+        broken.head.weight.fill_(torch.nan)
+    with pytest.raises(ParityError):
+        export._check_parity(broken, Preprocess(size=32), model)
+
+
+def test_failed_export_leaves_the_earlier_model(net: CopyNet, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = own.read_bytes()
+    monkeypatch.setattr(export, "PARITY", -1.0)
+    with pytest.raises(ParityError):
+        export_onnx(net, Preprocess(size=32), own)
+    assert own.read_bytes() == before
+
+
+def test_weights_round_trip(net: CopyNet, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(copy.deepcopy(net).to(memory_format=torch.channels_last), path)  # type: ignore[call-overload]
+    weights = load_weights(path)
+    assert set(weights) == set(net.state_dict())
+    for name, value in net.state_dict().items():
+        assert torch.equal(weights[name], value), name
+    CopyNet(SMALL).load_state_dict(weights)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not safetensors at all"])
+def test_unreadable_weights_are_a_named_error(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"not a readable \.safetensors file"):
+        load_weights(path)
+
+
+def test_metadata_is_json_under_the_known_key(model: Path) -> None:
+    props = {p.key: p.value for p in onnx.load(model).metadata_props}
+    assert set(props) == {METADATA_KEY}
+    assert json.loads(props[METADATA_KEY])["dim"] == 16
