@@ -3,11 +3,12 @@
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
 # make bench          measure; DIR=folder [GROUPS=groups.json]
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= $(ROOT)/.venv
 BIN := $(VENV)/bin
 # one install at a time: each target adds its extras to the same environment, at the versions that were tested
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint "$(ROOT)/constraints.txt" --editable
 DIR ?=
 DATA ?=
 CALIBRATION ?=
@@ -24,12 +25,10 @@ else
 endif
 
 test: $(VENV)/.dev
-	$(BIN)/pytest $(ARGS)
+	cd "$(ROOT)" && $(BIN)/pytest $(ARGS)
 
-check: $(VENV)/.dev .typecheck/twinpix
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+check: $(VENV)/.dev $(ROOT)/.typecheck/twinpix
+	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 train: $(VENV)/.train
 	$(BIN)/twinpix train $(foreach d,$(DATA),--data $(d)) $(foreach c,$(CALIBRATION),--calibration $(c)) $(ARGS)
@@ -40,29 +39,29 @@ bench: $(VENV)/.bench
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) ".[cpu,demo]"
+$(VENV)/.run: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
+	$(INSTALL) "$(ROOT)[cpu,demo]"
 	@touch $@
 
-$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) ".[cpu,train]"
+$(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
+	$(INSTALL) "$(ROOT)[cpu,train]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) ".[cpu,demo,heif,parquet,train,bench,dev]"
+$(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so
-$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/pip
-	$(INSTALL) ".[cpu,demo,bench]"
-	-$(INSTALL) ".[pdq]"
+$(VENV)/.bench: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
+	$(INSTALL) "$(ROOT)[cpu,demo,bench]"
+	-$(INSTALL) "$(ROOT)[pdq]"
 	@touch $@
 
 # mypy sees the folders under their import names through these links
-.typecheck/twinpix:
+$(ROOT)/.typecheck/twinpix:
 	mkdir -p $@
 	for f in encoder pipeline train models; do ln -sfn ../../$$f $@/$$f; done
 	ln -sfn ../../pipeline/api/__init__.py $@/__init__.py
 
 clean:
-	rm -rf $(VENV) .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	cd "$(ROOT)" && rm -rf $(VENV) .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,107 @@
+"""Thresholds read from the curve."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twinpix.encoder.calibration import PAIR_RATE, Calibration, pairs, read_calibration
+from twinpix.encoder.errors import InputError, ModelError
+from twinpix.encoder.onnx import OnnxEncoder
+
+CURVE = Calibration((0.2, 0.4, 0.5, 0.8), (1e-8, 1e-6, 1e-5, 1e-2), 1e-6, 3000, "made up")
+
+
+def test_pairs() -> None:
+    assert [pairs(n) for n in (0, 1, 2, 3, 1000)] == [0, 0, 1, 3, 499_500]
+
+
+def test_known_points() -> None:
+    for distance, rate in zip(CURVE.distances, CURVE.rates, strict=True):
+        assert CURVE.threshold(rate) == pytest.approx(distance)
+        assert CURVE.rate(distance) == pytest.approx(rate)
+
+
+def test_between_points_the_logarithm_is_linear() -> None:
+    assert CURVE.threshold(1e-7) == pytest.approx(0.3)
+    assert CURVE.rate(0.3) == pytest.approx(1e-7)
+
+
+def test_clamped_at_both_ends() -> None:
+    assert CURVE.threshold(1e-12) == 0.2
+    assert CURVE.threshold(0.5) == 0.8
+    assert CURVE.rate(0.0) == pytest.approx(1e-8)
+    assert CURVE.rate(2.0) == pytest.approx(1e-2)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1.5, float("nan"), float("inf")])
+def test_a_rate_lies_between_0_and_1(rate: float) -> None:
+    with pytest.raises(InputError):
+        CURVE.threshold(rate)
+
+
+def test_pair_threshold() -> None:
+    assert CURVE.pair_threshold == CURVE.threshold(1e-6)
+    assert PAIR_RATE == 1e-6
+
+
+def test_library_threshold_falls_with_size_and_never_exceeds_the_pair_threshold() -> None:
+    limits = [CURVE.library_threshold(n) for n in (0, 1, 2, 100, 1415, 2000, 5000, 14_000, 20_000, 10**9)]
+    assert limits[:4] == [CURVE.pair_threshold] * 4
+    assert limits == sorted(limits, reverse=True)
+    assert limits[-1] == limits[-2] == 0.2
+
+
+@pytest.mark.parametrize("images", [2000, 5000, 14_000])
+def test_about_one_false_pair_where_the_curve_reaches(images: int) -> None:
+    assert CURVE.false_pairs(CURVE.library_threshold(images), images) == pytest.approx(1, rel=1e-6)
+    assert not CURVE.is_clamped(images)
+
+
+def test_beyond_the_curve_the_expected_number_says_so() -> None:
+    assert CURVE.is_clamped(20_000)
+    assert CURVE.false_pairs(CURVE.library_threshold(20_000), 20_000) == pytest.approx(1e-8 * pairs(20_000))
+
+
+def test_round_trip_through_json() -> None:
+    assert read_calibration(json.loads(json.dumps(CURVE.to_dict()))) == CURVE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"distances": [0.1]},
+        {"distances": []},
+        {"distances": [0.4, 0.2, 0.5, 0.8]},
+        {"distances": [0.1, float("nan"), 0.5, 0.8]},
+        {"rates": [0, 1e-6, 1e-5, 1e-2]},
+        {"rates": "abcd"},
+        {"rates": None},
+        {"pictures": "many"},
+        {"measured_from": None},
+    ],
+)
+def test_damaged_values_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read_calibration(CURVE.to_dict() | change)
+
+
+@pytest.mark.parametrize("key", ["distances", "rates", "measured_from", "pictures", "source"])
+def test_missing_values_are_refused(key: str) -> None:
+    values = CURVE.to_dict()
+    del values[key]
+    with pytest.raises(ModelError):
+        read_calibration(values)
+
+
+def test_the_shipped_curve_is_monotone(encoder: OnnxEncoder) -> None:
+    curve = encoder.calibration
+    rates = np.logspace(-9, 0, 200)
+    thresholds = [curve.threshold(rate) for rate in rates]
+    assert thresholds == sorted(thresholds)
+    back = [curve.rate(distance) for distance in np.linspace(0, 2, 200)]
+    assert back == sorted(back)
+    assert 0 < curve.pair_threshold < 2

@@ -1,0 +1,116 @@
+"""Which files are looked at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from twinpix.encoder.errors import InputError
+from twinpix.encoder.find import find_files
+
+
+def names(root: Path, *roots: Path) -> list[str]:
+    return [str(path.relative_to(root)) for path in find_files(roots or (root,))]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b/2.jpg", "b/10.jpg", "a.txt", ".hidden", ".git/x", "c/d/e"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path.resolve()
+
+
+def test_every_regular_file_in_a_stable_order(tree: Path) -> None:
+    expected = [".hidden", "a.txt", ".git/x", "b/10.jpg", "b/2.jpg", "c/d/e"]
+    assert names(tree) == expected
+    assert names(tree) == expected
+
+
+def test_paths_are_absolute(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    assert all(path.is_absolute() for path in find_files(["b", "a.txt"]))
+
+
+def test_symlinks_below_a_root_are_not_followed(tree: Path) -> None:
+    (tree / "link.jpg").symlink_to(tree / "a.txt")
+    (tree / "dir-link").symlink_to(tree / "b")
+    (tree / "loop").symlink_to(tree)
+    (tree / "dangling").symlink_to(tree / "nothing")
+    assert len(names(tree)) == 6
+
+
+def test_a_root_may_be_a_symlink(tree: Path, tmp_path: Path) -> None:
+    (tree / "link").symlink_to(tree / "b")
+    assert names(tree, tree / "link") == ["b/10.jpg", "b/2.jpg"]
+    (tree / "file").symlink_to(tree / "a.txt")
+    assert names(tree, tree / "file") == ["a.txt"]
+
+
+@pytest.mark.parametrize("roots", [("b", "b"), ("", "b"), ("b", ""), ("b/../b", "b/2.jpg", "b")])
+def test_overlapping_roots_give_each_file_once(tree: Path, roots: tuple[str, ...]) -> None:
+    found = names(tree, *(tree / root for root in roots))
+    assert len(found) == len(set(found)) == (6 if "" in roots else 2)
+
+
+def test_hard_links_are_two_files(tree: Path) -> None:
+    os.link(tree / "a.txt", tree / "twin.txt")
+    assert {"a.txt", "twin.txt"} <= set(names(tree))
+
+
+def test_fifos_and_sockets_are_no_regular_files(tree: Path) -> None:
+    os.mkfifo(tree / "pipe.jpg")
+    assert len(names(tree)) == 6
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe.jpg", b"new\nline.jpg", b"-rf", b" ", b"\xe2\x80\xae.jpg", b"'\"<script>"])
+def test_strange_names_survive_byte_for_byte(tmp_path: Path, raw: bytes) -> None:
+    Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), raw))).write_bytes(b"x")
+    (found,) = find_files([tmp_path])
+    assert os.fsencode(found.name) == raw
+
+
+def test_order_of_undecodable_names_is_that_of_their_bytes(tmp_path: Path) -> None:
+    for raw in (b"\xff", b"a", b"\xc3\xa9"):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), raw))).write_bytes(b"x")
+    assert [os.fsencode(path.name) for path in find_files([tmp_path])] == [b"a", b"\xc3\xa9", b"\xff"]
+
+
+def test_missing_root(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        list(find_files([tmp_path / "nothing"]))
+
+
+def test_a_root_that_is_neither_file_nor_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="neither"):
+        list(find_files([tmp_path / "pipe"]))
+
+
+def test_unlistable_folder_is_reported_or_raised(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    troubles: list[Path] = []
+    found = [path.name for path in find_files([tree], lambda folder, error: troubles.append(folder))]
+    assert (len(found), troubles) == (4, [tree / "b"])
+    with pytest.raises(PermissionError):
+        list(find_files([tree]))
+
+
+def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:
+    deep = tmp_path.resolve()
+    for _ in range(900):
+        deep = deep / "d"
+    if len(str(deep)) > 4000:
+        pytest.skip("temporary folder too deep already")
+    deep.mkdir(parents=True)
+    (deep / "x").write_bytes(b"x")
+    assert [path.name for path in find_files([tmp_path])] == ["x"]

@@ -1,0 +1,48 @@
+"""The one preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinpix.encoder.preprocess import Preprocess
+
+Paint = Callable[..., Image.Image]
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "box"])
+@pytest.mark.parametrize("size", [(320, 240), (1, 1), (3, 900), (64, 64)])
+def test_any_shape_becomes_one_square(interpolation: str, size: tuple[int, int], paint: Paint) -> None:
+    pixels = Preprocess(64, interpolation)(paint(1, *size))
+    assert pixels.shape == (3, 64, 64)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+
+
+def test_channels_come_first_and_nothing_is_normalised() -> None:
+    pixels = Preprocess(8)(Image.new("RGB", (20, 30), (10, 100, 250)))
+    assert [np.unique(channel).tolist() for channel in pixels] == [[10], [100], [250]]
+
+
+def test_a_picture_of_the_right_size_is_untouched(paint: Paint) -> None:
+    picture = paint(1, 64, 64)
+    assert np.array_equal(Preprocess(64)(picture).transpose(1, 2, 0), np.asarray(picture))
+
+
+def test_down_scaling_averages() -> None:
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(Preprocess(32)(Image.fromarray(stripes)).astype(int) - 127.5).max() < 5  # no aliasing
+
+
+def test_round_trip() -> None:
+    assert Preprocess(**Preprocess(96, "box").to_dict()) == Preprocess(96, "box")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [{"size": 0}, {"size": 100_000}, {"interpolation": "none"}])
+def test_impossible_values_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="preprocessing"):
+        Preprocess(**values)  # type: ignore[arg-type]

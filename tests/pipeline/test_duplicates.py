@@ -1,0 +1,216 @@
+"""The main job as Python calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import twinpix
+from twinpix.encoder.calibration import Calibration
+from twinpix.encoder.errors import FingerprintError, ImageError, InputError
+from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.duplicates import check_threshold, compare, find_duplicates, group_duplicates
+from twinpix.pipeline.report import Embeddings, Report
+
+Paint = Callable[..., Image.Image]
+Pack = Callable[..., bytes]
+
+
+def named(report: Report) -> list[list[str]]:
+    return [sorted(path.name for path in group.files) for group in report.groups]
+
+
+# -- two images
+
+
+def test_byte_identical_files_are_at_exactly_zero(album: Path, encoder: OnnxEncoder) -> None:
+    match = compare(album / "a.png", album / "sub" / "a copy.png", encoder=encoder)
+    assert match.l2_distance == 0
+    assert match.is_duplicate
+    assert match.threshold == encoder.calibration.pair_threshold
+    assert compare(album / "a.png", album / "a.png", threshold=0).is_duplicate
+
+
+def test_same_pixels_in_another_format(album: Path) -> None:
+    match = twinpix.compare(str(album / "a.png"), str(album / "a.webp"))
+    assert match.l2_distance < 1e-3
+    assert match.is_duplicate
+
+
+def test_unrelated_pictures(album: Path) -> None:
+    assert not compare(album / "a.png", album / "b.png").is_duplicate
+
+
+def test_symmetric_and_within_the_scale(album: Path) -> None:
+    there, back = compare(album / "a.png", album / "b.png"), compare(album / "b.png", album / "a.png")
+    assert there.l2_distance == back.l2_distance
+    assert 0 < there.l2_distance <= 2
+    assert isinstance(there.l2_distance, float)
+
+
+def test_whatever_the_encoder_accepts(album: Path, paint: Paint) -> None:
+    data = (album / "a.png").read_bytes()
+    kinds: tuple[Any, ...] = (album / "a.png", str(album / "a.png"), data, paint(0), np.asarray(paint(0)))
+    for kind in kinds:
+        assert compare(album / "a.png", kind).l2_distance == 0, type(kind)
+    assert compare(paint(0), data).query == "<image 320x240>"
+    assert compare(data, np.asarray(paint(0))).query == f"<{len(data)} bytes>"
+    assert compare(data, np.asarray(paint(0))).reference == "<array (240, 320, 3)>"
+
+
+def test_paths_of_a_match_are_absolute(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(album)
+    assert compare("a.png", Path("b.png")).query == album / "a.png"
+
+
+def test_an_unreadable_image_raises(album: Path) -> None:
+    with pytest.raises(ImageError, match=r"notes\.txt"):
+        compare(album / "a.png", album / "notes.txt")
+    with pytest.raises(ImageError):
+        compare(album / "nothing.png", album / "a.png")
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 2.1, float("nan"), float("inf")])
+def test_a_threshold_lies_within_0_and_2(album: Path, threshold: float) -> None:
+    for call in (
+        lambda: check_threshold(threshold),
+        lambda: compare(album / "a.png", album / "b.png", threshold=threshold),
+        lambda: find_duplicates(album, threshold=threshold),
+    ):
+        with pytest.raises(InputError, match="0 to 2"):
+            call()
+
+
+def test_a_given_threshold_decides(album: Path) -> None:
+    distance = compare(album / "a.png", album / "b.png").l2_distance
+    assert compare(album / "a.png", album / "b.png", threshold=distance).is_duplicate
+    assert not compare(album / "a.png", album / "b.png", threshold=distance - 1e-4).is_duplicate
+
+
+# -- folders
+
+
+def test_find_duplicates(album: Path, encoder: OnnxEncoder) -> None:
+    report = find_duplicates(album)
+    assert named(report) == [["a copy.png", "a.png", "a.webp"]]
+    assert report.images == 5
+    assert [s.path.name for s in report.skipped] == ["notes.txt"]
+    assert report.threshold == encoder.calibration.library_threshold(5)
+    assert report.fingerprint == encoder.fingerprint
+    assert not report.clamped
+    assert report.expected_false_pairs is not None and 0 < report.expected_false_pairs < 1
+    assert report.duplicates == 2
+
+
+def test_matches_are_every_pair_within_the_threshold_closest_first(album: Path) -> None:
+    report = find_duplicates(album)
+    assert len(report.matches) == 3
+    gaps = [match.l2_distance for match in report.matches]
+    assert gaps == sorted(gaps)
+    copy = next(m for m in report.matches if {Path(m.query).name, Path(m.reference).name} == {"a.png", "a copy.png"})
+    assert copy.l2_distance == 0
+    assert all(match.is_duplicate and match.threshold == report.threshold for match in report.matches)
+
+
+def test_at_threshold_two_everything_is_one_group(album: Path, encoder: OnnxEncoder) -> None:
+    report = find_duplicates(album, threshold=2)
+    assert len(report.matches) == 10
+    assert [len(group.files) for group in report.groups] == [5]
+    assert report.expected_false_pairs == pytest.approx(encoder.calibration.rate(2) * 10)
+
+
+def test_byte_identical_files_at_threshold_zero(album: Path, tmp_path: Path, paint: Paint, pack: Pack) -> None:
+    data = pack(paint(9, 900, 700), "JPEG")
+    for i in range(40):  # in different chunks, beside different neighbours
+        (album / f"twin{i:02}.jpg").write_bytes(data)
+        paint(100 + i, 64, 64).save(album / f"other{i:02}.png")
+    report = find_duplicates(album, threshold=0, workers=2)
+    assert next(names for names in named(report) if "twin00.jpg" in names) == [f"twin{i:02}.jpg" for i in range(40)]
+    assert all(match.l2_distance == 0 for match in report.matches)
+
+
+def test_overlapping_roots_count_each_file_once(album: Path) -> None:
+    report = find_duplicates(album / "sub", album, album / "a.png")
+    assert (report.images, len(report.skipped)) == (5, 1)
+    assert report.groups == find_duplicates(album).groups
+
+
+def test_groups_do_not_depend_on_the_order_of_folders(album: Path) -> None:
+    (album / "two").mkdir()
+    (album / "a.webp").rename(album / "two" / "a.webp")
+    one, other = find_duplicates(album / "sub", album / "two"), find_duplicates(album / "two", album / "sub")
+    assert one.groups == other.groups
+    assert one.threshold == other.threshold
+
+
+def test_unreadable_files_are_never_duplicates_of_each_other(tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.jpg").write_bytes(b"")
+        (tmp_path / f"{i}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    report = find_duplicates(tmp_path)
+    assert (report.images, report.groups, report.matches, len(report.skipped)) == (0, (), (), 6)
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    report = find_duplicates(tmp_path)
+    assert (report.images, report.groups, report.matches, report.skipped) == (0, (), (), ())
+    assert report.expected_false_pairs == 0
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        find_duplicates()
+    with pytest.raises(InputError, match="no such folder"):
+        find_duplicates(tmp_path / "nothing")
+
+
+def test_nothing_is_changed(album: Path) -> None:
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in album.rglob("*") if path.is_file()}
+    find_duplicates(album)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in album.rglob("*") if p.is_file()} == before
+
+
+# -- vectors
+
+
+class Known(OnnxEncoder):
+    """An encoder with a known curve that encodes nothing."""
+
+    def __init__(self) -> None:
+        self.dim, self.fingerprint = 2, "known"
+        self.calibration = Calibration((0.1, 0.3), (1e-8, 1e-6), 1e-6, 1000, "made up")
+
+
+def on_circle(degrees: list[float]) -> Embeddings:
+    angle = np.radians(degrees)
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+    return Embeddings(tuple(Path(f"/{i:02}") for i in range(len(degrees))), vectors, "known")
+
+
+def test_a_planted_chain_of_26_stays_within_its_representatives() -> None:
+    step = np.degrees(2 * np.arcsin(0.2 / 2))
+    report = group_duplicates(on_circle([i * step for i in range(26)]), Known(), 0.21)
+    assert len(report.matches) == 25
+    assert max(len(group.files) for group in report.groups) == 3
+    assert all(group.max_l2_distance <= 0.21 for group in report.groups)
+
+
+def test_a_library_beyond_the_curve_is_clamped_and_that_is_said() -> None:
+    spread = np.random.default_rng(0).standard_normal((15_000, 24)).astype(np.float32)
+    vectors = spread / np.linalg.norm(spread, axis=1, keepdims=True)
+    paths = tuple(Path(f"/{i}") for i in range(len(vectors)))
+    report = group_duplicates(Embeddings(paths, vectors, "known"), Known())
+    assert (report.clamped, report.threshold) == (True, 0.1)
+    assert report.expected_false_pairs == pytest.approx(15_000 * 14_999 / 2 * 1e-8)
+    assert not group_duplicates(Embeddings(paths[:5000], vectors[:5000], "known"), Known()).clamped
+
+
+def test_another_encoders_embeddings_are_refused() -> None:
+    with pytest.raises(FingerprintError, match="encode again"):
+        group_duplicates(replace(on_circle([0, 1]), fingerprint="other"), Known())

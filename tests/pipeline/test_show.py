@@ -1,0 +1,102 @@
+"""Lines and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from twinpix.pipeline import show
+from twinpix.pipeline.report import Group, Match, Report, Skipped
+
+ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
+
+
+def report(clamped: bool = False, expected: float = 0.01) -> Report:
+    groups = (Group((Path("/r/a.png"), ODD), 0.125),)
+    skipped = (Skipped(Path("/r/n.txt"), "not_an_image", "no"), Skipped(ODD, "corrupt", f"{ODD}: damaged"))
+    return Report(groups, (Match(Path("/r/a.png"), ODD, 0.125, 0.3),), skipped, 0.3, expected, clamped, 2, "f00d")
+
+
+def test_json_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3), as_json=True)
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"schema": 1, "l2_distance": 0.25, "threshold": 0.3, "duplicate": True}
+    assert out.count("\n") == 1
+
+
+def test_lines_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3), as_json=False)
+    show.pair(Match(Path("/a"), Path("/b"), 0.35, 0.3), as_json=False)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "duplicate: L2 distance 0.2500 <= threshold 0.3000 (scale 0..2)"
+    assert second == "not a duplicate: L2 distance 0.3500 > threshold 0.3000 (scale 0..2)"
+
+
+def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    show.report(report(), as_json=True)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    captured.out.encode("ascii")
+    values = json.loads(captured.out)
+    assert values["schema"] == 1
+    assert values["matches"] == [{"query": "/r/a.png", "reference": str(ODD), "l2_distance": 0.125}]
+    assert values["groups"] == [{"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125}]
+    assert [(s["path"], s["reason"]) for s in values["skipped"]] == [
+        ("/r/n.txt", "not_an_image"),
+        (str(ODD), "corrupt"),
+    ]
+    assert (values["threshold"], values["fingerprint"], values["images"]) == (0.3, "f00d", 2)
+    assert os.fsencode(values["groups"][0]["files"][1]) == os.fsencode(ODD)
+
+
+def test_lines_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    show.report(report(), as_json=False, relative_to=Path("/r"))
+    captured = capsys.readouterr()
+    assert "Group 1: 2 files, L2 distance up to 0.125" in captured.out
+    assert "  a.png\n" in captured.out
+    assert r"\udcff [bold]new\nline\x1b[31m :smile:.png" in captured.out
+    assert "2 images, 1 group, 1 duplicate, 2 files skipped" in captured.out
+    assert "skipped: 1 corrupt, 1 not_an_image" in captured.err
+    assert "\x1b" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize(("expected", "words"), [(0.012, "0.012"), (3.44, "3.4"), (1234.5, "1234"), (0.0, "0")])
+def test_expected_false_pairs_are_said(capsys: pytest.CaptureFixture[str], expected: float, words: str) -> None:
+    show.report(report(expected=expected), as_json=False)
+    assert f"expected false pairs among 2 images: {words}\n" in capsys.readouterr().out
+
+
+def test_a_clamped_threshold_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    show.report(report(clamped=True), as_json=False)
+    assert "strictest that the calibration supports" in capsys.readouterr().out
+    show.report(report(clamped=True), as_json=True)
+    assert json.loads(capsys.readouterr().out)["threshold_clamped"] is True
+
+
+def test_long_lists_of_skipped_files_are_cut_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    show.skipped_lines([Skipped(Path(f"/{i}"), "corrupt", f"/{i}: damaged") for i in range(25)])
+    err = capsys.readouterr().err
+    assert "25 corrupt" in err
+    assert "and 15 more" in err
+    assert len(err.splitlines()) == 12
+
+
+@pytest.mark.parametrize("text", ["a\x1b]0;x\x07", "\u202egpj.exe", "\r", "\x00", "\udcff", "\x9b31m", "\u200b"])
+def test_no_control_character_reaches_the_terminal(text: str) -> None:
+    shown = show.safe(text)
+    assert shown.isprintable()
+    assert shown.isascii()
+
+
+def test_ordinary_names_are_shown_as_they_are() -> None:
+    assert show.safe("Fotos/Ünï 日本 😀.jpg") == "Fotos/Ünï 日本 😀.jpg"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "code"), [([], 0), (["not_an_image"] * 2, 0), (["not_an_image", "corrupt"], 3), (["needs_heif"], 3)]
+)
+def test_exit_code(reasons: list[str], code: int) -> None:
+    assert show.scan_exit_code([Skipped(Path("/a"), reason, "") for reason in reasons]) == code

@@ -1,0 +1,93 @@
+"""Every command and every Python line of the README runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+SETTLED = " ".join(f"-o {sys.prefix}/.{name}" for name in ("run", "dev", "train", "bench"))  # nothing to install
+# what a command of the README needs to be run in a test: nothing, or a smaller job
+QUICKER = {
+    "make test": 'ARGS="--collect-only -q tests/pipeline"',
+    'make train DATA="photos/ more.tar"': 'ARGS="--epochs 0.1 --size 32 --batch 8 --models made --work made"',
+    "make train": 'ARGS="--epochs 0.02 --size 32 --models made --work made2"',
+    "make bench DIR=./photos": 'ARGS="--rate 0.1"',
+    'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
+}
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def commands() -> list[str]:
+    """Every line of the shell blocks, without its comment."""
+    lines = [line.split("  #")[0].split(" # ")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the README talks about: photos, a.jpg, b.jpg, known groups, a shard."""
+    folder = tmp_path_factory.mktemp("desk")
+    for name in ("photos", "known"):
+        (folder / name).mkdir()
+    for i in range(460):
+        paint(i).save(folder / "photos" / f"{i}.jpg")
+    for i in range(3):
+        paint(i).save(folder / "known" / f"{i}.png")
+        paint(i).resize((80, 60)).save(folder / "known" / f"{i}-small.png")
+    groups = {"same": {f"known/{i}": [f"{i}.png", f"{i}-small.png"] for i in range(3)}, "view": {}}
+    (folder / "known" / "groups.json").write_text(str(groups).replace("'", '"'))
+    for name in ("a.jpg", "b.jpg"):
+        paint(0).save(folder / name)
+    subprocess.run(["tar", "cf", "more.tar", "known"], cwd=folder, check=True)
+    return folder
+
+
+def paint(seed: int) -> Image.Image:
+    """A picture of random blobs."""
+    levels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(levels).resize((160, 120), Image.Resampling.BICUBIC)
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of the README in `folder`, make with this environment instead of one of its own."""
+    line = f"{command} {QUICKER.get(command, '')}"
+    if command.startswith("make"):
+        line = line.replace("make", f"make -f {shlex.quote(str(ROOT / 'Makefile'))} VENV={sys.prefix} {SETTLED}", 1)
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        line, cwd=folder, env=environment, shell=True, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_first_two_commands_are_run_and_test() -> None:
+    assert commands()[:2] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_command_runs(command: str, desk: Path) -> None:
+    done = run(command, ROOT if command.startswith(("pip", "make test")) else desk)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    (block,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert names["match"].is_duplicate  # type: ignore[attr-defined]
