@@ -21,7 +21,7 @@ run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
 	@$(BIN)/twinpix demo
 else
-	@$(BIN)/find-duplicates "$(DIR)" $(ARGS)
+	@$(BIN)/find-duplicates "$(patsubst ~/%,$(HOME)/%,$(DIR))" $(ARGS)
 endif
 
 test: $(VENV)/.dev

@@ -18,6 +18,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.edits import Edit
 from twinpix.pipeline.stream import cores, list_files
+from twinpix.pipeline.twins import fine_structure, thumbnails, twin_groups
 
 Floats = NDArray[np.float32]
 
@@ -175,6 +176,14 @@ def _encode_all(method: Method, pictures: Sequence[Image.Image], block: int = 64
     blocks = [pictures[i : i + block] for i in range(0, len(pictures), block)]
     with ThreadPoolExecutor(cores()) as pool:
         return np.concatenate(list(pool.map(method.encode, blocks)))
+
+
+def without_twins(pictures: list[Image.Image]) -> list[Image.Image]:
+    """One picture of each group of near twins."""
+    if not pictures:
+        return []
+    _, first = np.unique(twin_groups(fine_structure(thumbnails(pictures))), return_index=True)
+    return [pictures[i] for i in sorted(first.tolist())]
 
 
 def load_folder(folder: Path, limit: int | None = None, px: int = 512) -> tuple[list[str], list[Image.Image]]:

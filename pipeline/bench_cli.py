@@ -29,7 +29,7 @@ def bench(
 ) -> int:
     """Measure the encoder, pHash and PDQ: known groups (with --groups), else edits made of the pictures.
 
-    Without --groups all pictures in DIR must be different ones.
+    Without --groups DIR should hold different pictures; its near twins are left out.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -43,7 +43,9 @@ def bench(
         known = _read_groups(groups)
         numbers = _show_groups(methods, {name: measure.score_groups(c, names, known) for name, c in called.items()})
     else:
-        numbers = _bench_edits(methods, pictures, rate)
+        different = measure.without_twins(pictures)
+        message(f"{len(pictures) - len(different)} near twins left out: they would count as false matches")
+        numbers = _bench_edits(methods, different, rate)
     if json is not None:
         json.write_text(jsonlib.dumps(numbers, indent=1) + "\n")
     return 0

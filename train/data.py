@@ -18,8 +18,7 @@ from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.find import find_files
 from twinpix.encoder.preprocess import Preprocess
-
-TWIN_CORRELATION = 0.9  # of high-passed 32x32 luma thumbnails; above it two pictures share one identity
+from twinpix.pipeline.twins import THUMB, TWIN_CORRELATION, fine_structure, twin_groups
 
 
 @dataclass(frozen=True)
@@ -116,41 +115,25 @@ def _tar_items(shard: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def identities(pixels: Tensor, threshold: float = TWIN_CORRELATION) -> Tensor:
-    """Group near twins (repeats, the closest bursts) by the correlation of their fine structure.
-
-    The coarse layout is taken out first: by it, every hazy mountain would be a twin of every other, and
-    the hardest negatives would be lost to training.
+    """Group near twins: uint8 (n, 3, h, w) -> int64 (n,), the smallest index of the group each belongs to.
 
     Args:
-        pixels: uint8 (n, 3, h, w).
-        threshold: correlation 0..1 above which two pictures count as one.
-
-    Returns:
-        int64 (n,): the smallest index of the group each picture belongs to.
+        threshold: correlation 0..1 of the fine structure above which two pictures count as one.
     """
-    thumbs = _thumbs(pixels)
-    identity = torch.arange(len(thumbs))
-    for start in range(0, len(thumbs), 1024):
-        rows, cols = torch.where(thumbs[start : start + 1024] @ thumbs.T > threshold)
-        for i, j in zip((rows + start).tolist(), cols.tolist(), strict=True):
-            if i < j:
-                a, b = sorted((int(identity[i]), int(identity[j])))
-                identity[identity == b] = a
-    return identity
+    return torch.from_numpy(twin_groups(_structures(pixels).numpy(), threshold))
 
 
 def twins_among(pixels: Tensor, known: Tensor, threshold: float = TWIN_CORRELATION) -> Tensor:
     """Which pictures are near twins of known ones: uint8 (n, 3, h, w), uint8 (m, 3, h, w) -> bool (n,)."""
-    thumbs, others = _thumbs(pixels), _thumbs(known)
-    return torch.cat([(block @ others.T > threshold).any(1) for block in torch.split(thumbs, 1024)])
+    structures, others = _structures(pixels), _structures(known)
+    return torch.cat([(block @ others.T > threshold).any(1) for block in torch.split(structures, 1024)])
 
 
-def _thumbs(pixels: Tensor) -> Tensor:
-    return torch.cat([_fine_structure(block) for block in torch.split(pixels, 1024)])
+def _structures(pixels: Tensor) -> Tensor:
+    return torch.cat([_structure(block) for block in torch.split(pixels, 1024)])
 
 
-def _fine_structure(block: Tensor) -> Tensor:
+def _structure(block: Tensor) -> Tensor:
     luma = block.float().mean(1, keepdim=True)
-    small = torch.nn.functional.interpolate(luma, size=(32, 32), mode="area")
-    coarse = torch.nn.functional.avg_pool2d(small, 5, 1, 2, count_include_pad=False)
-    return torch.nn.functional.normalize((small - coarse).flatten(1), dim=1)
+    small = torch.nn.functional.interpolate(luma, size=(THUMB, THUMB), mode="area")
+    return torch.from_numpy(fine_structure(small[:, 0].numpy()))

@@ -24,7 +24,7 @@ from twinpix.train.export import export_onnx, load_weights, read_metadata, save_
 from twinpix.train.loop import CHECKPOINT, Machine, Say, train
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
-from twinpix.train.validate import Validation, distinct
+from twinpix.train.validate import Validation, distinct, embed
 
 RENDERED = 4000
 
@@ -58,6 +58,7 @@ def make_model(
     validation = Validation(other)
     weights = None if init is None else load_weights(init)
     net = train(recipe, pictures, validation, work, machine, say, weights)
+    weigh_against(net, pictures, recipe)
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
     write_model(net, Preprocess(size=recipe.size), other, path, _source(held_back, data))
@@ -110,6 +111,16 @@ def _take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pict
     names = tuple(pictures.names[i] for i in index.tolist())
     pixels = pictures.pixels[index].share_memory_()  # type: ignore[no-untyped-call]
     return replace(pictures, pixels=pixels, identity=pictures.identity[index], names=names)
+
+
+def weigh_against(net: CopyNet, pictures: Pictures, recipe: Recipe) -> None:
+    """Fill the network's background with embeddings of random training pictures, in half precision."""
+    draw = torch.Generator().manual_seed(recipe.seed)
+    rows = torch.randperm(len(pictures), generator=draw)[: recipe.background].tolist()
+    squeeze = Preprocess(size=recipe.size)
+    squares = [Image.fromarray(pictures.pixels[i].permute(1, 2, 0).cpu().numpy()) for i in rows]
+    vectors = embed(net, torch.from_numpy(np.stack([squeeze(square) for square in squares])))
+    net.background.embeddings = vectors.half()
 
 
 def write_model(net: CopyNet, preprocess: Preprocess, other: Pictures, path: Path, source: str) -> None:

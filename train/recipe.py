@@ -25,6 +25,7 @@ class Recipe:
         bank: embeddings of earlier batches used as negatives.
         learning_rate, weight_decay: of AdamW; warm-up over the first 3 %, then cosine to 2 %.
         average: decay of the weight average (EMA) per step; the average is what is exported.
+        background: training pictures whose embeddings the exported model keeps (see `Background`).
         seed: fixes initial weights, order and edits.
     """
 
@@ -42,6 +43,7 @@ class Recipe:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     average: float = 0.999
+    background: int = 2000
     seed: int = 0
     architecture: Architecture = field(default_factory=Architecture)
 

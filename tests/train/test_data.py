@@ -166,7 +166,7 @@ def test_identities_chain_and_take_the_smallest_number() -> None:
     pixels = torch.randint(0, 256, (1030, 3, 32, 32), generator=numbers, dtype=torch.uint8)
     mixed = [pixels[0].float(), pixels[1029].float()]
     pixels[700] = (0.5 * (mixed[0] + mixed[1])).to(torch.uint8)
-    thumbs = data._thumbs(pixels)
+    thumbs = data._structures(pixels)
     assert thumbs[0] @ thumbs[1029] < 0.5 < thumbs[700] @ thumbs[0]
     identity = identities(pixels, threshold=0.5)
     assert identity[[0, 700, 1029]].tolist() == [0, 0, 0]
