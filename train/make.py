@@ -114,7 +114,9 @@ def _take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pict
 
 
 def weigh_against(net: CopyNet, pictures: Pictures, recipe: Recipe) -> None:
-    """Fill the network's background with embeddings of random training pictures, in half precision."""
+    """Fill the network's background with embeddings of random training pictures (half precision)."""
+    if recipe.background < 1:
+        return
     draw = torch.Generator().manual_seed(recipe.seed)
     rows = torch.randperm(len(pictures), generator=draw)[: recipe.background].tolist()
     squeeze = Preprocess(size=recipe.size)

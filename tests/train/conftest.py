@@ -31,6 +31,6 @@ def toy() -> Pictures:
 def tiny() -> Recipe:
     """A run of seconds: 4 steps an epoch on the toy pictures, 2 epochs."""
     return Recipe(
-        preset="card", epochs=2, size=32, small_size=32, batch=16, bank=64,
+        preset="card", epochs=2, size=32, small_size=32, batch=16, bank=64, background=0,
         architecture=Architecture(4, (4, 6, 8, 8), (2, 2, 2, 1), (0, 1, 0, 1), 16, 3),
     )  # fmt: skip

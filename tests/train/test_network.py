@@ -6,9 +6,9 @@ import colorsys
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from twinpix.encoder.network import LUMA, TONE_FLOOR, Architecture, CopyNet, ToneChannels, content
+from twinpix.encoder.network import LUMA, TONE_FLOOR, Architecture, Background, CopyNet, ToneChannels, content
 from twinpix.train.data import Pictures
 
 SMALL = Architecture(4, (4, 6, 8, 8), (2, 2, 2, 1), (0, 1, 1, 1), 16, 3)
@@ -156,3 +156,15 @@ def test_architecture_decides_the_shape() -> None:
     assert net(torch.rand(3, 3, 32, 32)).shape == (3, 10)
     with pytest.raises(ValueError):
         CopyNet(Architecture(channels=(4, 8), strides=(2,), blocks=(0, 2)))
+
+
+def test_background_takes_off_what_look_alikes_share() -> None:
+    known = nn.functional.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), dim=1)
+    background = Background(8)
+    embedding = nn.functional.normalize(known[:3] + 0.1, dim=1)
+    assert torch.equal(background(embedding), embedding)  # empty: nothing changes
+    background.embeddings = known
+    for before, after in zip(embedding, background(embedding), strict=True):
+        weights = torch.exp(known @ before / 0.05)
+        expected = before - 0.7 * (weights[:, None] * known).sum(0) / weights.sum()
+        assert torch.allclose(after, expected / expected.norm(), atol=1e-5)
