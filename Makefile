@@ -9,6 +9,8 @@ VENV ?= $(ROOT)/.venv
 BIN := $(VENV)/bin
 # one install at a time: each target adds its extras to the same environment, at the versions that were tested
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint "$(ROOT)/constraints.txt" --editable
+# in quotes the shell leaves ~ as it is
+home = $(patsubst ~/%,$(HOME)/%,$(1))
 DIR ?=
 DATA ?=
 CALIBRATION ?=
@@ -21,7 +23,7 @@ run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
 	@$(BIN)/twinpix demo
 else
-	@$(BIN)/find-duplicates "$(patsubst ~/%,$(HOME)/%,$(DIR))" $(ARGS)
+	@$(BIN)/find-duplicates "$(call home,$(DIR))" $(ARGS)
 endif
 
 test: $(VENV)/.dev
@@ -34,7 +36,7 @@ train: $(VENV)/.train
 	$(BIN)/twinpix train $(foreach d,$(DATA),--data $(d)) $(foreach c,$(CALIBRATION),--calibration $(c)) $(ARGS)
 
 bench: $(VENV)/.bench
-	$(BIN)/twinpix bench "$(DIR)" $(if $(GROUPS),--groups "$(GROUPS)") $(ARGS)
+	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") $(ARGS)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.calibration import pairs
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.edits import Edit
+from twinpix.pipeline.index import FlatIndex
 from twinpix.pipeline.stream import cores, list_files
-from twinpix.pipeline.twins import fine_structure, thumbnails, twin_groups
+from twinpix.pipeline.twins import fine_structure, one_of_each, thumbnails, twin_groups
 
 Floats = NDArray[np.float32]
+READ_BLOCK = 256  # files
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def score_groups(called: Called, names: Sequence[str], groups: Mapping[str, Mapp
     known = {kind: _pairs_by_source(groups[kind], set(names)) for kind in ("same", "view")}
     counts = {k: {source: (len(called & p), len(p)) for source, p in by.items()} for k, by in known.items()}
     related = frozenset().union(*(p for by in known.values() for p in by.values()))
-    unrelated = len(names) * (len(names) - 1) // 2 - len(related)
+    unrelated = pairs(len(names)) - len(related)
     return GroupScore(counts["same"], counts["view"], (len(called - related), unrelated))
 
 
@@ -118,16 +121,8 @@ def called_by_encoder(encoder: OnnxEncoder, folder: Path) -> Called:
 
 def called_by_method(method: Method, names: Sequence[str], pictures: Sequence[Image.Image]) -> Called:
     """The pairs within the method's threshold."""
-    vectors = _encode_all(method, pictures)
-    return frozenset(frozenset((names[i], names[j])) for i, j in _close_pairs(vectors, method.threshold))
-
-
-def _close_pairs(vectors: Floats, threshold: float) -> list[tuple[int, int]]:
-    found = []
-    for i in range(len(vectors) - 1):
-        gap = np.linalg.norm(vectors[i + 1 :] - vectors[i], axis=1)
-        found += [(i, int(j) + i + 1) for j in np.flatnonzero(gap <= threshold)]
-    return found
+    i, j, _ = FlatIndex(_encode_all(method, pictures)).pairs(method.threshold)
+    return frozenset(frozenset((names[a], names[b])) for a, b in zip(i.tolist(), j.tolist(), strict=True))
 
 
 def edit_recall(
@@ -145,11 +140,11 @@ def edit_recall(
     Raises:
         InputError: too few pictures to see a rate that small.
     """
-    pairs = len(pictures) * (len(pictures) - 1) // 2
-    if pairs * rate < 1:
-        raise InputError(f"{len(pictures)} pictures form {pairs} pairs: too few to measure a rate of {rate:.0e}")
+    formed = pairs(len(pictures))
+    if formed * rate < 1:
+        raise InputError(f"{len(pictures)} pictures form {formed} pairs: too few to measure a rate of {rate:.0e}")
     originals = _encode_all(method, pictures)
-    limit = _distance_at(originals, int(pairs * rate))
+    limit = _distance_at(originals, int(formed * rate))
     return {edit.name: _recall(method, originals, pictures, edit, limit, seed) for edit in edits}
 
 
@@ -182,8 +177,7 @@ def without_twins(pictures: list[Image.Image]) -> list[Image.Image]:
     """One picture of each group of near twins."""
     if not pictures:
         return []
-    _, first = np.unique(twin_groups(fine_structure(thumbnails(pictures))), return_index=True)
-    return [pictures[i] for i in sorted(first.tolist())]
+    return [pictures[i] for i in one_of_each(twin_groups(fine_structure(thumbnails(pictures)))).tolist()]
 
 
 def load_folder(folder: Path, limit: int | None = None, px: int = 512) -> tuple[list[str], list[Image.Image]]:
@@ -198,6 +192,10 @@ def load_folder(folder: Path, limit: int | None = None, px: int = 512) -> tuple[
         picture.thumbnail((px, px), Image.Resampling.LANCZOS)
         return str(path.relative_to(folder.resolve())), picture
 
+    rows: list[tuple[str, Image.Image]] = []
     with ThreadPoolExecutor(cores()) as pool:
-        rows = [row for row in pool.map(read, files) if row is not None][:limit]
-    return [name for name, _ in rows], [picture for _, picture in rows]
+        for start in range(0, len(files), READ_BLOCK):  # a large folder is read only as far as `limit` needs
+            if limit is not None and len(rows) >= limit:
+                break
+            rows += [row for row in pool.map(read, files[start : start + READ_BLOCK]) if row is not None]
+    return [name for name, _ in rows[:limit]], [picture for _, picture in rows[:limit]]

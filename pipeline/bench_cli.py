@@ -33,14 +33,14 @@ def bench(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
+    known = None if groups is None else _read_groups(groups)
     names, pictures = measure.load_folder(folder, None if groups else limit)
     message(f"{len(pictures)} pictures; the peers see them with the longer side at 512 px")
     encoder = load_encoder(model)
     methods = [measure.encoder_method(encoder, len(pictures)), *_peers()]
-    if groups is not None:
+    if known is not None:
         called = {methods[0].name: measure.called_by_encoder(encoder, folder)}
         called |= {m.name: measure.called_by_method(m, names, pictures) for m in methods[1:]}
-        known = _read_groups(groups)
         numbers = _show_groups(methods, {name: measure.score_groups(c, names, known) for name, c in called.items()})
     else:
         different = measure.without_twins(pictures)

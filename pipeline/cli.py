@@ -18,7 +18,7 @@ import typer
 from twinpix.encoder.errors import TwinpixError
 from twinpix.pipeline import show
 
-DUPLICATE, NOT_DUPLICATE, ERROR, SOME_SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
+DUPLICATE, NOT_DUPLICATE, ERROR, INTERRUPTED = 0, 1, 2, 130
 
 P = ParamSpec("P")
 Model = Annotated[
@@ -67,8 +67,10 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
         except OSError as error:  # a full disk behind stdout: not exit code 1, which would mean "not a duplicate"
             show.close_stdout()
             fail(str(error))
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
         except Exception as error:  # a bug: but 1 means "not a duplicate", so it must not be the exit code
-            if isinstance(error, (typer.Exit, typer.Abort, typer.BadParameter)) or os.environ.get("TWINPIX_DEBUG"):
+            if os.environ.get("TWINPIX_DEBUG"):
                 raise
             fail(f"unexpected {type(error).__name__}: {error} (a bug in twinpix; TWINPIX_DEBUG=1 shows where)")
         raise typer.Exit(code)

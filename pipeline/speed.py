@@ -66,13 +66,13 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _decode_all(files: Sequence[Path], size: int) -> None:
-    def decode(path: Path) -> None:
+    def decode_plainly(path: Path) -> None:
         with Image.open(path) as image:
             image.draft("RGB", (2 * size, 2 * size))
             image.load()
 
     with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(decode, files))
+        list(pool.map(decode_plainly, files))
 
 
 def _print_memory() -> None:

@@ -60,3 +60,8 @@ def twin_groups(structures: Structures, threshold: float = TWIN_CORRELATION) -> 
                 a, b = sorted((int(group[i]), int(group[j])))
                 group[group == b] = a
     return group
+
+
+def one_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row numbers of the first picture of each group: int64 (n,) -> int64 (k,), ascending."""
+    return np.sort(np.unique(groups, return_index=True)[1])

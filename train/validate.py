@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from twinpix.pipeline.twins import one_of_each
 from twinpix.train.data import Pictures
 from twinpix.train.views import card_edits, compose, hard_edits
 
@@ -69,8 +70,7 @@ class Validation:
 
 def distinct(identity: Tensor) -> Tensor:
     """Row numbers of one picture of each group of near twins. int64 (k,)."""
-    _, first = np.unique(identity.numpy(), return_index=True)
-    return torch.from_numpy(np.sort(first))
+    return torch.from_numpy(one_of_each(identity.numpy()))
 
 
 @torch.inference_mode()

@@ -104,6 +104,20 @@ def test_load_folder(album: Path) -> None:
     assert len(load_folder(album, limit=2)[0]) == 2
 
 
+def test_load_folder_reads_no_further_than_its_limit(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    decode = bench.decode
+
+    def noted(path: Path, at_least: int) -> Image.Image:
+        read.append(path)
+        return decode(path, at_least)
+
+    monkeypatch.setattr(bench, "decode", noted)
+    monkeypatch.setattr(bench, "READ_BLOCK", 1)
+    names, _ = load_folder(album, limit=2)
+    assert [path.name for path in read] == names == ["a.png", "a.webp"]
+
+
 @pytest.fixture
 def rows(tmp_path: Path, paint: Paint) -> Path:
     for seed in range(30):
