@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import bench
@@ -106,7 +107,6 @@ def test_load_folder(album: Path) -> None:
 
 def test_load_folder_reads_no_further_than_its_limit(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    decode = bench.decode
 
     def noted(path: Path, at_least: int) -> Image.Image:
         read.append(path)
