@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,33 @@ import numpy as np
 from twinpix.encoder.errors import InputError, ModelError
 
 PAIR_RATE = 1e-6  # default of one pair: one false match in a million pairs of different pictures
+CANDIDATE_RATE = 1e-2  # a second look is taken at no more than this share of all pairs of different pictures,
+CANDIDATES, CANDIDATE_SHARE = 1000, 0.05  # and, to stay quick, at that many pairs or that many a picture
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """How a second look (`twinpix.pipeline.verify`) fares with the nearest pairs of different pictures.
+
+    Attributes:
+        pairs: how many of the nearest were looked at.
+        confirmed: of those, how many it took for one picture all the same.
+        unclear: how many it could not settle.
+    """
+
+    pairs: int
+    confirmed: int
+    unclear: int
+
+    @property
+    def confirmed_share(self) -> float:
+        """At most this share is confirmed, 0..1; three pairs at least: fewer say next to nothing about a rate."""
+        return max(self.confirmed, 3) / max(self.pairs, 3)
+
+    @property
+    def unclear_share(self) -> float:
+        """At most this share is unclear, 0..1."""
+        return max(self.unclear, 3) / max(self.pairs, 3)
 
 
 @dataclass(frozen=True)
@@ -24,6 +51,7 @@ class Calibration:
             generalised Pareto tail (Pickands 1975), at most two decades.
         pictures: how many pictures were compared with one another.
         source: what those pictures were.
+        second_look: what it makes of the nearest of those pairs; None if that was not measured.
     """
 
     distances: tuple[float, ...]
@@ -31,6 +59,7 @@ class Calibration:
     measured_from: float
     pictures: int
     source: str
+    second_look: SecondLook | None = None
 
     def threshold(self, rate: float) -> float:
         """The L2 distance whose false-match rate is `rate`, clamped to what the curve supports.
@@ -66,6 +95,21 @@ class Calibration:
         """Expected number of false pairs among `images` different pictures at that threshold."""
         return self.rate(distance) * pairs(images)
 
+    def candidate_threshold(self, images: int) -> float:
+        """How near a pair must be for a second look: L2, never stricter than `library_threshold`.
+
+        A second look costs about ten times an embedding, so a large library gets fewer of them per pair.
+        """
+        affordable = max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
+        return max(self.threshold(min(CANDIDATE_RATE, affordable)), self.library_threshold(images))
+
+    def verified_false_pairs(self, candidate: float, unverified: float, images: int) -> float:
+        """Expected false pairs among `images` different pictures after a second look; both thresholds are L2."""
+        if self.second_look is None:
+            return self.false_pairs(candidate, images)
+        confirmed = self.false_pairs(candidate, images) * self.second_look.confirmed_share
+        return confirmed + self.false_pairs(unverified, images) * self.second_look.unclear_share
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -74,6 +118,7 @@ class Calibration:
             "measured_from": float(f"{self.measured_from:.4g}"),
             "pictures": self.pictures,
             "source": self.source,
+            "second_look": None if self.second_look is None else asdict(self.second_look),
         }
 
 
@@ -92,9 +137,11 @@ def read_calibration(values: dict[str, Any]) -> Calibration:
         distances = tuple(float(d) for d in values["distances"])
         rates = tuple(float(r) for r in values["rates"])
         known = float(values["measured_from"]), int(values["pictures"]), str(values["source"])
+        seen = values.get("second_look")
+        second = None if seen is None else SecondLook(*(int(seen[key]) for key in ("pairs", "confirmed", "unclear")))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the calibration in the model file is damaged ({error})") from None
     ascending = all(a <= b for curve in (distances, rates) for a, b in pairwise(curve))
     if len(distances) != len(rates) or len(rates) < 2 or not ascending or rates[0] <= 0:
         raise ModelError("the calibration in the model file is damaged (not an ascending curve)")
-    return Calibration(distances, rates, *known)
+    return Calibration(distances, rates, *known, second)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from twinpix.encoder.errors import ImageError
+from twinpix.encoder.errors import ImageError, InputError
+
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # decoded pixels; 50 MP of RGBA is 200 MB
 MAX_REDUCED_JPEG_PIXELS = 175_000_000  # a baseline JPEG decoded at reduced scale never holds them all
@@ -80,6 +84,33 @@ def _sniff_iso_media(header: bytes) -> str:
     if header[8:12] == b"crx ":
         raise ImageError("unsupported_format", "Canon RAW is not supported: convert it to PNG or JPEG")
     raise ImageError("not_an_image", "a video or another ISO media file, not an image")
+
+
+def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
+    """Whatever can be turned into a picture -> upright RGB.
+
+    Args:
+        source: path, bytes of a file, Pillow image or uint8 array (height, width[, 1|3|4]).
+        at_least: px; as in `decode`.
+
+    Raises:
+        ImageError: it can't be used.
+        InputError: an array of another type or shape.
+    """
+    if isinstance(source, Image.Image):
+        return upright(source, at_least)
+    if isinstance(source, np.ndarray):
+        return upright(_from_array(source), at_least)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return decode(bytes(source), at_least)
+    return decode(os.fspath(source), at_least)
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if array.dtype != np.uint8 or channels not in (1, 3, 4) or 0 in array.shape:
+        raise InputError(f"an image array is uint8 (height, width[, 1|3|4]), not {array.dtype} {array.shape}")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
 
 
 def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from twinpix.encoder.calibration import Calibration, read_calibration
-from twinpix.encoder.decode import decode, upright
-from twinpix.encoder.errors import ImageError, InputError, MissingPackageError, ModelError
+from twinpix.encoder.decode import ImageLike, read_picture
+from twinpix.encoder.errors import ImageError, MissingPackageError, ModelError
 from twinpix.encoder.preprocess import Preprocess
 
 if TYPE_CHECKING:
     import onnxruntime
 
-ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 METADATA_KEY = "twinpix"
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -107,16 +105,7 @@ class OnnxEncoder:
         Raises:
             ImageError: the image can't be used; `.reason` says why.
         """
-        return self.preprocess(self._picture(source))
-
-    def _picture(self, source: ImageLike) -> Image.Image:
-        if isinstance(source, Image.Image):
-            return upright(source, self.preprocess.size)
-        if isinstance(source, np.ndarray):
-            return upright(_from_array(source), self.preprocess.size)
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            return decode(bytes(source), at_least=self.preprocess.size)
-        return decode(os.fspath(source), at_least=self.preprocess.size)
+        return self.preprocess(read_picture(source, at_least=self.preprocess.size))
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:
         """Prepared pictures, uint8 (n, 3, size, size) -> float32 (n, dim), L2 norm 1."""
@@ -179,13 +168,6 @@ def _import_onnxruntime() -> Any:
 def _providers(runtime: Any) -> list[str]:
     wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
     return [name for name in wanted if name in runtime.get_available_providers()]
-
-
-def _from_array(array: NDArray[np.uint8]) -> Image.Image:
-    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
-    if array.dtype != np.uint8 or channels not in (1, 3, 4) or 0 in array.shape:
-        raise InputError(f"an image array is uint8 (height, width[, 1|3|4]), not {array.dtype} {array.shape}")
-    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
 
 
 def _one_line(error: Exception) -> str:

@@ -16,11 +16,13 @@ from twinpix.encoder.calibration import pairs
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.duplicates import find_duplicates
+from twinpix.pipeline.duplicates import MAX_L2, Limits, find_duplicates, limits
 from twinpix.pipeline.edits import Edit
-from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.second_look import look_again
 from twinpix.pipeline.stream import cores, list_files
 from twinpix.pipeline.twins import fine_structure, one_of_each, thumbnails, twin_groups
+from twinpix.pipeline.verify import Outcome
 
 Floats = NDArray[np.float32]
 READ_BLOCK = 256  # files
@@ -42,12 +44,12 @@ class Method:
 
 
 def encoder_method(encoder: OnnxEncoder, images: int) -> Method:
-    """The shipped encoder (or any other) at its default threshold for a library of `images`."""
+    """An encoder without the second look, at its default threshold for a library of `images`."""
 
     def encode(pictures: Sequence[Image.Image]) -> Floats:
         return encoder.encode(np.stack([encoder.prepare(picture) for picture in pictures]))
 
-    return Method(f"twinpix {encoder.fingerprint[:6]}", encode, encoder.calibration.library_threshold(images))
+    return Method("embedding alone", encode, encoder.calibration.library_threshold(images))
 
 
 def phash_method() -> Method:
@@ -111,10 +113,10 @@ def _pairs_by_source(groups: Mapping[str, Sequence[str]], known: set[str]) -> di
     return found
 
 
-def called_by_encoder(encoder: OnnxEncoder, folder: Path) -> Called:
+def called_by_twinpix(encoder: OnnxEncoder, folder: Path, verify: bool | None = None) -> Called:
     """The pairs that `find-duplicates FOLDER` reports, as names relative to it."""
     base = folder.resolve()
-    matches = find_duplicates(folder, encoder=encoder).matches
+    matches = find_duplicates(folder, encoder=encoder, verify=verify).matches
     names = ((Path(m.query), Path(m.reference)) for m in matches)
     return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
 
@@ -151,11 +153,57 @@ def edit_recall(
 def _recall(
     method: Method, originals: Floats, pictures: Sequence[Image.Image], edit: Edit, limit: float, seed: int
 ) -> float:
-    # each picture has its own random numbers: adding an edit or a picture moves no other result
-    copies = _encode_all(
-        method, [edit.apply(picture, np.random.default_rng([seed, i])) for i, picture in enumerate(pictures)]
-    )
+    copies = _encode_all(method, _edited(pictures, edit, seed))
     return float((np.linalg.norm(originals - copies, axis=1) < limit).mean())  # ties count against the method
+
+
+def _edited(pictures: Sequence[Image.Image], edit: Edit, seed: int) -> list[Image.Image]:
+    # each picture has its own random numbers: adding an edit or a picture moves no other result
+    return [edit.apply(picture, np.random.default_rng([seed, i])) for i, picture in enumerate(pictures)]
+
+
+def verified_recall(
+    encoder: OnnxEncoder, pictures: Sequence[Image.Image], edits: Sequence[Edit], rate: float, seed: int = 0
+) -> dict[str, float]:
+    """`edit_recall` of the encoder with the second look that `find-duplicates` takes.
+
+    Pairs are ordered by distance, refuted ones last and confirmed ones as much nearer as their threshold is wider.
+    """
+    method, limit = encoder_method(encoder, len(pictures)), limits(encoder, len(pictures), None, True)
+    originals = _encode_all(method, pictures)
+    unrelated = FlatIndex(originals).pairs(limit.candidate)
+    scores = np.sort(_verified_distance(limit, pictures, unrelated))
+    allowed = int(pairs(len(pictures)) * rate)
+    border = float(scores[allowed]) if allowed < len(scores) else limit.unverified
+    return {edit.name: _verified(method, limit, originals, pictures, edit, border, seed) for edit in edits}
+
+
+def _verified(
+    method: Method,
+    limit: Limits,
+    originals: Floats,
+    pictures: Sequence[Image.Image],
+    edit: Edit,
+    border: float,
+    seed: int,
+) -> float:
+    n = len(pictures)
+    copies = _edited(pictures, edit, seed)
+    distance = np.linalg.norm(originals - _encode_all(method, copies), axis=1).astype(np.float32)
+    couples = np.arange(n), np.arange(n, 2 * n), distance
+    near = select(couples, distance <= limit.candidate)
+    return float((_verified_distance(limit, [*pictures, *copies], near) < border).sum() / n)
+
+
+def _verified_distance(limit: Limits, pictures: Sequence[Image.Image], near: Pairs) -> Floats:
+    # on the scale of pairs that the second look can't settle
+    distance = near[2].copy()
+    doubtful = distance > limit.sure
+    outcomes = np.full(len(distance), Outcome.CONFIRMED, object)
+    outcomes[doubtful] = look_again(pictures, select(near, doubtful))
+    distance[outcomes == Outcome.CONFIRMED] *= limit.unverified / limit.candidate
+    distance[outcomes == Outcome.REFUTED] = MAX_L2
+    return distance
 
 
 def _distance_at(vectors: Floats, allowed: int) -> float:

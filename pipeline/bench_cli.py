@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from PIL import Image
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.pipeline import bench as measure
 from twinpix.pipeline.edits import CARD, OTHER, UNSEEN_FAMILIES
 from twinpix.pipeline.show import message
+
+EDITS = (*CARD, *OTHER)
 
 Row = tuple[str, list[str]]
 
@@ -38,14 +39,18 @@ def bench(
     message(f"{len(pictures)} pictures; the peers see them with the longer side at 512 px")
     encoder = load_encoder(model)
     methods = [measure.encoder_method(encoder, len(pictures)), *_peers()]
+    name = f"twinpix {encoder.fingerprint[:6]}"
     if known is not None:
-        called = {methods[0].name: measure.called_by_encoder(encoder, folder)}
+        called = {name: measure.called_by_twinpix(encoder, folder)}
+        called[methods[0].name] = measure.called_by_twinpix(encoder, folder, verify=False)
         called |= {m.name: measure.called_by_method(m, names, pictures) for m in methods[1:]}
-        numbers = _show_groups(methods, {name: measure.score_groups(c, names, known) for name, c in called.items()})
+        numbers = _show_groups({method: measure.score_groups(c, names, known) for method, c in called.items()})
     else:
         different = measure.without_twins(pictures)
         message(f"{len(pictures) - len(different)} near twins left out: they would count as false matches")
-        numbers = _bench_edits(methods, different, rate)
+        recall = {m.name: measure.edit_recall(m, different, EDITS, rate) for m in methods}
+        verified = measure.verified_recall(encoder, different, EDITS, rate)
+        numbers = _show_edits({name: verified, **recall}, rate)
     if json is not None:
         json.write_text(jsonlib.dumps(numbers, indent=1) + "\n")
     return 0
@@ -70,15 +75,15 @@ def _read_groups(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
 
 
-def _show_groups(methods: Sequence[measure.Method], scores: Mapping[str, measure.GroupScore]) -> dict[str, Any]:
+def _show_groups(scores: Mapping[str, measure.GroupScore]) -> dict[str, Any]:
     first = next(iter(scores.values()))
-    rows: list[Row] = [("threshold (L2)", [f"{m.threshold:.3f}" for m in methods])]
+    rows: list[Row] = []
     for title, field in (("same", "found"), ("view", "wrong")):
         sources = sorted(getattr(first, field))
         rows += [(f"{title}: {s}", [_share(getattr(v, field)[s]) for v in scores.values()]) for s in sources]
         rows += [(f"{title}: all pairs", [_share(_total(getattr(v, field))) for v in scores.values()])]
     rows += [("unrelated pairs called", [_share(v.unrelated, digits=4) for v in scores.values()])]
-    _print_table([m.name for m in methods], rows)
+    _print_table(list(scores), rows)
     return {name: {"same": s.found, "view": s.wrong, "unrelated": s.unrelated} for name, s in scores.items()}
 
 
@@ -91,8 +96,7 @@ def _share(counts: tuple[int, int], digits: int = 1) -> str:
     return f"{called}/{pairs} {100 * called / max(1, pairs):.{digits}f} %"
 
 
-def _bench_edits(methods: Sequence[measure.Method], pictures: Sequence[Image.Image], rate: float) -> dict[str, Any]:
-    scores = {m.name: measure.edit_recall(m, pictures, (*CARD, *OTHER), rate) for m in methods}
+def _show_edits(scores: Mapping[str, Mapping[str, float]], rate: float) -> dict[str, Any]:
     rows: list[Row] = []
     for part, edits in (("card", CARD), ("other", OTHER)):
         for edit in edits:
@@ -101,7 +105,7 @@ def _bench_edits(methods: Sequence[measure.Method], pictures: Sequence[Image.Ima
         means = [sum(s[e.name] for e in edits) / len(edits) for s in scores.values()]
         rows.append((f"mean of {part} edits", [f"{100 * m:.1f} %" for m in means]))
     print(f"recall at false-match rate {rate:.0e}")
-    _print_table([m.name for m in methods], rows)
+    _print_table(list(scores), rows)
     return {"false_match_rate": rate, "recall": scores}
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.calibration import Calibration, pairs
+from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook, pairs
+from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
+from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.verify import Outcome
 
-HIGHEST_RATE = 1e-2
+HIGHEST_RATE = CANDIDATE_RATE
 POINTS_PER_DECADE = 5
 DECADES_BEYOND = 2.0  # never extrapolate farther than two decades below what was seen
 TAIL_SHARE = 0.1  # of the nearest distances, to which the tail is fitted
 SMALLEST_SET = 200  # fewer pictures than this say nothing about rare events
 
 
-def calibrate(vectors: NDArray[np.float32], source: str) -> Calibration:
+def calibrate(vectors: NDArray[np.float32], source: str, pictures: Sequence[ImageLike] | None = None) -> Calibration:
     """Measure the false-match rate of an encoder on pictures that are all different.
 
     The measured part counts pairs. Below it, a generalised Pareto tail (Pickands 1975), fitted by
@@ -30,6 +36,7 @@ def calibrate(vectors: NDArray[np.float32], source: str) -> Calibration:
     Args:
         vectors: float32 (n, dim), n pictures without duplicates, not trained on.
         source: what they are, for people.
+        pictures: the n pictures themselves; the nearest 1 % of their pairs then get a second look, too.
 
     Raises:
         InputError: fewer than 200 pictures.
@@ -43,13 +50,20 @@ def calibrate(vectors: NDArray[np.float32], source: str) -> Calibration:
     tail = fit_tail(found.nearest, n)
     distances = [_quantile(found.closest, r, n) if r >= measured_from else tail.distance(r) for r in rates]
     ascending = np.minimum.accumulate(np.array(distances)[::-1])[::-1]  # the two parts may not cross
-    return Calibration(
+    curve = Calibration(
         distances=tuple(ascending.clip(0).tolist()),
         rates=tuple(rates.tolist()),
         measured_from=float(measured_from),
         pictures=n,
         source=source,
     )
+    return curve if pictures is None else replace(curve, second_look=_look_again(curve, vectors, pictures))
+
+
+def _look_again(curve: Calibration, vectors: NDArray[np.float32], pictures: Sequence[ImageLike]) -> SecondLook:
+    outcomes = look_again(pictures, FlatIndex(vectors).pairs(curve.threshold(CANDIDATE_RATE)))
+    counts = Counter(outcomes)
+    return SecondLook(len(outcomes), counts[Outcome.CONFIRMED], counts[Outcome.UNCLEAR])
 
 
 @dataclass(frozen=True)

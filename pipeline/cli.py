@@ -33,6 +33,14 @@ Threshold = Annotated[
         show_default="calibrated",
     ),
 ]
+Verify = Annotated[
+    bool | None,
+    typer.Option(
+        "--verify/--no-verify",
+        help="Take a second look at pairs within the threshold.",
+        show_default="yes, unless --threshold is given",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]
@@ -127,18 +135,19 @@ def is_duplicate(
     query: Annotated[Path, typer.Argument(metavar="A", help="An image.")],
     reference: Annotated[Path, typer.Argument(metavar="B", help="Another image.")],
     threshold: Threshold = None,
+    verify: Verify = None,
     json: Json = False,
     model: Model = None,
 ) -> int:
     """Are these two images the same picture, edited?
 
-    Exit codes, as grep has them: 0 duplicate; 1 not; 2 error. The default threshold is the one at which one
-    in a million pairs of different pictures would be called duplicates.
+    Pairs within the threshold get a second look, which compares their details. Exit codes, as grep has them:
+    0 duplicate; 1 not; 2 error.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import compare
 
-    match = compare(query, reference, threshold, load_encoder(model))
+    match = compare(query, reference, threshold, load_encoder(model), verify)
     show.pair(match, json)
     return DUPLICATE if match.is_duplicate else NOT_DUPLICATE
 
@@ -148,6 +157,7 @@ def is_duplicate(
 def find_duplicates(
     folders: Folders,
     threshold: Threshold = None,
+    verify: Verify = None,
     json: Json = False,
     fail_on_duplicates: Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit 1 if there are any.")] = False,
     model: Model = None,
@@ -155,9 +165,9 @@ def find_duplicates(
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
-    By default the threshold follows from the number of images: about one false pair in a library of that
-    size. Exit codes: 0 done; 1 duplicates found (with --fail-on-duplicates); 3 some images could not be
-    read; 2 error; 130 interrupted.
+    By default the threshold follows from the number of images, and pairs within it get a second look, which
+    compares their details: about one false pair in a library of that size. Exit codes: 0 done; 1 duplicates
+    found (with --fail-on-duplicates); 3 some images could not be read; 2 error; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import find_duplicates
@@ -165,7 +175,8 @@ def find_duplicates(
 
     encoder = load_encoder(model)
     with progress_meter() as meter:
-        report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter)
+        report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
+                                 verify=verify, looking=meter.looking)  # fmt: skip
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE

@@ -19,9 +19,9 @@ from twinpix.pipeline.edits import Apply, chain, jitter, jpeg, mirror, salt_and_
 PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "hubble_deep_field.jpg",
           "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg")  # fmt: skip
 COPIES: dict[str, dict[str, Apply]] = {
-    "astronaut": {"recoloured.jpg": jitter(0.3), "small.webp": shrink(3)},
-    "chelsea": {"recoloured, noisy.png": chain(jitter(0.3), salt_and_pepper(0.03))},
-    "coffee": {"mirrored.jpg": mirror, "recompressed.jpg": jpeg(15), "zoomed.png": zoom(1.1)},
+    "astronaut": {"recoloured.jpg": jitter(0.3), "small.webp": shrink(3), "zoomed.png": zoom(1.5)},
+    "chelsea": {"zoomed, recoloured, noisy.png": chain(zoom(1.25), jitter(0.3), salt_and_pepper(0.03))},
+    "coffee": {"mirrored.jpg": mirror, "recompressed.jpg": jpeg(15), "zoomed.png": zoom(1.25)},
     "rocket": {"salt and pepper.png": salt_and_pepper(0.1)},
     "motorcycle_left": {"recoloured.jpg": jitter(0.6)},
 }

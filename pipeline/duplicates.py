@@ -3,40 +3,92 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
+from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import FlatIndex, Pairs
+from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.look import look
 from twinpix.pipeline.report import Embeddings, Match, Report
+from twinpix.pipeline.second_look import look_again, nearest_candidates
 from twinpix.pipeline.stream import Chunk, encode_images
+from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.verify import verify as second_look
 
 MAX_L2 = 2.0
 
 
+SURE = 0.1  # L2; pairs this near need no second look
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How near two pictures must be to be called duplicates; all L2, 0..2.
+
+    Attributes:
+        candidate: pairs farther apart are no duplicates.
+        unverified: the same for pairs that a second look can't settle.
+        sure: pairs this near get none.
+    """
+
+    candidate: float
+    unverified: float
+    sure: float
+
+    def accept(self, distance: float, outcome: Outcome | None) -> bool:
+        """Whether a pair is a duplicate; `outcome` None stands for no second look."""
+        if outcome is None or outcome is Outcome.CONFIRMED:
+            return distance <= self.candidate
+        return outcome is Outcome.UNCLEAR and distance <= self.unverified
+
+
+def limits(encoder: OnnxEncoder, images: int, threshold: float | None, verify: bool | None) -> Limits:
+    """The thresholds for `images` pictures.
+
+    A threshold of your own is taken at its word: every pair within it is a duplicate, unless `verify` is set.
+
+    Raises:
+        InputError: the threshold lies outside 0..2.
+    """
+    second_look = threshold is None if verify is None else verify
+    plain = encoder.calibration.library_threshold(images) if threshold is None else check_threshold(threshold)
+    wide = encoder.calibration.candidate_threshold(images) if threshold is None and second_look else plain
+    return Limits(wide, plain, min(SURE, plain) if second_look else wide)
+
+
 def compare(
-    query: ImageLike, reference: ImageLike, threshold: float | None = None, encoder: OnnxEncoder | None = None
+    query: ImageLike,
+    reference: ImageLike,
+    threshold: float | None = None,
+    encoder: OnnxEncoder | None = None,
+    verify: bool | None = None,
 ) -> Match:
     """Are these two images the same picture, edited?
 
     Args:
         query, reference: path, bytes of a file, Pillow image or uint8 array (height, width[, 1|3|4]).
-        threshold: L2, 0..2; by default the one at a false-match rate of 1e-6.
+        threshold: L2, 0..2; by default a calibrated one, with a second look at pairs within it.
         encoder: the shipped one by default.
+        verify: whether to take a second look; by default only without a threshold of your own.
 
     Raises:
         ImageError: one of them can't be used.
         InputError: the threshold lies outside 0..2.
     """
     encoder = encoder or load_encoder()
-    limit = encoder.calibration.pair_threshold if threshold is None else check_threshold(threshold)
+    limit = limits(encoder, 2, threshold, verify)
     a, b = encoder([query, reference])
-    return Match(_label(query), _label(reference), float(np.linalg.norm(a - b)), limit)
+    distance = float(np.linalg.norm(a - b))
+    outcome = second_look(look(query), look(reference)) if limit.sure < distance <= limit.candidate else None
+    accepted = limit.accept(distance, outcome)
+    return Match(_label(query), _label(reference), distance, limit.candidate, accepted, outcome)
 
 
 def find_duplicates(
@@ -45,15 +97,20 @@ def find_duplicates(
     encoder: OnnxEncoder | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    verify: bool | None = None,
+    looking: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
     Args:
         roots: folders, searched through and through, or single files.
-        threshold: L2, 0..2; by default it follows from the number of images: about one false pair in all.
+        threshold: L2, 0..2; by default it follows from the number of images, with a second look at pairs
+            within it: about one false pair in all.
         encoder: the shipped one by default.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
+        verify: whether to take a second look; by default only without a threshold of your own.
+        looking: called with the number of pairs looked at so far, and of all.
 
     Raises:
         InputError: no folder given, or one is not there, or the threshold lies outside 0..2.
@@ -64,11 +121,20 @@ def find_duplicates(
         check_threshold(threshold)
     encoder = encoder or load_encoder()
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress)
-    return group_duplicates(embeddings, encoder, threshold)
+    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking)
 
 
-def group_duplicates(embeddings: Embeddings, encoder: OnnxEncoder, threshold: float | None = None) -> Report:
+def group_duplicates(
+    embeddings: Embeddings,
+    encoder: OnnxEncoder,
+    threshold: float | None = None,
+    workers: int | None = None,
+    verify: bool | None = None,
+    looking: Callable[[int, int], None] | None = None,
+) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
+
+    The second look reads the files again, from `embeddings.paths`.
 
     Raises:
         FingerprintError: the embeddings are another encoder's.
@@ -76,25 +142,46 @@ def group_duplicates(embeddings: Embeddings, encoder: OnnxEncoder, threshold: fl
     """
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
-    limit = encoder.calibration.library_threshold(n) if threshold is None else check_threshold(threshold)
-    i, j, distance = FlatIndex(embeddings.vectors).pairs(limit)
+    limit = limits(encoder, n, threshold, verify)
+    candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
+    doubtful = candidates[2] > limit.sure
+    settled = look_again(paths, select(candidates, doubtful), workers, looking)
+    outcomes = np.full(len(doubtful), None, object)
+    outcomes[doubtful] = settled
+    kept = np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
+    pairs = select(candidates, kept)
     return Report(
-        groups=star_groups(paths, i, j, distance),
-        matches=_matches(paths, (i, j, distance), limit),
+        groups=star_groups(paths, *pairs),
+        matches=_matches(paths, pairs, outcomes[kept].tolist(), limit.candidate),
         skipped=embeddings.skipped,
-        threshold=limit,
-        expected_false_pairs=encoder.calibration.false_pairs(limit, n) if encoder.is_calibrated else None,
+        threshold=limit.candidate,
+        unverified_threshold=limit.unverified,
+        looked_at=len(settled),
+        refuted=settled.count(Outcome.REFUTED),
+        expected_false_pairs=_false_pairs(encoder, limit, n),
         clamped=threshold is None and encoder.calibration.is_clamped(n),
         images=n,
         fingerprint=encoder.fingerprint,
     )
 
 
-def _matches(paths: tuple[Path, ...], pairs: Pairs, limit: float) -> tuple[Match, ...]:
+def _false_pairs(encoder: OnnxEncoder, limit: Limits, images: int) -> float | None:
+    if not encoder.is_calibrated:
+        return None
+    if limit.sure == limit.candidate:  # no second look
+        return encoder.calibration.false_pairs(limit.candidate, images)
+    return encoder.calibration.verified_false_pairs(limit.candidate, limit.unverified, images)
+
+
+def _matches(
+    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: float
+) -> tuple[Match, ...]:
     # closest first, then by name: the order in which folders were named changes nothing
-    rows = zip(*(column.tolist() for column in pairs), strict=True)
-    named = sorted((d, *sorted((str(paths[i]), str(paths[j])))) for i, j, d in rows)
-    return tuple(Match(Path(query), Path(reference), d, limit) for d, query, reference in named)
+    matches = []
+    for i, j, distance, outcome in zip(*(column.tolist() for column in pairs), outcomes, strict=True):
+        query, reference = sorted((paths[i], paths[j]), key=str)
+        matches.append(Match(query, reference, distance, limit, True, outcome))
+    return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))
 
 
 def check_threshold(threshold: float) -> float:

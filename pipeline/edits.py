@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 Dice = np.random.Generator
@@ -156,16 +157,22 @@ def perspective(share: float) -> Apply:
 
     def apply(picture: Image.Image, dice: Dice) -> Image.Image:
         width, height = picture.size
-        move = dice.uniform(0, share, (4, 2)) * (width, height)
-        corners = np.array([(0, 0), (0, height), (width, height), (width, 0)]) + move * [
-            (1, 1),
-            (1, -1),
-            (-1, -1),
-            (-1, 1),
-        ]
-        return picture.transform(picture.size, Image.Transform.QUAD, corners.ravel().tolist(), Image.Resampling.BICUBIC)
+        corners = np.array([(0, 0), (0, height), (width, height), (width, 0)], float)
+        inwards = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)])
+        seen = corners + dice.uniform(0, share, (4, 2)) * (width, height) * inwards
+        way = Image.Transform.PERSPECTIVE
+        return picture.transform(picture.size, way, _homography(corners, seen), Image.Resampling.BICUBIC)
 
     return apply
+
+
+def _homography(source: NDArray[np.float64], target: NDArray[np.float64]) -> list[float]:
+    # the eight numbers by which Pillow maps the four points of the one to those of the other
+    rows, values = [], []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    return [float(number) for number in np.linalg.solve(np.array(rows), np.array(values))]
 
 
 def pixelate(blocks: int) -> Apply:

@@ -63,6 +63,12 @@ class FlatIndex:
         return i[order], j[order], distance[order]
 
 
+def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp]) -> Pairs:
+    """The pairs that a mask or row numbers name."""
+    i, j, distance = pairs
+    return i[where], j[where], distance[where]
+
+
 def exact_distances(
     vectors: NDArray[np.float32], i: NDArray[np.intp], j: NDArray[np.intp], block: int = 65_536
 ) -> NDArray[np.float32]:

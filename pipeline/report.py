@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import FingerprintError, ImageError
+from twinpix.pipeline.verify import Outcome
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,17 @@ class Match:
     Attributes:
         query, reference: absolute paths, or a description of what was passed in memory.
         l2_distance: L2, 0 (same) .. 2.
-        threshold: L2; at most this far apart means duplicate.
+        threshold: L2; pairs farther apart are no duplicates.
+        is_duplicate: within the threshold, and not overruled by a second look.
+        second_look: what that made of the pair; None where none was needed or wanted.
     """
 
     query: Path | str
     reference: Path | str
     l2_distance: float
     threshold: float
-
-    @property
-    def is_duplicate(self) -> bool:
-        """Whether the distance is at most the threshold."""
-        return self.l2_distance <= self.threshold
+    is_duplicate: bool
+    second_look: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,18 @@ class Report:
 
     Attributes:
         groups: largest first; no file is in two.
-        matches: every pair within the threshold, closest first.
+        matches: every pair of duplicates, closest first.
         skipped: files without an embedding, with reasons.
-        threshold: L2.
+        threshold: L2; no match is farther apart.
         expected_false_pairs: how many wrong matches the calibration expects at this threshold among
             this many different images; None where the encoder is not calibrated.
         clamped: whether the threshold is the smallest (surest) one that the calibration supports,
             because the library is too large for its curve.
         images: how many were embedded.
         fingerprint: of the encoder.
+        unverified_threshold: L2; how near a pair must be that a second look can't settle.
+        looked_at: candidate pairs that got a second look.
+        refuted: of those, how many it overruled.
     """
 
     groups: tuple[Group, ...]
@@ -113,6 +116,9 @@ class Report:
     clamped: bool
     images: int
     fingerprint: str
+    unverified_threshold: float = 2.0
+    looked_at: int = 0
+    refuted: int = 0
 
     @property
     def duplicates(self) -> int:

@@ -15,9 +15,16 @@ from rich.console import Console
 from rich.text import Text
 
 from twinpix.pipeline.report import Group, Match, Report, Skipped
+from twinpix.pipeline.verify import Outcome
 
 SHOWN_SKIPPED = 10
 SOME_SKIPPED = 3
+SECOND_LOOK = {
+    None: "",
+    Outcome.CONFIRMED: "; a second look confirms it: the details agree",
+    Outcome.REFUTED: "; but a second look finds other details",
+    Outcome.UNCLEAR: "; a second look finds too little to compare",
+}
 
 
 def message(text: str) -> None:
@@ -66,11 +73,14 @@ def pair(match: Match, as_json: bool) -> None:
                 "l2_distance": match.l2_distance,
                 "threshold": match.threshold,
                 "duplicate": match.is_duplicate,
+                "second_look": match.second_look,
             }
         )
         return
-    verdict, sign = ("duplicate", "<=") if match.is_duplicate else ("not a duplicate", ">")
-    print(f"{verdict}: L2 distance {match.l2_distance:.4f} {sign} threshold {match.threshold:.4f} (scale 0..2)")
+    verdict = "duplicate" if match.is_duplicate else "not a duplicate"
+    sign = "<=" if match.l2_distance <= match.threshold else ">"
+    print(f"{verdict}: L2 distance {match.l2_distance:.4f} {sign} threshold {match.threshold:.4f} (scale 0..2)"
+          f"{SECOND_LOOK[match.second_look]}")  # fmt: skip
 
 
 def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> None:
@@ -86,12 +96,20 @@ def report_dict(outcome: Report) -> dict[str, Any]:
     return {
         "schema": 1,
         "threshold": outcome.threshold,
+        "unverified_threshold": outcome.unverified_threshold,
+        "looked_at": outcome.looked_at,
+        "refuted": outcome.refuted,
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
         "matches": [
-            {"query": str(m.query), "reference": str(m.reference), "l2_distance": m.l2_distance}
+            {
+                "query": str(m.query),
+                "reference": str(m.reference),
+                "l2_distance": m.l2_distance,
+                "second_look": m.second_look,
+            }
             for m in outcome.matches
         ],
         "groups": [{"files": [str(f) for f in g.files], "max_l2_distance": g.max_l2_distance} for g in outcome.groups],
@@ -142,8 +160,11 @@ def _promise(outcome: Report) -> str:
         return f"threshold: L2 distance {outcome.threshold:.3f}; this encoder is not calibrated"
     false_pairs = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
     strictest = " (the strictest that the calibration supports)" if outcome.clamped else ""
+    looked = (
+        f"{outcome.looked_at} pairs looked at again, {outcome.refuted} of them refuted; " if outcome.looked_at else ""
+    )
     return (
-        f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; "
+        f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
         f"expected false pairs among {outcome.images} images: {false_pairs}"
     )
 

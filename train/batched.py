@@ -183,7 +183,7 @@ def hard_view(x: Tensor, studio: Studio) -> Tensor:
     x = hard_geometry(x, studio)
     x = jitter(x, dice.chance(0.6, n), CARD_JITTER, dice)
     x = apply_where(x, dice.chance(0.2, n), ops.gamma, dice.uniform(0.45, 2.2, n))
-    x = apply_where(x, dice.chance(0.12, n), ops.grey)
+    x = apply_where(x, dice.chance(0.2, n), ops.grey)
     x = cover(x, studio)
     x = blur(x, dice)
     noise = torch.where(dice.chance(0.25, n), dice.choice([0.7, 0.4], n), -1)
@@ -216,13 +216,13 @@ def random_crop(n: int, area: tuple[float, float], ratio: tuple[float, float], d
 def hard_geometry(x: Tensor, studio: Studio) -> Tensor:
     """Mirror, turn, crop, shrink and shift, composed into one map for each picture."""
     n, dice = len(x), studio.dice
-    size = dice.choice([0.5, 0.4, 0.25], n)
+    size = dice.choice([0.5, 0.5, 0.25], n)
     usual = random_crop(n, (1 / ZOOM**2, 1.0), (0.85, 1.18), dice)
-    heavy = random_crop(n, (0.18, 0.8), (0.6, 1.67), dice)
+    heavy = random_crop(n, (0.15, 0.8), (0.4, 2.5), dice)
     crop = torch.stack([usual, heavy, _all_of_it(n)])[size, torch.arange(n)]
     flip = ops.flip_map(dice.chance(0.2, n))
     source = ops.chain(ops.chain(flip, random_turn(n, dice)), ops.crop_map(crop))
-    box = torch.where(dice.chance(0.2, n)[:, None], shrink_box(n, dice), _whole(n))
+    box = torch.where(dice.chance(0.25, n)[:, None], shrink_box(n, dice), _whole(n))
     fill = dice.choice([1, 1, 1], n).float() * 127.5
     view = ops.warp(x, box, source, studio.px, studio.samples)
     return ops.blend(ops.column(fill.round().to(x.device)), view, ops.coverage(box.to(x.device), studio.px))

@@ -136,7 +136,8 @@ def train(
     if checkpoint.exists():
         state.load(checkpoint, origin)
         say(f"going on from {checkpoint}: epoch {state.epoch}, {state.seconds / 60:.1f} min done")
-    forward: nn.Module = torch.compile(state.net) if machine.compile else state.net  # type: ignore[assignment]
+    # dynamic=False: at the second size it would otherwise compile for any size, which can fail
+    forward: nn.Module = torch.compile(state.net, dynamic=False) if machine.compile else state.net  # type: ignore[assignment]
     if machine.batched:
         device = state.bank.embeddings.device
         pictures = replace(pictures, pixels=pictures.pixels.to(device), identity=pictures.identity.to(device))

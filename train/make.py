@@ -139,7 +139,7 @@ def calibrate_model(path: Path, preprocess: Preprocess, other: Pictures, source:
     squares = other.pixels[keep].permute(0, 2, 3, 1).numpy()
     vectors = encoder.encode(np.stack([preprocess(Image.fromarray(square)) for square in squares]))
     facts = read_metadata(path)
-    write_metadata(path, facts, preprocess, calibrate(vectors, source))
+    write_metadata(path, facts, preprocess, calibrate(vectors, source, list(squares)))
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:

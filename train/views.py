@@ -55,15 +55,15 @@ def hard_edits(px: int, others: Picture) -> list[Any]:
         A.OneOf(
             [
                 A.RandomResizedCrop((px, px), (1 / ZOOM**2, 1.0), (0.85, 1.18), interpolation=area, p=0.5),
-                A.RandomResizedCrop((px, px), (0.18, 0.8), (0.6, 1.67), interpolation=area, p=0.4),
+                A.RandomResizedCrop((px, px), (0.15, 0.8), (0.4, 2.5), interpolation=area, p=0.5),
                 A.Resize(px, px, interpolation=area, p=0.25),
             ],
             p=1.0,
         ),
-        A.OneOf([_shrink_and_shift(fill) for fill in (0, 128, 255)], p=0.2),
+        A.OneOf([_shrink_and_shift(fill) for fill in (0, 128, 255)], p=0.25),
         A.ColorJitter(0.6, 0.6, 0.6, 0.3, p=0.6),
         A.RandomGamma((45, 220), p=0.2),
-        A.ToGray(p=0.12),
+        A.ToGray(p=0.2),
         A.OneOf([PasteOnto(others), PasteInto(others), Caption(), _erase()], p=0.2),
         A.OneOf([A.GaussianBlur(sigma_limit=(0.4, 2.2)), A.MotionBlur((3, 7), p=0.4)], p=0.18),
         A.OneOf([A.SaltAndPepper(amount=(0.005, 0.12), p=0.7), A.GaussNoise(std_range=(0.02, 0.16), p=0.4)], p=0.25),

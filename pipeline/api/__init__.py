@@ -23,6 +23,7 @@ from twinpix.encoder.preprocess import Preprocess
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
 from twinpix.pipeline.stream import encode_images
+from twinpix.pipeline.verify import Outcome
 
 __all__ = [
     "Calibration",
@@ -36,6 +37,7 @@ __all__ = [
     "MissingPackageError",
     "ModelError",
     "OnnxEncoder",
+    "Outcome",
     "Preprocess",
     "Report",
     "Skipped",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from twinpix.encoder.calibration import PAIR_RATE, Calibration, pairs, read_calibration
+from twinpix.encoder.calibration import CANDIDATE_RATE, PAIR_RATE, Calibration, SecondLook, pairs, read_calibration
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.onnx import OnnxEncoder
 
@@ -66,8 +67,33 @@ def test_beyond_the_curve_the_expected_number_says_so() -> None:
     assert CURVE.false_pairs(CURVE.library_threshold(20_000), 20_000) == pytest.approx(1e-8 * pairs(20_000))
 
 
-def test_round_trip_through_json() -> None:
-    assert read_calibration(json.loads(json.dumps(CURVE.to_dict()))) == CURVE
+def test_a_second_look_is_affordable_for_so_many_pairs() -> None:
+    assert CURVE.candidate_threshold(2) == CURVE.threshold(CANDIDATE_RATE)
+    for images in (2000, 50_000):
+        expected = CURVE.false_pairs(CURVE.candidate_threshold(images), images)
+        assert expected == pytest.approx(max(1000, images / 20), rel=1e-6)
+    thresholds = [CURVE.candidate_threshold(n) for n in (2, 100, 1000, 10_000, 10**6, 10**9)]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert thresholds[-1] == CURVE.library_threshold(10**9)
+
+
+def test_false_pairs_after_a_second_look() -> None:
+    seen = replace(CURVE, second_look=SecondLook(pairs=1000, confirmed=5, unclear=200))
+    expected = (1e-2 * 0.005 + 1e-6 * 0.2) * pairs(500)
+    assert seen.verified_false_pairs(0.8, 0.4, 500) == pytest.approx(expected)
+    assert CURVE.verified_false_pairs(0.8, 0.4, 500) == pytest.approx(1e-2 * pairs(500))
+
+
+def test_seeing_no_false_pair_is_no_proof_of_none() -> None:
+    look = SecondLook(pairs=300, confirmed=0, unclear=1)
+    assert (look.confirmed_share, look.unclear_share) == (0.01, 0.01)
+    assert SecondLook(0, 0, 0).confirmed_share == 1
+
+
+@pytest.mark.parametrize("second", [None, SecondLook(1000, 5, 200)])
+def test_round_trip_through_json(second: SecondLook | None) -> None:
+    curve = replace(CURVE, second_look=second)
+    assert read_calibration(json.loads(json.dumps(curve.to_dict()))) == curve
 
 
 @pytest.mark.parametrize(
@@ -82,6 +108,8 @@ def test_round_trip_through_json() -> None:
         {"rates": None},
         {"pictures": "many"},
         {"measured_from": None},
+        {"second_look": {"pairs": 3}},
+        {"second_look": 3},
     ],
 )
 def test_damaged_values_are_refused(change: dict[str, Any]) -> None:

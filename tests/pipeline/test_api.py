@@ -13,8 +13,8 @@ import pytest
 
 import twinpix
 
-HEAVY = ("torch", "torchvision", "faiss", "onnxruntime", "onnx", "albumentations", "typer", "rich", "scipy", "skimage")
-TRAINING = ("torch", "torchvision", "albumentations", "onnx", "onnxscript", "safetensors", "cv2")
+HEAVY = ("torch", "torchvision", "faiss", "onnxruntime", "onnx", "albumentations", "cv2", "typer", "rich", "scipy", "skimage")
+TRAINING = ("torch", "torchvision", "albumentations", "onnx", "onnxscript", "safetensors")
 BLOCK = """
 import sys
 class Blocker:

@@ -18,15 +18,18 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import bench
 from twinpix.pipeline.bench import (
     Method,
-    called_by_encoder,
     called_by_method,
+    called_by_twinpix,
     edit_recall,
     encoder_method,
     load_folder,
     phash_method,
     score_groups,
+    verified_recall,
 )
+from twinpix.pipeline.duplicates import Limits
 from twinpix.pipeline.edits import Edit, mirror
+from twinpix.pipeline.verify import Outcome
 
 Paint = Callable[..., Image.Image]
 Command = Callable[..., object]
@@ -60,10 +63,11 @@ def test_known_groups_are_counted() -> None:
     assert score_groups(called(1.0), names, groups).found == {"album": (1, 1)}
 
 
-def test_the_encoder_calls_what_find_duplicates_calls(encoder: OnnxEncoder, album: Path) -> None:
+@pytest.mark.parametrize("verify", [None, False])
+def test_twinpix_calls_what_find_duplicates_calls(encoder: OnnxEncoder, album: Path, verify: bool | None) -> None:
     copies = ("a.png", "a.webp", "sub/a copy.png")
     expected = frozenset(frozenset(pair) for pair in combinations(copies, 2))
-    assert called_by_encoder(encoder, album) == expected
+    assert called_by_twinpix(encoder, album, verify) == expected
 
 
 def test_recall_at_a_rate() -> None:
@@ -116,6 +120,24 @@ def test_load_folder_reads_no_further_than_its_limit(album: Path, monkeypatch: p
     monkeypatch.setattr(bench, "READ_BLOCK", 1)
     names, _ = load_folder(album, limit=2)
     assert [path.name for path in read] == names == ["a.png", "a.webp"]
+
+
+def test_recall_with_the_second_look(encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = np.random.default_rng(0)
+    pictures = [Image.fromarray(dice.integers(0, 256, (96, 96, 3), dtype=np.uint8)) for _ in range(20)]
+    edits = [Edit("same", "-", lambda picture, dice: picture), Edit("other", "-", lambda picture, dice: flat([90])[0])]
+    recall = verified_recall(encoder, pictures, edits, rate=1e-2)
+    assert recall == {"same -": 1.0, "other -": 0.0}
+
+
+def test_refuted_pairs_come_last_and_confirmed_ones_are_as_much_nearer_as_their_threshold_is_wider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = (Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNCLEAR)
+    monkeypatch.setattr(bench, "look_again", lambda pictures, near: answers)
+    near = (np.arange(4), np.arange(4, 8), np.array([0.05, 0.8, 0.3, 0.4], np.float32))
+    scores = bench._verified_distance(Limits(candidate=0.8, unverified=0.4, sure=0.1), [], near)
+    assert scores == pytest.approx([0.025, 0.4, 2.0, 0.4])
 
 
 @pytest.fixture

@@ -62,6 +62,20 @@ def test_blocks_do_not_matter_and_the_order_neither() -> None:
     assert turned.distances == pytest.approx(calibrate(vectors, "sphere").distances, abs=1e-5)
 
 
+def test_the_nearest_pairs_get_a_second_look() -> None:
+    dice = np.random.default_rng(0)
+    noise = [dice.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(SMALLEST_SET)]
+    vectors = sphere(SMALLEST_SET)
+    noise[1], vectors[1] = noise[0], vectors[0]  # one picture twice
+    noise[3], vectors[3] = np.zeros_like(noise[0]), vectors[2]  # nothing to see
+    found = calibrate(vectors, "noise", noise).second_look
+    assert found is not None
+    assert found.pairs == pytest.approx(pairs(SMALLEST_SET) * HIGHEST_RATE, rel=0.02)
+    assert found.confirmed == 1
+    assert 1 <= found.unclear < found.pairs / 10
+    assert calibrate(vectors, "noise").second_look is None
+
+
 def test_too_few_pictures() -> None:
     with pytest.raises(InputError, match="200"):
         calibrate(sphere(SMALLEST_SET - 1), "sphere")

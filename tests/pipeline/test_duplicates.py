@@ -15,8 +15,10 @@ import twinpix
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import FingerprintError, ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.duplicates import check_threshold, compare, find_duplicates, group_duplicates
+from twinpix.pipeline import duplicates
+from twinpix.pipeline.duplicates import Limits, check_threshold, compare, find_duplicates, group_duplicates, limits
 from twinpix.pipeline.report import Embeddings, Report
+from twinpix.pipeline.verify import Outcome
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
@@ -33,7 +35,10 @@ def test_byte_identical_files_are_at_exactly_zero(album: Path, encoder: OnnxEnco
     match = compare(album / "a.png", album / "sub" / "a copy.png", encoder=encoder)
     assert match.l2_distance == 0
     assert match.is_duplicate
-    assert match.threshold == encoder.calibration.pair_threshold
+    assert match.second_look is None
+    assert match.threshold == encoder.calibration.candidate_threshold(2)
+    plain = compare(album / "a.png", album / "a.png", encoder=encoder, verify=False)
+    assert plain.threshold == encoder.calibration.pair_threshold
     assert compare(album / "a.png", album / "a.png", threshold=0).is_duplicate
 
 
@@ -101,7 +106,8 @@ def test_find_duplicates(album: Path, encoder: OnnxEncoder) -> None:
     assert named(report) == [["a copy.png", "a.png", "a.webp"]]
     assert report.images == 5
     assert [s.path.name for s in report.skipped] == ["notes.txt"]
-    assert report.threshold == encoder.calibration.library_threshold(5)
+    assert report.threshold == encoder.calibration.candidate_threshold(5)
+    assert report.unverified_threshold == encoder.calibration.library_threshold(5)
     assert report.fingerprint == encoder.fingerprint
     assert not report.clamped
     assert report.expected_false_pairs is not None and 0 < report.expected_false_pairs < 1
@@ -176,6 +182,70 @@ def test_nothing_is_changed(album: Path) -> None:
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in album.rglob("*") if p.is_file()} == before
 
 
+# -- the second look
+
+
+def test_a_refuted_pair_is_no_duplicate(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "SURE", -1.0)
+    monkeypatch.setattr(duplicates, "second_look", lambda query, reference: Outcome.REFUTED)
+    match = compare(album / "a.png", album / "a.webp")
+    assert (match.is_duplicate, match.second_look) == (False, Outcome.REFUTED)
+    assert compare(album / "a.png", album / "a.webp", verify=False).is_duplicate
+
+
+def test_a_pair_far_below_the_threshold_is_not_looked_at(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "second_look", None)
+    assert compare(album / "a.png", album / "a.webp").second_look is None
+
+
+def test_matches_and_groups_hold_what_passed(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(pictures: Any, near: Any, workers: Any, looking: Any) -> tuple[Outcome, ...]:
+        names = [{pictures[i].name, pictures[j].name} for i, j in zip(near[0], near[1], strict=True)]
+        return tuple(Outcome.CONFIRMED if pair == {"a.png", "b.png"} else Outcome.REFUTED for pair in names)
+
+    monkeypatch.setattr(duplicates, "SURE", -1.0)
+    monkeypatch.setattr(duplicates, "look_again", answer)
+    report = find_duplicates(album, threshold=2, verify=True)
+    assert named(report) == [["a.png", "b.png"]]
+    assert [match.second_look for match in report.matches] == [Outcome.CONFIRMED]
+    assert (report.looked_at, report.refuted) == (10, 9)
+
+
+def test_a_threshold_of_ones_own_is_taken_at_its_word(album: Path) -> None:
+    report = find_duplicates(album, threshold=2)
+    assert (len(report.matches), report.looked_at) == (10, 0)
+    looked = find_duplicates(album, threshold=2, verify=True)
+    assert looked.looked_at > 0
+    assert len(looked.matches) == 3  # the copies: pictures of blobs have nothing in common
+
+
+@pytest.mark.parametrize(
+    ("distance", "outcome", "accepted"),
+    [
+        (0.8, None, True),
+        (0.81, None, False),
+        (0.8, Outcome.CONFIRMED, True),
+        (0.81, Outcome.CONFIRMED, False),
+        (0.4, Outcome.UNCLEAR, True),
+        (0.41, Outcome.UNCLEAR, False),
+        (0.2, Outcome.REFUTED, False),
+    ],
+)
+def test_what_is_accepted(distance: float, outcome: Outcome | None, accepted: bool) -> None:
+    assert Limits(candidate=0.8, unverified=0.4, sure=0.1).accept(distance, outcome) is accepted
+
+
+def test_limits(encoder: OnnxEncoder) -> None:
+    curve = encoder.calibration
+    default = limits(encoder, 5000, None, None)
+    assert default == Limits(curve.candidate_threshold(5000), curve.library_threshold(5000), 0.1)
+    plain = curve.library_threshold(5000)
+    assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain)
+    assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7)
+    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.1)
+    assert limits(encoder, 5000, 0.05, True) == Limits(0.05, 0.05, 0.05)
+
+
 # -- vectors
 
 
@@ -206,10 +276,10 @@ def test_a_library_beyond_the_curve_is_clamped_and_that_is_said() -> None:
     spread = np.random.default_rng(0).standard_normal((15_000, 24)).astype(np.float32)
     vectors = spread / np.linalg.norm(spread, axis=1, keepdims=True)
     paths = tuple(Path(f"/{i}") for i in range(len(vectors)))
-    report = group_duplicates(Embeddings(paths, vectors, "known"), Known())
+    report = group_duplicates(Embeddings(paths, vectors, "known"), Known(), verify=False)
     assert (report.clamped, report.threshold) == (True, 0.1)
     assert report.expected_false_pairs == pytest.approx(15_000 * 14_999 / 2 * 1e-8)
-    assert not group_duplicates(Embeddings(paths[:5000], vectors[:5000], "known"), Known()).clamped
+    assert not group_duplicates(Embeddings(paths[:5000], vectors[:5000], "known"), Known(), verify=False).clamped
 
 
 def test_another_encoders_embeddings_are_refused() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from twinpix.encoder.errors import FingerprintError
-from twinpix.pipeline.report import Embeddings, Group, Match, Report
+from twinpix.pipeline.report import Embeddings, Group, Report
 
 Paint = Callable[..., Image.Image]
 
@@ -53,11 +53,6 @@ def test_html_stays_short() -> None:
 def test_values_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         report().images = 3  # type: ignore[misc]
-
-
-def test_at_most_the_threshold_is_a_duplicate() -> None:
-    assert Match("a", "b", 0.3, 0.3).is_duplicate
-    assert not Match("a", "b", 0.3001, 0.3).is_duplicate
 
 
 def test_fingerprints(encoder: object) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from twinpix.pipeline import show
 from twinpix.pipeline.report import Group, Match, Report, Skipped
+from twinpix.pipeline.verify import Outcome
 
 ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
 
@@ -17,22 +19,44 @@ ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
 def report(clamped: bool = False, expected: float = 0.01) -> Report:
     groups = (Group((Path("/r/a.png"), ODD), 0.125),)
     skipped = (Skipped(Path("/r/n.txt"), "not_an_image", "no"), Skipped(ODD, "corrupt", f"{ODD}: damaged"))
-    return Report(groups, (Match(Path("/r/a.png"), ODD, 0.125, 0.3),), skipped, 0.3, expected, clamped, 2, "f00d")
+    return Report(
+        groups,
+        (Match(Path("/r/a.png"), ODD, 0.125, 0.3, True, Outcome.CONFIRMED),),
+        skipped,
+        0.3,
+        expected,
+        clamped,
+        2,
+        "f00d",
+    )
 
 
 def test_json_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
-    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3), as_json=True)
-    out = capsys.readouterr().out
-    assert json.loads(out) == {"schema": 1, "l2_distance": 0.25, "threshold": 0.3, "duplicate": True}
-    assert out.count("\n") == 1
+    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3, True), as_json=True)
+    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3, False, Outcome.REFUTED), as_json=True)
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    plain = {"schema": 1, "l2_distance": 0.25, "threshold": 0.3}
+    assert first == plain | {"duplicate": True, "second_look": None}
+    assert second == plain | {"duplicate": False, "second_look": "refuted"}
 
 
 def test_lines_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
-    show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3), as_json=False)
-    show.pair(Match(Path("/a"), Path("/b"), 0.35, 0.3), as_json=False)
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "duplicate: L2 distance 0.2500 <= threshold 0.3000 (scale 0..2)"
-    assert second == "not a duplicate: L2 distance 0.3500 > threshold 0.3000 (scale 0..2)"
+    for distance, duplicate, outcome in (
+        (0.25, True, None),
+        (0.35, False, None),
+        (0.25, True, Outcome.CONFIRMED),
+        (0.25, False, Outcome.REFUTED),
+        (0.25, False, Outcome.UNCLEAR),
+    ):
+        show.pair(Match(Path("/a"), Path("/b"), distance, 0.3, duplicate, outcome), as_json=False)
+    near = "L2 distance 0.2500 <= threshold 0.3000 (scale 0..2)"
+    assert capsys.readouterr().out.splitlines() == [
+        f"duplicate: {near}",
+        "not a duplicate: L2 distance 0.3500 > threshold 0.3000 (scale 0..2)",
+        f"duplicate: {near}; a second look confirms it: the details agree",
+        f"not a duplicate: {near}; but a second look finds other details",
+        f"not a duplicate: {near}; a second look finds too little to compare",
+    ]
 
 
 def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +66,9 @@ def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     captured.out.encode("ascii")
     values = json.loads(captured.out)
     assert values["schema"] == 1
-    assert values["matches"] == [{"query": "/r/a.png", "reference": str(ODD), "l2_distance": 0.125}]
+    match = {"query": "/r/a.png", "reference": str(ODD), "l2_distance": 0.125, "second_look": "confirmed"}
+    assert values["matches"] == [match]
+    assert (values["looked_at"], values["refuted"], values["unverified_threshold"]) == (0, 0, 2.0)
     assert values["groups"] == [{"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125}]
     assert [(s["path"], s["reason"]) for s in values["skipped"]] == [
         ("/r/n.txt", "not_an_image"),
@@ -67,6 +93,13 @@ def test_lines_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
 def test_expected_false_pairs_are_said(capsys: pytest.CaptureFixture[str], expected: float, words: str) -> None:
     show.report(report(expected=expected), as_json=False)
     assert f"expected false pairs among 2 images: {words}\n" in capsys.readouterr().out
+
+
+def test_second_looks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    show.report(replace(report(), looked_at=20, refuted=7), as_json=False)
+    assert "threshold 0.300; 20 pairs looked at again, 7 of them refuted; expected" in " ".join(
+        capsys.readouterr().out.replace("L2 distance 0.300", "threshold 0.300").split()
+    )
 
 
 def test_a_clamped_threshold_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""What a second look sees of a picture: its tones and the local features in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.decode import ImageLike, read_picture
+from twinpix.encoder.errors import MissingPackageError
+
+LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
+FEATURES = 600
+_BLACK, _WHITE = 2, 253  # levels that salt and pepper take
+_SPECK = 30  # levels that a speck differs from its neighbourhood
+_SPECKLED = 0.004  # share of specks from which a picture is taken to be noisy
+
+Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture, prepared for verification.
+
+    Attributes:
+        tones: uint8 (h, w, 3): luma, and the brightest and the darkest of R, G, B, which a change of hue leaves
+            alone; longer side `LOOK_PX`.
+        points: float32 (n, 2), (x, y) in px.
+        descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
+    """
+
+    tones: Levels
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+    @cached_property
+    def mirrored(self) -> Look:
+        """The same picture, left and right swapped: ORB does not match mirror images."""
+        return _features(np.ascontiguousarray(self.tones[:, ::-1]))
+
+
+def import_cv2() -> Any:
+    """The OpenCV module.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise MissingPackageError("OpenCV is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')") from None
+    return cv2
+
+
+def look(source: ImageLike) -> Look:
+    """Prepare a picture.
+
+    Args:
+        source: path, bytes of a file, Pillow image or uint8 array.
+
+    Raises:
+        ImageError: it can't be used.
+    """
+    cv2 = import_cv2()
+    picture = read_picture(source, at_least=LOOK_PX // 2)
+    levels = without_specks(np.asarray(picture))
+    scale = LOOK_PX / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return _features(_tones(cv2.resize(levels, size, interpolation=way)))
+
+
+def _tones(rgb: Levels) -> Levels:
+    cv2 = import_cv2()
+    red, green, blue = cv2.split(rgb)
+    brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
+
+
+def without_specks(rgb: Levels) -> Levels:
+    """Salt and pepper replaced by the median around it, where there is enough of it to be noise. uint8 (h, w, 3)."""
+    cv2 = import_cv2()
+    for window in (3, 5):  # two specks side by side survive the small window
+        luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        contrast = cv2.absdiff(luma, cv2.medianBlur(luma, window))
+        specks = ((luma <= _BLACK) | (luma >= _WHITE)) & (contrast > _SPECK)
+        if specks.mean() < _SPECKLED:
+            break
+        rgb = np.where(specks[..., None], cv2.medianBlur(rgb, window), rgb)
+    return rgb
+
+
+def _features(tones: Levels) -> Look:
+    orb = import_cv2().ORB_create(FEATURES, scaleFactor=1.2, nlevels=9, edgeThreshold=12, fastThreshold=6)
+    keypoints, descriptors = orb.detectAndCompute(np.ascontiguousarray(tones[..., 0]), None)
+    if descriptors is None:
+        return Look(tones, np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))
+    return Look(tones, np.array([point.pt for point in keypoints], np.float32), descriptors)

@@ -1,0 +1,95 @@
+"""The second look at the candidate pairs of a folder: which to look at, and looking at them in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+
+from twinpix.encoder.decode import ImageLike
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.index import Pairs, select
+from twinpix.pipeline.look import Look, import_cv2, look
+from twinpix.pipeline.stream import cores
+from twinpix.pipeline.verify import Outcome, verify
+
+CANDIDATES = 10  # nearest of each picture that are looked at
+LOOKS_KEPT = 96  # prepared pictures, up to 0.8 MB each
+BLOCK = 256  # pairs between two reports of progress
+
+
+def nearest_candidates(pairs: Pairs, sure: float, most: int = CANDIDATES) -> Pairs:
+    """The sure pairs, and of the others those among the `most` nearest of either picture.
+
+    A crowd of look-alikes (one room, one product on white) would otherwise cost a look at every pair in it.
+    """
+    i, j, distance = pairs
+    keep = distance <= sure
+    rest = np.flatnonzero(~keep)
+    for one, other in ((i, j), (j, i)):  # either end of a pair may vouch for it
+        order = rest[np.lexsort((other[rest], distance[rest], one[rest]))]
+        rows = one[order]
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        keep[order[rank < most]] = True
+    return select(pairs, keep)
+
+
+def look_again(
+    pictures: Sequence[ImageLike],
+    pairs: Pairs,
+    workers: int | None = None,
+    looking: Callable[[int, int], None] | None = None,
+) -> tuple[Outcome, ...]:
+    """Verify pairs of pictures.
+
+    Args:
+        pictures: n paths, or whatever else an image can be.
+        pairs: rows of `pictures`; sorted by the first, files are read less often.
+        workers: threads; all cores by default.
+        looking: called with the number of pairs looked at so far, and of all.
+
+    Returns:
+        One outcome a pair; `UNCLEAR` where a picture can no longer be read.
+    """
+    rows = list(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+
+    @lru_cache(LOOKS_KEPT)
+    def seen(row: int) -> Look | None:
+        return try_look(pictures[row])
+
+    def one(pair: tuple[int, int]) -> Outcome:
+        query, reference = seen(pair[0]), seen(pair[1])
+        return Outcome.UNCLEAR if query is None or reference is None else verify(query, reference)
+
+    outcomes: list[Outcome] = []
+    if not rows:
+        return ()
+    with one_thread_each(), ThreadPoolExecutor(workers or cores(), thread_name_prefix="twinpix") as pool:
+        for start in range(0, len(rows), BLOCK):
+            outcomes += pool.map(one, rows[start : start + BLOCK])
+            if looking is not None:
+                looking(len(outcomes), len(rows))
+    return tuple(outcomes)
+
+
+def try_look(source: ImageLike) -> Look | None:
+    """The picture prepared, or None where it can't be read (any more)."""
+    try:
+        return look(source)
+    except ImageError:
+        return None
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """OpenCV's own threads would fight those of the pipeline."""
+    cv2 = import_cv2()
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
