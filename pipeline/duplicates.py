@@ -25,7 +25,7 @@ from twinpix.pipeline.verify import verify as second_look
 MAX_L2 = 2.0
 
 
-SURE = 0.1  # L2; pairs this near need no second look
+SURE = 0.03  # L2; pairs this near need no second look
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,11 @@ LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of
 FEATURES = 600
 _BLACK, _WHITE = 2, 253  # levels that salt and pepper take
 _SPECK = 30  # levels that a speck differs from its neighbourhood
-_SPECKLED = 0.004  # share of specks from which a picture is taken to be noisy
+_SPECKLED = 0.004  # share of specks from which a picture is taken to be noisy,
+_LONELY = 0.6  # if this share of them has no speck of its kind beside it: strokes of letters have
+_CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.uint8)
+_PYRAMID, _LEVELS = 1.2, 9  # scale between two levels of ORB, and how many
+_THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
 Levels = NDArray[np.uint8]
 
@@ -87,15 +91,29 @@ def without_specks(rgb: Levels) -> Levels:
         luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         contrast = cv2.absdiff(luma, cv2.medianBlur(luma, window))
         specks = ((luma <= _BLACK) | (luma >= _WHITE)) & (contrast > _SPECK)
-        if specks.mean() < _SPECKLED:
+        if specks.mean() < _SPECKLED or (window == 3 and not _are_lonely(specks, luma)):
             break
         rgb = np.where(specks[..., None], cv2.medianBlur(rgb, window), rgb)
     return rgb
 
 
+def _are_lonely(specks: NDArray[np.bool_], luma: Levels) -> bool:
+    kinds = [(specks & (luma <= _BLACK)).astype(np.uint8), (specks & (luma >= _WHITE)).astype(np.uint8)]
+    lonely = sum(int((kind & (import_cv2().filter2D(kind, -1, _CROSS) == 0)).sum()) for kind in kinds)
+    return lonely >= _LONELY * int(specks.sum())
+
+
 def _features(tones: Levels) -> Look:
-    orb = import_cv2().ORB_create(FEATURES, scaleFactor=1.2, nlevels=9, edgeThreshold=12, fastThreshold=6)
+    if min(tones.shape[:2]) < _THINNEST:
+        return _without_features(tones)
+    orb = import_cv2().ORB_create(FEATURES, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
     keypoints, descriptors = orb.detectAndCompute(np.ascontiguousarray(tones[..., 0]), None)
     if descriptors is None:
-        return Look(tones, np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))
-    return Look(tones, np.array([point.pt for point in keypoints], np.float32), descriptors)
+        return _without_features(tones)
+    # OpenCV scales a level's coordinates by corners of pixels, not by their middles
+    points = [(p.pt[0] + shift, p.pt[1] + shift) for p in keypoints for shift in [(_PYRAMID**p.octave - 1) / 2]]
+    return Look(tones, np.array(points, np.float32), descriptors)
+
+
+def _without_features(tones: Levels) -> Look:
+    return Look(tones, np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))

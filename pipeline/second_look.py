@@ -27,13 +27,13 @@ def nearest_candidates(pairs: Pairs, sure: float, most: int = CANDIDATES) -> Pai
     A crowd of look-alikes (one room, one product on white) would otherwise cost a look at every pair in it.
     """
     i, j, distance = pairs
+    doubtful = np.flatnonzero(distance > sure)
+    ends, others = np.concatenate([i, j]), np.concatenate([j, i])
+    both = np.concatenate([doubtful, doubtful + len(i)])  # each pair as seen from either end
+    order = both[np.lexsort((others[both], np.tile(distance[doubtful], 2), ends[both]))]
+    rank = np.arange(len(order)) - np.searchsorted(ends[order], ends[order])
     keep = distance <= sure
-    rest = np.flatnonzero(~keep)
-    for one, other in ((i, j), (j, i)):  # either end of a pair may vouch for it
-        order = rest[np.lexsort((other[rest], distance[rest], one[rest]))]
-        rows = one[order]
-        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        keep[order[rank < most]] = True
+    keep[order[rank < most] % len(i)] = True
     return select(pairs, keep)
 
 

@@ -26,7 +26,9 @@ TEXTURE, STRONG_TEXTURE = 4.0, 8.0  # levels of deviation; tiles flatter than th
 NOISE = 2.0  # levels; keeps the correlation of nearly flat tiles low
 CLIPPED = (4, 251)  # levels beyond which an edit may have wiped structure out
 AGREEING, CONTRADICTING = 0.7, 0.4  # correlation of two tiles from which, and below which, they show the same or not
-RICH = 100  # local features from which a picture has enough of them to be aligned
+RICH, POOR = 100, 20  # local features from which a picture can be aligned for sure, and below which not at all
+PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 4.0, 16.0  # px, levels: within these, plain pictures have the same pixels
+FITTING = 0.4  # of the matched features must fit the alignment: on two pages of one layout a third do
 MIN_INLIERS, MIN_TILES = 10, 8
 # a whole copy: nearly all tiles agree, and no strong one contradicts (a thing that moved would)
 WHOLE, CONTRADICTED = 0.88, 0.01
@@ -40,6 +42,7 @@ BLURRED, WORN_BLURRED = 0.7, 0.8
 WORN, WORN_MEDIAN = 0.96, 0.88
 WORN_OUT, WORN_OUT_MEDIAN, WORN_OUT_CONTRADICTED = 0.9, 0.8, 0.1
 WORN_SIGMA = 4.0
+DETAIL_MARGIN = 16  # px
 TILT = 0.5  # how much larger one end of a picture may become than the other, beyond 1
 
 Matrix = NDArray[np.float64]
@@ -115,26 +118,41 @@ def verify(query: Look, reference: Look) -> Outcome:
     """Whether the details of two pictures agree.
 
     `CONFIRMED`: aligned, and the tiles agree. `REFUTED`: both are full of details that don't agree.
-    `UNCLEAR`: too little to see, or a copy that lost its detail.
+    `UNCLEAR`: too little to see, or a copy that lost its detail. Two pictures without any detail (flat, a
+    gradient) are the same only if their pixels are.
     """
-    rich = min(len(query.points), len(reference.points)) >= RICH
-    outcome = Outcome.REFUTED if rich else Outcome.UNCLEAR
+    features = len(query.points), len(reference.points)
+    if max(features) < POOR:
+        return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
+    outcome = Outcome.REFUTED if min(features) >= RICH else Outcome.UNCLEAR
     for alignment in alignments(query, reference):
-        found = judge(superpose(query, reference, alignment), alignment.is_tilted)
+        found = judge(alignment, superpose(query, reference, alignment))
         if found is Outcome.CONFIRMED:
             return found
         outcome = Outcome.UNCLEAR if found is Outcome.UNCLEAR else outcome
     return outcome
 
 
-def judge(aligned: Aligned, tilted: bool = False) -> Outcome:
+def has_same_levels(query: Look, reference: Look) -> bool:
+    """Whether two pictures have the same pixels but for compression, once they are small."""
+    cv2, size = import_cv2(), (PLAIN_PX, PLAIN_PX)
+    small = [
+        cv2.resize(look.tones, size, interpolation=cv2.INTER_AREA).astype(np.float32) for look in (query, reference)
+    ]
+    gap = np.abs(small[0] - small[1])
+    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
+
+
+def judge(alignment: Alignment, aligned: Aligned) -> Outcome:
     """What one alignment amounts to. The limits are explained where they stand."""
     agreement = agree(aligned)
     if agreement.tiles < MIN_TILES:
         return Outcome.UNCLEAR
-    if _is_copy(agreement, tilted):
+    fits = alignment.inliers >= FITTING * alignment.matches
+    if fits and _is_copy(agreement, alignment.is_tilted):
         return Outcome.CONFIRMED
-    return Outcome.UNCLEAR if _is_worn(agreement, aligned) else Outcome.REFUTED
+    blurred = detail_lost(aligned) >= BLURRED
+    return Outcome.UNCLEAR if (fits or blurred) and _is_worn(agreement, aligned, blurred) else Outcome.REFUTED
 
 
 def _is_copy(agreement: Agreement, tilted: bool) -> bool:
@@ -144,9 +162,9 @@ def _is_copy(agreement: Agreement, tilted: bool) -> bool:
     return whole or (agreement.agreeing >= TOUCHED and agreement.median >= PERFECT)
 
 
-def _is_worn(agreement: Agreement, aligned: Aligned) -> bool:
+def _is_worn(agreement: Agreement, aligned: Aligned, blurred: bool) -> bool:
     coarse = agree(aligned, WORN_SIGMA).agreeing
-    if detail_lost(aligned) >= BLURRED:
+    if blurred:
         return coarse >= WORN_BLURRED
     a_little = agreement.median < WORN_MEDIAN or agreement.contradicting <= CONTRADICTED
     badly = agreement.median < WORN_OUT_MEDIAN and agreement.contradicting < WORN_OUT_CONTRADICTED
@@ -227,7 +245,7 @@ def _moved(tones: Levels, matrix: Matrix, shape: tuple[int, ...]) -> tuple[Level
     if shrink > 1.05:  # or its detail would turn into aliasing
         tones = cv2.GaussianBlur(tones, (0, 0), 0.5 * float(np.sqrt(shrink**2 - 1)))
     inside = cv2.warpPerspective(np.full(tones.shape[:2], 255, np.uint8), matrix, size)
-    return cv2.warpPerspective(tones, matrix, size), inside == 255
+    return cv2.warpPerspective(tones, matrix, size, borderMode=cv2.BORDER_REPLICATE), inside == 255
 
 
 def agree(aligned: Aligned, sigma: float = SMOOTHING) -> Agreement:
@@ -253,9 +271,11 @@ def agree(aligned: Aligned, sigma: float = SMOOTHING) -> Agreement:
 
 def detail_lost(aligned: Aligned) -> float:
     """How much more fine detail one picture has than the other, in doublings."""
-    if not aligned.inside.any():
+    reach = np.ones((2 * DETAIL_MARGIN + 1,) * 2, np.uint8)  # what lies outside must not leak in
+    inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1).astype(bool)
+    if not inside.any():
         return 0.0
-    a, b = (_detail(tones[..., :1], aligned.inside) for tones in (aligned.query, aligned.reference))
+    a, b = (_detail(tones[..., :1], inside) for tones in (aligned.query, aligned.reference))
     return float(abs(np.log2(a / b)))
 
 

@@ -13,7 +13,19 @@ import pytest
 
 import twinpix
 
-HEAVY = ("torch", "torchvision", "faiss", "onnxruntime", "onnx", "albumentations", "cv2", "typer", "rich", "scipy", "skimage")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "faiss",
+    "onnxruntime",
+    "onnx",
+    "albumentations",
+    "cv2",
+    "typer",
+    "rich",
+    "scipy",
+    "skimage",
+)
 TRAINING = ("torch", "torchvision", "albumentations", "onnx", "onnxscript", "safetensors")
 BLOCK = """
 import sys

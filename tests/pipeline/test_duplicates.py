@@ -238,12 +238,12 @@ def test_what_is_accepted(distance: float, outcome: Outcome | None, accepted: bo
 def test_limits(encoder: OnnxEncoder) -> None:
     curve = encoder.calibration
     default = limits(encoder, 5000, None, None)
-    assert default == Limits(curve.candidate_threshold(5000), curve.library_threshold(5000), 0.1)
+    assert default == Limits(curve.candidate_threshold(5000), curve.library_threshold(5000), 0.03)
     plain = curve.library_threshold(5000)
     assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain)
     assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7)
-    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.1)
-    assert limits(encoder, 5000, 0.05, True) == Limits(0.05, 0.05, 0.05)
+    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.03)
+    assert limits(encoder, 5000, 0.02, True) == Limits(0.02, 0.02, 0.02)
 
 
 # -- vectors
