@@ -19,7 +19,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import MAX_L2, Limits, find_duplicates, limits
 from twinpix.pipeline.edits import Edit
 from twinpix.pipeline.index import FlatIndex, Pairs, select
-from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.second_look import CANDIDATES, look_again
 from twinpix.pipeline.stream import cores, list_files
 from twinpix.pipeline.twins import fine_structure, one_of_each, thumbnails, twin_groups
 from twinpix.pipeline.verify import Outcome
@@ -189,10 +189,18 @@ def _verified(
 ) -> float:
     n = len(pictures)
     copies = _edited(pictures, edit, seed)
-    distance = np.linalg.norm(originals - _encode_all(method, copies), axis=1).astype(np.float32)
+    encoded = _encode_all(method, copies)
+    distance = np.linalg.norm(originals - encoded, axis=1).astype(np.float32)
     couples = np.arange(n), np.arange(n, 2 * n), distance
-    near = select(couples, distance <= limit.candidate)
+    near = select(couples, (distance <= limit.candidate) & _is_among_nearest(originals, encoded))
     return float((_verified_distance(limit, [*pictures, *copies], near) < border).sum() / n)
+
+
+def _is_among_nearest(originals: Floats, copies: Floats) -> NDArray[np.bool_]:
+    # whether a copy would be looked at beside its original: few pictures are nearer to either of them
+    pair = np.einsum("kd,kd->k", originals, copies)[:, None]
+    others = [(ends @ originals.T > pair).sum(1) for ends in (originals, copies)]
+    return np.asarray((others[0] - 1 < CANDIDATES) | (others[1] < CANDIDATES))  # an original is nearest to itself
 
 
 def _verified_distance(limit: Limits, pictures: Sequence[Image.Image], near: Pairs) -> Floats:

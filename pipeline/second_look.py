@@ -16,7 +16,7 @@ from twinpix.pipeline.look import Look, import_cv2, look
 from twinpix.pipeline.stream import cores
 from twinpix.pipeline.verify import Outcome, verify
 
-CANDIDATES = 10  # nearest of each picture that are looked at
+CANDIDATES = 3  # nearest of each picture that are looked at
 LOOKS_KEPT = 96  # prepared pictures, up to 0.8 MB each
 BLOCK = 256  # pairs between two reports of progress
 

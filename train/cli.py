@@ -45,6 +45,13 @@ def train(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget instead of epochs.")] = None,
     size: Annotated[int | None, typer.Option(min=32, help="px; the input size of the encoder.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pairs per step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-6, help="Peak of the schedule.", show_default="see recipe.py")
+    ] = None,
+    small_share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the run at smaller views.", show_default="see recipe.py"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and edits.")] = 0,
     init: Annotated[Path | None, typer.Option(help="A .safetensors file to fine-tune from.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
@@ -74,7 +81,8 @@ def train(
 
     if not data and epochs is None and minutes is None:
         epochs = RENDERED_EPOCHS
-    chosen = {"koleo": koleo, "epochs": epochs, "minutes": minutes, "batch": batch, **_sizes(size)}
+    chosen = {"koleo": koleo, "epochs": epochs, "minutes": minutes, "batch": batch, "learning_rate": learning_rate,
+              "small_share": small_share, **_sizes(size)}  # fmt: skip
     recipe = Recipe(preset=preset, loss=loss, seed=seed, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
     if threads is not None:
         torch.set_num_threads(threads)

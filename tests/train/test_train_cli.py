@@ -46,7 +46,8 @@ def photos(drawn: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     root = tmp_path_factory.mktemp("trained")
     places = ("--models", root / "models", "--work", root / "work")
-    return root, run("train", "--data", photos, *places, "--name", "own", "--epochs", "5", "--batch", "16", *QUICK)
+    knobs = ("--epochs", "5", "--batch", "16", "--learning-rate", "0.001", "--small-share", "0.5")
+    return root, run("train", "--data", photos, *places, "--name", "own", *knobs, *QUICK)
 
 
 def test_train_end_to_end(trained: tuple[Path, Result]) -> None:
@@ -182,11 +183,11 @@ def test_with_data_it_says_no_such_thing(asked: list[tuple[object, ...]]) -> Non
 
 def test_options_reach_the_recipe(asked: list[tuple[object, ...]]) -> None:
     options = {"--preset": "card", "--loss": "triplet", "--koleo": "0", "--minutes": "3", "--size": "128",
-               "--batch": "7", "--seed": "9"}  # fmt: skip
+               "--batch": "7", "--seed": "9", "--learning-rate": "0.002", "--small-share": "0.25"}  # fmt: skip
     run("train", *(part for pair in options.items() for part in pair), "--device", "cpu", "--threads", "1")
     run("train", "--device", "cpu", "--threads", "1")
     expected = Recipe(preset="card", loss="triplet", koleo=0.0, minutes=3.0, size=128, small_size=96, batch=7, seed=9)
-    assert asked[0][0] == expected
+    assert asked[0][0] == replace(expected, learning_rate=0.002, small_share=0.25)
     assert asked[1][0] == replace(Recipe(), epochs=8)  # rendered pictures make no model to keep
 
 
