@@ -12,7 +12,7 @@ from twinpix.encoder.errors import InputError, ModelError
 
 PAIR_RATE = 1e-6  # default of one pair: one false match in a million pairs of different pictures
 CANDIDATE_RATE = 1e-2  # a second look is taken at no more than this share of all pairs of different pictures,
-CANDIDATES, CANDIDATE_SHARE = 1000, 0.05  # and, to stay quick, at that many pairs or that many a picture
+CANDIDATES, CANDIDATE_SHARE = 10_000, 0.05  # and, to stay quick, at that many pairs or that many a picture
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _PYRAMID, _LEVELS = 1.2, 9  # scale between two levels of ORB, and how many
 _THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
 Levels = NDArray[np.uint8]
+_NO_TONES = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Look:
     def mirrored(self) -> Look:
         """The same picture, left and right swapped: ORB does not match mirror images."""
         return _features(np.ascontiguousarray(self.tones[:, ::-1]))
+
+
+def features_only(one: Look) -> Look:
+    """The same look and its mirror image without their tones: a tenth of the memory, and enough to align."""
+    slim, mirror = (Look(_NO_TONES, side.points, side.descriptors) for side in (one, one.mirrored))
+    slim.__dict__["mirrored"] = mirror  # as the cached property would
+    return slim
 
 
 def import_cv2() -> Any:

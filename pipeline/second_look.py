@@ -12,12 +12,13 @@ import numpy as np
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, select
-from twinpix.pipeline.look import Look, import_cv2, look
+from twinpix.pipeline.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.stream import cores
-from twinpix.pipeline.verify import Outcome, verify
+from twinpix.pipeline.verify import Outcome, alignments, is_plain, unaligned, verify
 
-CANDIDATES = 3  # nearest of each picture that are looked at
-LOOKS_KEPT = 96  # prepared pictures, up to 0.8 MB each
+CANDIDATES = 10  # nearest of each picture that are looked at
+LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
+FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 50 kB each
 BLOCK = 256  # pairs between two reports of progress
 
 
@@ -60,7 +61,18 @@ def look_again(
     def seen(row: int) -> Look | None:
         return try_look(pictures[row])
 
+    @lru_cache(FEATURES_KEPT)
+    def features(row: int) -> Look | None:
+        whole = seen(row)
+        return None if whole is None else features_only(whole)
+
     def one(pair: tuple[int, int]) -> Outcome:
+        a, b = features(pair[0]), features(pair[1])
+        if a is None or b is None:
+            return Outcome.UNCLEAR
+        # most candidates can't be aligned: their tones need not be there
+        if not is_plain(a, b) and next(alignments(a, b), None) is None:
+            return unaligned(a, b)
         query, reference = seen(pair[0]), seen(pair[1])
         return Outcome.UNCLEAR if query is None or reference is None else verify(query, reference)
 

@@ -121,16 +121,25 @@ def verify(query: Look, reference: Look) -> Outcome:
     `UNCLEAR`: too little to see, or a copy that lost its detail. Two pictures without any detail (flat, a
     gradient) are the same only if their pixels are.
     """
-    features = len(query.points), len(reference.points)
-    if max(features) < POOR:
+    if is_plain(query, reference):
         return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
-    outcome = Outcome.REFUTED if min(features) >= RICH else Outcome.UNCLEAR
+    outcome = unaligned(query, reference)
     for alignment in alignments(query, reference):
         found = judge(alignment, superpose(query, reference, alignment))
         if found is Outcome.CONFIRMED:
             return found
         outcome = Outcome.UNCLEAR if found is Outcome.UNCLEAR else outcome
     return outcome
+
+
+def is_plain(query: Look, reference: Look) -> bool:
+    """Whether neither picture has any detail."""
+    return max(len(query.points), len(reference.points)) < POOR
+
+
+def unaligned(query: Look, reference: Look) -> Outcome:
+    """What it means that two pictures can't be aligned."""
+    return Outcome.REFUTED if min(len(query.points), len(reference.points)) >= RICH else Outcome.UNCLEAR
 
 
 def has_same_levels(query: Look, reference: Look) -> bool:
