@@ -141,8 +141,9 @@ def is_duplicate(
 ) -> int:
     """Are these two images the same picture, edited?
 
-    Pairs within the threshold get a second look, which compares their details. Exit codes, as grep has them:
-    0 duplicate; 1 not; 2 error.
+    Pairs within the threshold get a second look, which compares their details.
+
+    Exit codes, as grep has them: 0 duplicate; 1 not; 2 error.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import compare
@@ -166,8 +167,10 @@ def find_duplicates(
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
     By default the threshold follows from the number of images, and pairs within it get a second look, which
-    compares their details: about one false pair in a library of that size. Exit codes: 0 done; 1 duplicates
-    found (with --fail-on-duplicates); 3 some images could not be read; 2 error; 130 interrupted.
+    compares their details: about one false pair in a library of that size.
+
+    Exit codes: 0 done; 1 duplicates found (with --fail-on-duplicates); 3 some images could not be read;
+    2 error; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import find_duplicates

@@ -88,7 +88,7 @@ def compare(
     distance = float(np.linalg.norm(a - b))
     outcome = second_look(look(query), look(reference)) if limit.sure < distance <= limit.candidate else None
     accepted = limit.accept(distance, outcome)
-    return Match(_label(query), _label(reference), distance, limit.candidate, accepted, outcome)
+    return Match(_label(query), _label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
 
 
 def find_duplicates(
@@ -152,7 +152,7 @@ def group_duplicates(
     pairs = select(candidates, kept)
     return Report(
         groups=star_groups(paths, *pairs),
-        matches=_matches(paths, pairs, outcomes[kept].tolist(), limit.candidate),
+        matches=_matches(paths, pairs, outcomes[kept].tolist(), limit),
         skipped=embeddings.skipped,
         threshold=limit.candidate,
         unverified_threshold=limit.unverified,
@@ -174,13 +174,13 @@ def _false_pairs(encoder: OnnxEncoder, limit: Limits, images: int) -> float | No
 
 
 def _matches(
-    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: float
+    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: Limits
 ) -> tuple[Match, ...]:
     # closest first, then by name: the order in which folders were named changes nothing
     matches = []
     for i, j, distance, outcome in zip(*(column.tolist() for column in pairs), outcomes, strict=True):
         query, reference = sorted((paths[i], paths[j]), key=str)
-        matches.append(Match(query, reference, distance, limit, True, outcome))
+        matches.append(Match(query, reference, distance, limit.candidate, True, outcome, limit.unverified))
     return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))
 
 

@@ -65,6 +65,7 @@ class Match:
         threshold: L2; pairs farther apart are no duplicates.
         is_duplicate: within the threshold, and not overruled by a second look.
         second_look: what that made of the pair; None where none was needed or wanted.
+        unverified_threshold: L2; how near a pair must be that a second look can't settle.
     """
 
     query: Path | str
@@ -73,6 +74,7 @@ class Match:
     threshold: float
     is_duplicate: bool
     second_look: Outcome | None = None
+    unverified_threshold: float = 2.0
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def pair(match: Match, as_json: bool) -> None:
                 "threshold": match.threshold,
                 "duplicate": match.is_duplicate,
                 "second_look": match.second_look,
+                "unverified_threshold": match.unverified_threshold,
             }
         )
         return

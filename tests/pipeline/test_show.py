@@ -35,7 +35,7 @@ def test_json_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
     show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3, True), as_json=True)
     show.pair(Match(Path("/a"), Path("/b"), 0.25, 0.3, False, Outcome.REFUTED), as_json=True)
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    plain = {"schema": 1, "l2_distance": 0.25, "threshold": 0.3}
+    plain = {"schema": 1, "l2_distance": 0.25, "threshold": 0.3, "unverified_threshold": 2.0}
     assert first == plain | {"duplicate": True, "second_look": None}
     assert second == plain | {"duplicate": False, "second_look": "refuted"}
 

@@ -88,7 +88,10 @@ def test_default_threshold_comes_from_the_calibration(trained: tuple[Path, Resul
     assert result.exit_code == 0, result.stderr
     outcome = json.loads(result.stdout)
     assert outcome["l2_distance"] == 0
-    assert outcome["threshold"] == pytest.approx(twinpix.load_encoder(model).calibration.pair_threshold)
+    curve = twinpix.load_encoder(model).calibration
+    assert outcome["threshold"] == pytest.approx(curve.candidate_threshold(2))
+    assert outcome["unverified_threshold"] == pytest.approx(curve.pair_threshold)
+    assert curve.second_look is not None and curve.second_look.pairs > 0
 
 
 def test_fine_tuning_from_the_result(trained: tuple[Path, Result], photos: Path, tmp_path: Path) -> None:
