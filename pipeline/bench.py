@@ -16,10 +16,11 @@ from twinpix.encoder.calibration import pairs
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.duplicates import MAX_L2, Limits, find_duplicates, limits
+from twinpix.pipeline.duplicates import MAX_L2, Limits, group_duplicates, limits
 from twinpix.pipeline.edits import Edit
 from twinpix.pipeline.index import FlatIndex, Pairs, select
-from twinpix.pipeline.second_look import CANDIDATES, look_again
+from twinpix.pipeline.report import Embeddings
+from twinpix.pipeline.second_look import NEAREST, look_again
 from twinpix.pipeline.stream import cores, list_files
 from twinpix.pipeline.twins import fine_structure, one_of_each, thumbnails, twin_groups
 from twinpix.pipeline.verify import Outcome
@@ -113,10 +114,10 @@ def _pairs_by_source(groups: Mapping[str, Sequence[str]], known: set[str]) -> di
     return found
 
 
-def called_by_twinpix(encoder: OnnxEncoder, folder: Path, verify: bool | None = None) -> Called:
-    """The pairs that `find-duplicates FOLDER` reports, as names relative to it."""
+def called_by_twinpix(encoder: OnnxEncoder, folder: Path, embeddings: Embeddings, verify: bool | None = None) -> Called:
+    """The pairs that `find-duplicates FOLDER` reports, as names relative to it; `embeddings` are the folder's."""
     base = folder.resolve()
-    matches = find_duplicates(folder, encoder=encoder, verify=verify).matches
+    matches = group_duplicates(embeddings, encoder, verify=verify).matches
     names = ((Path(m.query), Path(m.reference)) for m in matches)
     return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
 
@@ -200,7 +201,7 @@ def _is_among_nearest(originals: Floats, copies: Floats) -> NDArray[np.bool_]:
     # whether a copy would be looked at beside its original: few pictures are nearer to either of them
     pair = np.einsum("kd,kd->k", originals, copies)[:, None]
     others = [(ends @ originals.T > pair).sum(1) for ends in (originals, copies)]
-    return np.asarray((others[0] - 1 < CANDIDATES) | (others[1] < CANDIDATES))  # an original is nearest to itself
+    return np.asarray((others[0] - 1 < NEAREST) | (others[1] < NEAREST))  # an original is nearest to itself
 
 
 def _verified_distance(limit: Limits, pictures: Sequence[Image.Image], near: Pairs) -> Floats:

@@ -14,6 +14,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.pipeline import bench as measure
 from twinpix.pipeline.edits import CARD, OTHER, UNSEEN_FAMILIES
 from twinpix.pipeline.show import message
+from twinpix.pipeline.stream import encode_images
 
 EDITS = (*CARD, *OTHER)
 
@@ -41,8 +42,9 @@ def bench(
     methods = [measure.encoder_method(encoder, len(pictures)), *_peers()]
     name = f"twinpix {encoder.fingerprint[:6]}"
     if known is not None:
-        called = {name: measure.called_by_twinpix(encoder, folder)}
-        called[methods[0].name] = measure.called_by_twinpix(encoder, folder, verify=False)
+        embeddings = encode_images(folder, encoder=encoder)
+        called = {name: measure.called_by_twinpix(encoder, folder, embeddings)}
+        called[methods[0].name] = measure.called_by_twinpix(encoder, folder, embeddings, verify=False)
         called |= {m.name: measure.called_by_method(m, names, pictures) for m in methods[1:]}
         numbers = _show_groups({method: measure.score_groups(c, names, known) for method, c in called.items()})
     else:

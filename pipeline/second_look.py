@@ -16,13 +16,13 @@ from twinpix.pipeline.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.stream import cores
 from twinpix.pipeline.verify import Outcome, alignments, is_plain, unaligned, verify
 
-CANDIDATES = 10  # nearest of each picture that are looked at
+NEAREST = 10  # candidates of each picture that are looked at
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 50 kB each
 BLOCK = 256  # pairs between two reports of progress
 
 
-def nearest_candidates(pairs: Pairs, sure: float, most: int = CANDIDATES) -> Pairs:
+def nearest_candidates(pairs: Pairs, sure: float, most: int = NEAREST) -> Pairs:
     """The sure pairs, and of the others those among the `most` nearest of either picture.
 
     A crowd of look-alikes (one room, one product on white) would otherwise cost a look at every pair in it.

@@ -29,6 +29,7 @@ from twinpix.pipeline.bench import (
 )
 from twinpix.pipeline.duplicates import Limits
 from twinpix.pipeline.edits import Edit, mirror
+from twinpix.pipeline.stream import encode_images
 from twinpix.pipeline.verify import Outcome
 
 Paint = Callable[..., Image.Image]
@@ -67,7 +68,7 @@ def test_known_groups_are_counted() -> None:
 def test_twinpix_calls_what_find_duplicates_calls(encoder: OnnxEncoder, album: Path, verify: bool | None) -> None:
     copies = ("a.png", "a.webp", "sub/a copy.png")
     expected = frozenset(frozenset(pair) for pair in combinations(copies, 2))
-    assert called_by_twinpix(encoder, album, verify) == expected
+    assert called_by_twinpix(encoder, album, encode_images(album, encoder=encoder), verify) == expected
 
 
 def test_recall_at_a_rate() -> None:
