@@ -101,7 +101,7 @@ class Report:
         threshold: L2; no match is farther apart.
         expected_false_pairs: how many wrong matches the calibration expects at this threshold among
             this many different images; None where the encoder is not calibrated.
-        clamped: whether the threshold is the smallest (surest) one that the calibration supports,
+        clamped: whether `unverified_threshold` is the smallest (surest) one that the calibration supports,
             because the library is too large for its curve.
         images: how many were embedded.
         fingerprint: of the encoder.

@@ -160,7 +160,11 @@ def _promise(outcome: Report) -> str:
     if expected is None:
         return f"threshold: L2 distance {outcome.threshold:.3f}; this encoder is not calibrated"
     false_pairs = f"{expected:.0f}" if expected >= 10 else f"{expected:.2g}"
-    strictest = " (the strictest that the calibration supports)" if outcome.clamped else ""
+    strictest = (
+        f" ({outcome.unverified_threshold:.3f} for unverified pairs: the strictest that the calibration supports)"
+        if outcome.clamped
+        else ""
+    )
     looked = (
         f"{outcome.looked_at} pairs looked at again, {outcome.refuted} of them refuted; " if outcome.looked_at else ""
     )
