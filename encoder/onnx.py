@@ -17,11 +17,11 @@ from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import ImageError, MissingPackageError, ModelError
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.protocol import Vectors
 
 if TYPE_CHECKING:
     import onnxruntime
 
-Vectors = NDArray[np.float32]
 METADATA_KEY = "twinpix"
 MODELS = Path(__file__).resolve().parent.parent / "models"
 BATCH = 32
@@ -39,6 +39,8 @@ class OnnxEncoder:
         MissingPackageError: neither onnxruntime nor onnxruntime-gpu is installed.
     """
 
+    max_distance = 2.0  # of two vectors of norm 1
+
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
         self.path = Path(path)
         self._threads = threads
@@ -49,6 +51,7 @@ class OnnxEncoder:
             self.fingerprint: str = str(facts["fingerprint"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: the metadata of the model is damaged ({error})") from None
+        self.name = f"{self.path.stem} {self.fingerprint[:6]}"
         self._curve: dict[str, Any] | None = facts.get("calibration")
 
     def __repr__(self) -> str:

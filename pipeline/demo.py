@@ -13,8 +13,8 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline import show
+from twinpix.pipeline.bench.edits import Apply, chain, jitter, jpeg, mirror, salt_and_pepper, shrink, zoom
 from twinpix.pipeline.duplicates import find_duplicates
-from twinpix.pipeline.edits import Apply, chain, jitter, jpeg, mirror, salt_and_pepper, shrink, zoom
 
 PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "coins.png", "hubble_deep_field.jpg",
           "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg", "rocket.jpg")  # fmt: skip

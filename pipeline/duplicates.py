@@ -12,7 +12,8 @@ from PIL import Image
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.onnx import OnnxEncoder, load_encoder
+from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import FlatIndex, Pairs, select
 from twinpix.pipeline.look import look
@@ -49,7 +50,7 @@ class Limits:
         return outcome is Outcome.UNCLEAR and distance <= self.unverified
 
 
-def limits(encoder: OnnxEncoder, images: int, threshold: float | None, verify: bool | None) -> Limits:
+def limits(encoder: Encoder, images: int, threshold: float | None, verify: bool | None) -> Limits:
     """The thresholds for `images` pictures.
 
     A threshold of your own is taken at its word: every pair within it is a duplicate, unless `verify` is set.
@@ -58,7 +59,11 @@ def limits(encoder: OnnxEncoder, images: int, threshold: float | None, verify: b
         InputError: the threshold lies outside 0..2.
     """
     second_look = threshold is None if verify is None else verify
-    plain = encoder.calibration.library_threshold(images) if threshold is None else check_threshold(threshold)
+    plain = (
+        encoder.calibration.library_threshold(images)
+        if threshold is None
+        else check_threshold(threshold, encoder.max_distance)
+    )
     wide = encoder.calibration.candidate_threshold(images) if threshold is None and second_look else plain
     return Limits(wide, plain, min(SURE, plain) if second_look else wide)
 
@@ -67,7 +72,7 @@ def compare(
     query: ImageLike,
     reference: ImageLike,
     threshold: float | None = None,
-    encoder: OnnxEncoder | None = None,
+    encoder: Encoder | None = None,
     verify: bool | None = None,
 ) -> Match:
     """Are these two images the same picture, edited?
@@ -84,7 +89,7 @@ def compare(
     """
     encoder = encoder or load_encoder()
     limit = limits(encoder, 2, threshold, verify)
-    a, b = encoder([query, reference])
+    a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
     outcome = second_look(look(query), look(reference)) if limit.sure < distance <= limit.candidate else None
     accepted = limit.accept(distance, outcome)
@@ -94,7 +99,7 @@ def compare(
 def find_duplicates(
     *roots: str | os.PathLike[str],
     threshold: float | None = None,
-    encoder: OnnxEncoder | None = None,
+    encoder: Encoder | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
     verify: bool | None = None,
@@ -126,7 +131,7 @@ def find_duplicates(
 
 def group_duplicates(
     embeddings: Embeddings,
-    encoder: OnnxEncoder,
+    encoder: Encoder,
     threshold: float | None = None,
     workers: int | None = None,
     verify: bool | None = None,
@@ -165,7 +170,7 @@ def group_duplicates(
     )
 
 
-def _false_pairs(encoder: OnnxEncoder, limit: Limits, images: int) -> float | None:
+def _false_pairs(encoder: Encoder, limit: Limits, images: int) -> float | None:
     if not encoder.is_calibrated:
         return None
     if limit.sure == limit.candidate:  # no second look
@@ -184,14 +189,14 @@ def _matches(
     return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))
 
 
-def check_threshold(threshold: float) -> float:
+def check_threshold(threshold: float, most: float = MAX_L2) -> float:
     """The threshold itself.
 
     Raises:
-        InputError: it lies outside 0..2.
+        InputError: it lies outside 0..`most`.
     """
-    if not 0 <= threshold <= MAX_L2:
-        raise InputError(f"a threshold is an L2 distance from 0 to 2, not {threshold}")
+    if not 0 <= threshold <= most:
+        raise InputError(f"a threshold is an L2 distance from 0 to {most:g}, not {threshold}")
     return float(threshold)
 
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.find import find_files
-from twinpix.encoder.onnx import OnnxEncoder, load_encoder
+from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.report import Embeddings, Skipped
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
@@ -40,7 +42,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def stream(encoder: OnnxEncoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:
+def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:
     """Embed files in parallel; chunks come in the order of `paths`, whatever the timing.
 
     A worker decodes a chunk and runs it through the encoder itself (both release the interpreter lock),
@@ -61,9 +63,9 @@ def stream(encoder: OnnxEncoder, paths: Sequence[Path], workers: int | None = No
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _embed(encoder: OnnxEncoder, paths: Sequence[Path]) -> Chunk:
+def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:
     good: list[Path] = []
-    pictures: list[NDArray[np.uint8]] = []
+    pictures: list[NDArray[Any]] = []
     skipped: list[Skipped] = []
     for path in paths:
         try:
@@ -71,9 +73,8 @@ def _embed(encoder: OnnxEncoder, paths: Sequence[Path]) -> Chunk:
             good.append(path)
         except ImageError as error:
             skipped.append(Skipped(path, error.reason, str(error)))
-    size = encoder.preprocess.size
-    stacked = np.stack(pictures) if pictures else np.empty((0, 3, size, size), np.uint8)
-    return Chunk(tuple(good), encoder.encode(stacked), tuple(skipped))
+    vectors = encoder.encode(np.stack(pictures)) if pictures else np.empty((0, encoder.dim), np.float32)
+    return Chunk(tuple(good), vectors, tuple(skipped))
 
 
 def list_files(roots: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Skipped]]:
@@ -103,7 +104,7 @@ def watch(
 
 def encode_images(
     *roots: str | os.PathLike[str],
-    encoder: OnnxEncoder | None = None,
+    encoder: Encoder | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
 ) -> Embeddings:

@@ -20,6 +20,7 @@ from twinpix.encoder.errors import (
 )
 from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
 from twinpix.pipeline.stream import encode_images
@@ -28,6 +29,7 @@ from twinpix.pipeline.verify import Outcome
 __all__ = [
     "Calibration",
     "Embeddings",
+    "Encoder",
     "FingerprintError",
     "Group",
     "ImageError",

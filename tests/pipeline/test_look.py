@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
-from twinpix.pipeline.edits import salt_and_pepper
+from twinpix.pipeline.bench.edits import salt_and_pepper
 from twinpix.pipeline.look import FEATURES, LOOK_PX, Look, look, without_specks
 
 Paint = Callable[..., Image.Image]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from twinpix.pipeline import second_look
-from twinpix.pipeline.edits import jpeg, mirror, zoom
+from twinpix.pipeline.bench.edits import jpeg, mirror, zoom
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.look import look
 from twinpix.pipeline.second_look import look_again, nearest_candidates, one_thread_each, try_look

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from twinpix.pipeline.bench import without_twins
+from twinpix.pipeline.bench.measure import without_twins
 from twinpix.pipeline.twins import THUMB, fine_structure, thumbnails, twin_groups
 
 Paint = Callable[..., Image.Image]

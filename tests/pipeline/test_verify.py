@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from twinpix.pipeline.edits import (
+from twinpix.pipeline.bench.edits import (
     Apply,
     chain,
     gamma,

@@ -16,8 +16,8 @@ from twinpix.encoder.calibration import pairs
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.bench.edits import Edit
 from twinpix.pipeline.duplicates import MAX_L2, Limits, group_duplicates, limits
-from twinpix.pipeline.edits import Edit
 from twinpix.pipeline.index import FlatIndex, Pairs, select
 from twinpix.pipeline.report import Embeddings
 from twinpix.pipeline.second_look import NEAREST, look_again

@@ -15,8 +15,9 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline import bench
-from twinpix.pipeline.bench import (
+from twinpix.pipeline.bench import measure as bench
+from twinpix.pipeline.bench.edits import Edit, mirror
+from twinpix.pipeline.bench.measure import (
     Method,
     called_by_method,
     called_by_twinpix,
@@ -28,7 +29,6 @@ from twinpix.pipeline.bench import (
     verified_recall,
 )
 from twinpix.pipeline.duplicates import Limits
-from twinpix.pipeline.edits import Edit, mirror
 from twinpix.pipeline.stream import encode_images
 from twinpix.pipeline.verify import Outcome
 

@@ -11,8 +11,8 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
-from twinpix.pipeline import bench as measure
-from twinpix.pipeline.edits import CARD, OTHER, UNSEEN_FAMILIES
+from twinpix.pipeline.bench import measure
+from twinpix.pipeline.bench.edits import CARD, OTHER, UNSEEN_FAMILIES
 from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import encode_images
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinpix.pipeline.edits import (
+from twinpix.pipeline.bench.edits import (
     CARD,
     OTHER,
     UNSEEN_FAMILIES,

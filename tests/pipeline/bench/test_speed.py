@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.speed import speed
+from twinpix.pipeline.bench.speed import speed
 
 
 def test_rates_are_printed(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
