@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.decode import ImageLike, read_picture
-from twinpix.encoder.errors import ImageError, MissingPackageError, ModelError
+from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.protocol import Vectors
+from twinpix.encoder.session import open_session
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,6 +34,7 @@ class OnnxEncoder:
     Args:
         path: a `.onnx` file that `twinpix train` wrote; it brings its own preprocessing and calibration.
         threads: CPU threads of one inference; parallelism over images comes from the pipeline.
+        session: of that file, where it is open already.
 
     Raises:
         ModelError: not there, damaged, or not a twinpix encoder.
@@ -41,21 +43,31 @@ class OnnxEncoder:
 
     max_distance = 2.0  # of two vectors of norm 1
 
-    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+    preprocess: Preprocess
+    dim: int
+    fingerprint: str
+
+    def __init__(
+        self, path: str | os.PathLike[str], threads: int = 1, session: onnxruntime.InferenceSession | None = None
+    ) -> None:
         self.path = Path(path)
-        self._threads = threads
+        self._session = session or open_session(self.path, threads)
+        self._curve: dict[str, Any] | None = None
+        self._describe()
+        self.name = f"{self.path.stem} {self.fingerprint[:6]}"
+
+    def _describe(self) -> None:
         facts = self._facts
         try:
             self.preprocess = Preprocess(**facts["preprocess"])
-            self.dim: int = int(facts["dim"])
-            self.fingerprint: str = str(facts["fingerprint"])
+            self.dim = int(facts["dim"])
+            self.fingerprint = str(facts["fingerprint"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: the metadata of the model is damaged ({error})") from None
-        self.name = f"{self.path.stem} {self.fingerprint[:6]}"
-        self._curve: dict[str, Any] | None = facts.get("calibration")
+        self._curve = facts.get("calibration")
 
     def __repr__(self) -> str:
-        return f"OnnxEncoder({str(self.path)!r}, dim={self.dim}, fingerprint={self.fingerprint!r})"
+        return f"{type(self).__name__}({str(self.path)!r}, dim={self.dim}, fingerprint={self.fingerprint!r})"
 
     @property
     def is_calibrated(self) -> bool:
@@ -70,29 +82,18 @@ class OnnxEncoder:
             ModelError: the model was not calibrated, or its calibration is damaged.
         """
         if self._curve is None:
-            raise ModelError(f"{self.path}: not calibrated: pass a threshold, or finish its training")
+            raise ModelError(
+                f"{self.path}: not calibrated: pass a threshold (--threshold), or measure what its distances mean: "
+                f"twinpix calibrate DIR --model {self.path.name}"
+            )
         return read_calibration(self._curve)
-
-    @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        runtime = _import_onnxruntime()
-        if not self.path.is_file():
-            raise ModelError(f"{self.path}: no such model file")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            return runtime.InferenceSession(self.path, options, providers=_providers(runtime))
-        except Exception as error:  # onnxruntime's own exception classes are private
-            raise ModelError(f"{self.path}: not a readable ONNX model ({_one_line(error)})") from None
 
     @property
     def _facts(self) -> dict[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelError(
-                f"{self.path}: an ONNX model, but not a twinpix encoder (train or export one with twinpix)"
+                f"{self.path}: an ONNX model, but not a twinpix encoder (load_encoder opens models made elsewhere)"
             )
         try:
             facts = dict(json.loads(text))
@@ -138,13 +139,27 @@ class OnnxEncoder:
         return vector
 
 
-def load_encoder(path: str | os.PathLike[str] | None = None) -> OnnxEncoder:
-    """The shipped encoder, or the one in a `.onnx` file that `twinpix train` wrote.
+def load_encoder(path: str | os.PathLike[str] | None = None, **settings: Any) -> OnnxEncoder:
+    """The shipped encoder, the one in a `.onnx` file that `twinpix train` wrote, or any other ONNX image model.
+
+    Args:
+        path: the shipped one by default.
+        settings: preprocessing of a model made elsewhere, as in `twinpix.encoder.foreign.ForeignEncoder`.
 
     Raises:
-        ModelError, MissingPackageError: see `OnnxEncoder`.
+        ModelError, MissingPackageError: see `OnnxEncoder` and `ForeignEncoder`.
+        InputError: settings for a model that brings its own.
     """
-    return OnnxEncoder(MODELS / "twinpix.onnx" if path is None else path)
+    from twinpix.encoder.foreign import ForeignEncoder  # builds on this module
+
+    path = MODELS / "twinpix.onnx" if path is None else Path(path)
+    session = open_session(path)
+    if METADATA_KEY not in session.get_modelmeta().custom_metadata_map:
+        # type checkers know this file by two names, and ForeignEncoder builds on the other one
+        return cast(OnnxEncoder, ForeignEncoder(path, session=session, **settings))
+    if settings:
+        raise InputError(f"{path}: brings its own preprocessing, so {', '.join(settings)} can't be set")
+    return OnnxEncoder(path, session=session)
 
 
 def fingerprint(network: bytes, preprocess: Preprocess) -> str:
@@ -156,25 +171,6 @@ def fingerprint(network: bytes, preprocess: Preprocess) -> str:
     digest = hashlib.sha256(network)
     digest.update(json.dumps(preprocess.to_dict(), sort_keys=True).encode())
     return digest.hexdigest()[:16]
-
-
-def _import_onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingPackageError(
-            "ONNX Runtime is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')"
-        ) from None
-    return onnxruntime
-
-
-def _providers(runtime: Any) -> list[str]:
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    return [name for name in wanted if name in runtime.get_available_providers()]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
 
 
 __all__ = ["ImageError", "ImageLike", "OnnxEncoder", "Vectors", "fingerprint", "load_encoder"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 LARGEST = 2048  # px
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that a damaged model file may hold."""
-        if self.interpolation not in _FILTERS or not 1 <= self.size <= LARGEST:
+        if self.interpolation not in FILTERS or not 1 <= self.size <= LARGEST:
             raise ValueError(f"unknown preprocessing: size {self.size}, interpolation {self.interpolation}")
 
     def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
         """RGB picture -> uint8 (3, size, size)."""
-        squeezed = picture.resize((self.size, self.size), _FILTERS[self.interpolation])
+        squeezed = picture.resize((self.size, self.size), FILTERS[self.interpolation])
         return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 
     def to_dict(self) -> dict[str, object]:

@@ -125,6 +125,7 @@ def find_duplicates(
     if threshold is not None:
         check_threshold(threshold)
     encoder = encoder or load_encoder()
+    limits(encoder, 2, threshold, verify)  # where no threshold is known, it ends here, not after hours of encoding
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress)
     return group_duplicates(embeddings, encoder, threshold, workers, verify, looking)
 

@@ -190,7 +190,6 @@ FACTS: dict[str, Any] = {"schema": 1, "preprocess": {"size": 112}, "dim": 256, "
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        (None, "not a twinpix encoder"),
         (FACTS | {"schema": 2}, "newer twinpix"),
         ({}, "newer twinpix"),
         ("{damaged", "damaged"),
@@ -205,6 +204,15 @@ FACTS: dict[str, Any] = {"schema": 1, "preprocess": {"size": 112}, "dim": 256, "
 def test_other_metadata(remade: Remade, facts: dict[str, Any] | str | None, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         load_encoder(remade(facts))
+
+
+def test_a_model_without_metadata_is_one_made_elsewhere(remade: Remade, encoder: OnnxEncoder, paint: Paint) -> None:
+    path = remade(None)
+    with pytest.raises(ModelError, match="not a twinpix encoder"):
+        OnnxEncoder(path)
+    other = load_encoder(path)  # the graph takes levels as they are, and its size stands in its shape
+    assert other(paint(1)) == pytest.approx(encoder(paint(1)), abs=1e-5)
+    assert not other.is_calibrated and other.fingerprint != encoder.fingerprint
 
 
 def test_without_calibration_a_threshold_does(remade: Remade, encoder: OnnxEncoder, paint: Paint, album: Path) -> None:
