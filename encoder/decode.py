@@ -159,7 +159,12 @@ def _damaged(name: str, error: Exception) -> ImageError:
     return ImageError("corrupt", f"{name}: damaged or truncated ({detail})")
 
 
-def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
+def open_image(file: IO[bytes]) -> Image.Image:
+    """An image file read as far as its header: format, size, metadata. Its pixels are not decoded yet.
+
+    Raises:
+        ImageError: not an image, or not a supported one.
+    """
     header = file.read(_HEADER_BYTES)
     if not header:
         raise ImageError("empty_file", "the file is empty")
@@ -167,7 +172,11 @@ def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Im
     if kind == "HEIF":
         _register_heif()
     file.seek(0)
-    with _open(file, kind) as image:
+    return _open(file, kind)
+
+
+def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
+    with open_image(file) as image:
         factor = _shrink_factor(image.size, at_least)
         _refuse_bombs(image, factor, max_pixels)
         if image.format in ("JPEG", "MPO") and factor > 1:

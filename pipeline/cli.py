@@ -17,33 +17,11 @@ import typer
 
 from twinpix.encoder.errors import TwinpixError
 from twinpix.pipeline import show
+from twinpix.pipeline.options import Folders, Json, Model, Threshold, Verify, Where, Workers
 
 DUPLICATE, NOT_DUPLICATE, ERROR, INTERRUPTED = 0, 1, 2, 130
 
 P = ParamSpec("P")
-Model = Annotated[
-    Path | None,
-    typer.Option("--model", help="A .onnx file that `twinpix train` wrote.", show_default="the shipped encoder"),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        "--threshold",
-        help="L2 distance, 0 to 2: images at most this far apart are duplicates.",
-        show_default="calibrated",
-    ),
-]
-Verify = Annotated[
-    bool | None,
-    typer.Option(
-        "--verify/--no-verify",
-        help="Take a second look at pairs within the threshold.",
-        show_default="yes, unless --threshold is given",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]
 
 app = typer.Typer(
     name="twinpix",
@@ -108,6 +86,7 @@ def encode_images(
     output: Annotated[Path, typer.Option("--output", "-o", help="A .npz, .parquet or .jsonl file to write.")],
     model: Model = None,
     workers: Workers = None,
+    where: Where = None,
 ) -> int:
     """Turn every image under DIR into an embedding, and write them to a file.
 
@@ -120,7 +99,7 @@ def encode_images(
 
     check_target(output)
     encoder = load_encoder(model)
-    files, skipped = list_files(folders)
+    files, skipped = list_files(folders, where)
     with progress_meter() as meter:
         chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
         written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
@@ -163,6 +142,7 @@ def find_duplicates(
     fail_on_duplicates: Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit 1 if there are any.")] = False,
     model: Model = None,
     workers: Workers = None,
+    where: Where = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -179,7 +159,7 @@ def find_duplicates(
     encoder = load_encoder(model)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
-                                 verify=verify, looking=meter.looking)  # fmt: skip
+                                 verify=verify, looking=meter.looking, where=where)  # fmt: skip
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE

@@ -104,6 +104,7 @@ def find_duplicates(
     progress: Callable[[Chunk, int], None] | None = None,
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
+    where: str | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -116,9 +117,11 @@ def find_duplicates(
         progress: called with each finished chunk and the number of all files.
         verify: whether to take a second look; by default only without a threshold of your own.
         looking: called with the number of pairs looked at so far, and of all.
+        where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
 
     Raises:
-        InputError: no folder given, or one is not there, or the threshold lies outside 0..2.
+        InputError: no folder given, or one is not there, the threshold lies outside 0..2, or the filter can't
+            be understood.
     """
     if not roots:
         raise InputError("name at least one folder")
@@ -126,7 +129,7 @@ def find_duplicates(
         check_threshold(threshold)
     encoder = encoder or load_encoder()
     limits(encoder, 2, threshold, verify)  # where no threshold is known, it ends here, not after hours of encoding
-    embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress)
+    embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
     return group_duplicates(embeddings, encoder, threshold, workers, verify, looking)
 
 

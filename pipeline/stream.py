@@ -17,6 +17,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.encoder.find import find_files
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
@@ -77,18 +78,22 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:
     return Chunk(tuple(good), vectors, tuple(skipped))
 
 
-def list_files(roots: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[Skipped]]:
+def list_files(roots: Sequence[str | os.PathLike[str]], where: str | None = None) -> tuple[list[Path], list[Skipped]]:
     """Every regular file under the roots, and the folders that could not be listed.
 
+    Args:
+        where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
+
     Raises:
-        InputError: a root is not there.
+        InputError: a root is not there, or the filter can't be understood.
     """
     unlisted: list[Skipped] = []
+    wanted = parse_where(where)
 
     def note(folder: Path, error: OSError) -> None:
         unlisted.append(Skipped(folder, "permission_denied", f"{folder}: can't be listed ({error.strerror})"))
 
-    return list(find_files(roots, note)), unlisted
+    return [path for path in find_files(roots, note) if wanted.accepts(path)], unlisted
 
 
 def watch(
@@ -107,6 +112,7 @@ def encode_images(
     encoder: Encoder | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    where: str | None = None,
 ) -> Embeddings:
     """Embed every image under the folders.
 
@@ -115,12 +121,14 @@ def encode_images(
         encoder: the shipped one by default.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
+        where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
 
     Raises:
-        InputError: a folder is not there. Unreadable files don't raise: they are in `.skipped`.
+        InputError: a folder is not there, or the filter can't be understood. Unreadable files don't raise:
+            they are in `.skipped`.
     """
     encoder = encoder or load_encoder()
-    files, skipped = list_files(roots)
+    files, skipped = list_files(roots, where)
     chunks = list(watch(stream(encoder, files, workers), len(files), progress, skipped))
     vectors = np.concatenate([np.empty((0, encoder.dim), np.float32), *(chunk.vectors for chunk in chunks)])
     paths = tuple(path for chunk in chunks for path in chunk.paths)

@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help="A .onnx file: of `twinpix train`, or any image model.", show_default="the shipped encoder"
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="L2 distance, 0 to 2: images at most this far apart are duplicates.",
+        show_default="calibrated",
+    ),
+]
+Verify = Annotated[
+    bool | None,
+    typer.Option(
+        "--verify/--no-verify",
+        help="Take a second look at pairs within the threshold.",
+        show_default="yes, unless --threshold is given",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
+Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        help="Only such files: 'format=jpeg width>=1000 date>=2020 folder=holiday camera~canon size<2MB'.",
+        show_default="all",
+    ),
+]
