@@ -41,7 +41,21 @@ def train(
     koleo: Annotated[
         float | None, typer.Option(help="Weight of the spreading term.", show_default="see recipe.py")
     ] = None,  # fmt: skip
-    epochs: Annotated[float | None, typer.Option(min=0.01, help="Passes over the data.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=1e-3, help="Of InfoNCE.", show_default="see recipe.py")
+    ] = None,  # fmt: skip
+    bank: Annotated[
+        int | None, typer.Option(min=0, help="Earlier embeddings used as negatives.", show_default="see recipe.py")
+    ] = None,  # fmt: skip
+    background: Annotated[
+        int | None, typer.Option(min=0, help="Pictures of the hub correction.", show_default="see recipe.py")
+    ] = None,  # fmt: skip
+    dim: Annotated[int, typer.Option(min=8, help="Values of an embedding.")] = 256,
+    width: Annotated[float, typer.Option(min=0.1, max=4, help="Width of the network, as a share.")] = 1.0,
+    depth: Annotated[float, typer.Option(min=0, max=4, help="Residual blocks, as a share.")] = 1.0,
+    epochs: Annotated[
+        float | None, typer.Option(min=0.01, help="Passes over the data.", show_default="see recipe.py")
+    ] = None,  # fmt: skip
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget instead of epochs.")] = None,
     size: Annotated[int | None, typer.Option(min=32, help="px; the input size of the encoder.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Pairs per step.")] = None,
@@ -53,7 +67,15 @@ def train(
         typer.Option(min=0, max=1, help="Share of the run at smaller views.", show_default="see recipe.py"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and edits.")] = 0,
-    init: Annotated[Path | None, typer.Option(help="A .safetensors file to fine-tune from.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file to fine-tune from: fewer epochs and smaller steps unless given."),
+    ] = None,
+    weights: Annotated[Literal["fp16", "fp32"], typer.Option(help="How the .onnx stores large kernels.")] = "fp16",
+    baseline: Annotated[
+        Literal["autoencoder"] | None,
+        typer.Option(help="Train this instead, to compare with; no other knob but --epochs and --seed counts then."),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that make views (CPU).")] = 2,
     threads: Annotated[
@@ -67,36 +89,77 @@ def train(
 
     Needs the extra `train`: pip install 'twinpix[train]'.
     """
+    check_packages()
+    where = pick_device(device, threads)
+    from twinpix.train.loop import Machine
+    from twinpix.train.make import make_model
+    from twinpix.train.recipe import FINE_TUNING, Recipe, scaled
+
+    data, validation = expanded(data), expanded(validation)
+    models, work, init = models.expanduser(), work.expanduser(), init and init.expanduser()
+    if not data:
+        message("no --data: training on rendered pictures. It shows that everything works; for a real model pass "
+                "at least some thousand photos: twinpix train --data FOLDER (or make train DATA=FOLDER)")  # fmt: skip
+    chosen = {"koleo": koleo, "temperature": temperature, "bank": bank, "background": background, "epochs": epochs,
+              "minutes": minutes, "batch": batch, "learning_rate": learning_rate, "small_share": small_share,
+              **_sizes(size)}  # fmt: skip
+    given = {key: value for key, value in chosen.items() if value is not None}
+    if baseline == "autoencoder":
+        made = _make_autoencoder(given, data, validation, name, models, seed, where, init)
+    else:
+        usual = {} if data or minutes is not None else {"epochs": RENDERED_EPOCHS}
+        knobs = {**(FINE_TUNING if init else {}), **usual, **given}
+        recipe = Recipe(preset=preset, loss=loss, seed=seed, architecture=scaled(dim, width, depth), **knobs)  # type: ignore[arg-type]
+        machine = Machine(where, workers, compile)
+        made = make_model(recipe, data, validation, name, models, work, machine, _say, init, weights)
+    message(f"wrote {made} (fingerprint and calibration inside); use it with --model {made}")
+    return 0
+
+
+def expanded(paths: Paths | None) -> Paths:
+    """With ~ as the home folder: shells leave it as it is behind an equals sign."""
+    return [path.expanduser() for path in paths or []]
+
+
+def check_packages() -> None:
+    """Raises MissingPackageError unless everything that training needs is installed."""
     try:
         import albumentations  # noqa: F401
         import onnx  # noqa: F401
-        import torch
+        import torch  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(
             f"training needs more packages ({error.name}): pip install 'twinpix[train]'"
         ) from None
-    from twinpix.train.loop import Machine
-    from twinpix.train.make import make_model
-    from twinpix.train.recipe import Recipe
 
-    if not data and epochs is None and minutes is None:
-        epochs = RENDERED_EPOCHS
-    chosen = {"koleo": koleo, "epochs": epochs, "minutes": minutes, "batch": batch, "learning_rate": learning_rate,
-              "small_share": small_share, **_sizes(size)}  # fmt: skip
-    recipe = Recipe(preset=preset, loss=loss, seed=seed, **{k: v for k, v in chosen.items() if v is not None})  # type: ignore[arg-type]
+
+def pick_device(device: str, threads: int | None) -> str:
+    """`cpu` or `cuda`; sets the number of CPU threads, if given.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    import torch
+
     if threads is not None:
         torch.set_num_threads(threads)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if where == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device is available: pass --device cpu")
-    if not data:
-        message("no --data: training on rendered pictures. It shows that everything works; for a real model pass "
-                "at least some thousand photos: twinpix train --data FOLDER (or make train DATA=FOLDER)")  # fmt: skip
-    made = make_model(
-        recipe, data or [], validation or [], name, models, work, Machine(where, workers, compile), _say, init
-    )
-    message(f"wrote {made} (fingerprint and calibration inside); use it with --model {made}")
-    return 0
+    return where
+
+
+def _make_autoencoder(
+    given: dict[str, float], data: Paths, validation: Paths, name: str, models: Path, seed: int, where: str,
+    init: Path | None,
+) -> Path:  # fmt: skip
+    from twinpix.train.autoencoder import EPOCHS, make_autoencoder
+
+    idle = [f"--{key.replace('_', '-')}" for key in given if key != "epochs"] + ["--init"] * (init is not None)
+    if idle:
+        raise InputError(f"--baseline autoencoder has a recipe of its own: leave out {', '.join(idle)}")
+    epochs = max(1, round(given.get("epochs", EPOCHS)))
+    return make_autoencoder(data, validation, name, models, epochs, seed, where, _say)
 
 
 def _say(text: str) -> None:

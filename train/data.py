@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -61,8 +61,11 @@ class Batch:
     identity: Tensor
 
 
-def load_pictures(sources: Iterable[Path], px: int, threads: int = 2) -> Pictures:
+def load_pictures(sources: Sequence[Path], px: int, threads: int = 2, limit: int | None = None) -> Pictures:
     """Decode every image in `sources` (folders, image files, .tar shards) to px x px squares.
+
+    Args:
+        limit: take no more files than this, evenly from all of them.
 
     Raises:
         InputError: a source is not there, a shard is damaged, or no image could be read at all.
@@ -75,7 +78,7 @@ def load_pictures(sources: Iterable[Path], px: int, threads: int = 2) -> Picture
         except ImageError:
             return None
 
-    items, read_all = _items(sources), list[tuple[str, np.ndarray] | None]()
+    items, read_all = _thinned(sources, limit), list[tuple[str, np.ndarray] | None]()
     with ThreadPoolExecutor(threads) as pool:
         while block := list(islice(items, 256)):  # map() would take in whole shards at once
             read_all += pool.map(read, block)
@@ -87,6 +90,13 @@ def load_pictures(sources: Iterable[Path], px: int, threads: int = 2) -> Picture
         pixels[i] = torch.from_numpy(picture)
     names = tuple(name for name, _ in good)
     return Pictures(pixels, identities(pixels), names, len(read_all) - len(good))
+
+
+def _thinned(sources: Sequence[Path], limit: int | None) -> Iterator[tuple[str, bytes | Path]]:
+    total = 0 if limit is None else sum(1 for _ in _items(sources))
+    if limit is None or total <= limit:
+        return _items(sources)
+    return (item for i, item in enumerate(_items(sources)) if (i + 1) * limit // total > i * limit // total)
 
 
 def _items(sources: Iterable[Path]) -> Iterator[tuple[str, bytes | Path]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import InputError, TwinpixError
-from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import METADATA_KEY, fingerprint
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.train.weights import half_weights
 
 PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
+HALF_PARITY = 2e-3  # the same, once the weights are rounded to float16; distances are shown to three digits
+WEIGHTS = ("fp16", "fp32")
 
 
 class ParityError(TwinpixError):
@@ -29,7 +32,7 @@ class ParityError(TwinpixError):
 class _FromBytes(nn.Module):
     """The exported graph takes uint8 pictures, so that a batch costs a quarter of the memory."""
 
-    def __init__(self, net: CopyNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
@@ -38,34 +41,58 @@ class _FromBytes(nn.Module):
         return self.net(images.float())  # type: ignore[no-any-return]
 
 
-def export_onnx(net: CopyNet, preprocess: Preprocess, path: Path) -> str:
+def export_onnx(net: nn.Module, preprocess: Preprocess, path: Path, weights: str = "fp16") -> str:
     """Write the graph without calibration; returns its fingerprint.
 
+    Args:
+        net: float32 (n, 3, size, size), levels 0..255 -> float32 (n, dim), L2 norm 1.
+        weights: how large kernels are stored, `fp16` or `fp32`; arithmetic is float32 either way.
+
     Raises:
-        ParityError: ONNX Runtime's embeddings differ from torch's by more than `PARITY`.
+        ParityError: ONNX Runtime's embeddings differ from torch's by more than `PARITY`; or by more than
+            `HALF_PARITY` once the weights are rounded.
     """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights {weights!r}: choose from {', '.join(WEIGHTS)}")
     net = net.cpu().eval()
-    example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
-    program = torch.onnx.export(
-        _FromBytes(net).eval(),
-        (example,),
-        input_names=["images"],
-        output_names=["embeddings"],
-        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-        external_data=False,
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # None only without dynamo
-    model = _without_debug_text(program.model_proto)
-    mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
-    onnx.checker.check_model(model)
+    model = _graph(net, preprocess)
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
-    draft.write_bytes(model.SerializeToString(deterministic=True))
-    _check_parity(net, preprocess, draft)
-    write_metadata(draft, {"schema": 1, "dim": net.architecture.dim, "fingerprint": mark}, preprocess, None)
-    os.replace(draft, path)
+    try:
+        dim = _write_checked(model, net, preprocess, draft, PARITY)
+        if weights == "fp16":
+            model = half_weights(model)
+            _write_checked(model, net, preprocess, draft, HALF_PARITY)
+        mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
+        write_metadata(draft, {"schema": 1, "dim": dim, "fingerprint": mark}, preprocess, None)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
     return mark
+
+
+def _graph(net: nn.Module, preprocess: Preprocess) -> onnx.ModelProto:
+    example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's about its own code
+        program = torch.onnx.export(
+            _FromBytes(net).eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["embeddings"],
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # None only without dynamo
+    return _without_debug_text(program.model_proto)
+
+
+def _write_checked(model: onnx.ModelProto, net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> int:
+    # returns the length of an embedding
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return _check_parity(net, preprocess, path, parity)
 
 
 def write_metadata(path: Path, facts: dict[str, Any], preprocess: Preprocess, calibration: Calibration | None) -> None:
@@ -118,7 +145,7 @@ def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @torch.inference_mode()
-def _check_parity(net: CopyNet, preprocess: Preprocess, path: Path) -> None:
+def _check_parity(net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> int:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -127,5 +154,6 @@ def _check_parity(net: CopyNet, preprocess: Preprocess, path: Path) -> None:
     expected = net(pictures.float()).numpy()
     got = session.run(None, {"images": pictures.numpy()})[0]
     worst = float(np.linalg.norm(expected - got, axis=1).max())
-    if not worst <= PARITY:
-        raise ParityError(f"torch and ONNX Runtime differ by {worst:.2e} (at most {PARITY:.0e} allowed)")
+    if not worst <= parity:
+        raise ParityError(f"torch and ONNX Runtime differ by {worst:.2e} (at most {parity:.0e} allowed)")
+    return int(expected.shape[1])

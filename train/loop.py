@@ -113,7 +113,7 @@ def start(recipe: Recipe, device: torch.device, init: dict[str, Tensor] | None) 
 def train(
     recipe: Recipe,
     pictures: Pictures,
-    validation: Validation,
+    validation: Validation | None,
     work: Path,
     machine: Machine,
     say: Say,
@@ -122,6 +122,7 @@ def train(
     """Train until the schedule is done; returns the averaged network in eval mode.
 
     Args:
+        validation: measured after each epoch, if any.
         work: folder of `checkpoint.pt`; a run found there goes on where it was killed.
         say: gets one line of progress at a time.
     """
@@ -145,7 +146,8 @@ def train(
         _epoch(state, forward, recipe, pictures, machine, lambda: state.save(checkpoint, origin), say)
         state.epoch += 1
         state.save(checkpoint, origin)
-        say(f"epoch {state.epoch}: {validation.line(state.average, size_at(state, recipe, len(pictures)))}")
+        if validation is not None:
+            say(f"epoch {state.epoch}: {validation.line(state.average, size_at(state, recipe, len(pictures)))}")
     return state.average
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from twinpix.encoder.network import Architecture
+
+# in place of the defaults below where a run starts from finished weights: small steps, few, at the final size
+FINE_TUNING: dict[str, float] = {"learning_rate": 3e-4, "epochs": 20, "small_share": 0.0}
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,19 @@ class Recipe:
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def scaled(dim: int = 256, width: float = 1.0, depth: float = 1.0) -> Architecture:
+    """The shipped network with another embedding, or with its widths and residual blocks scaled."""
+    usual = Architecture()
+    return replace(
+        usual,
+        dim=dim,
+        stem=_scale(usual.stem, width),
+        channels=tuple(_scale(channels, width) for channels in usual.channels),
+        blocks=tuple(round(blocks * depth) for blocks in usual.blocks),
+    )
+
+
+def _scale(channels: int, width: float) -> int:
+    return max(4, round(channels * width / 4) * 4)  # multiples of four suit vector units

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import albumentations as A
 import cv2
 import numpy as np
@@ -13,6 +15,8 @@ from twinpix.train.data import Pictures
 from twinpix.train.views import card_edits, compose, hard_edits
 
 FALSE_MATCH_RATE = 1e-4
+KINDS = ("zoom", "jitter", "salt", "card", "hard")
+Embed = Callable[[Tensor], Tensor]  # uint8 (n, 3, px, px) -> float32 (n, dim), L2 norm 1
 
 
 class Validation:
@@ -29,21 +33,23 @@ class Validation:
 
     def line(self, net: nn.Module, px: int) -> str:
         """One line for people: recall per kind of edit."""
-        scores = self.recall(net, px)
-        return f"recall at FMR {FALSE_MATCH_RATE:.0e} " + " ".join(f"{k} {v:.3f}" for k, v in scores.items())
+        return f"recall at FMR {FALSE_MATCH_RATE:.0e} {in_words(self.recall(net, px))}"
 
-    @torch.inference_mode()
     def recall(self, net: nn.Module, px: int) -> dict[str, float]:
         """Kind of edit -> share of copies closer to their original than the threshold, 0..1."""
-        originals = embed(net, self._views("none", px))
+        return self.recall_of(lambda pixels: embed(net, pixels), px)
+
+    @torch.inference_mode()
+    def recall_of(self, embedding: Embed, px: int) -> dict[str, float]:
+        """As `recall`, of anything that embeds."""
+        originals = embedding(self._views("none", px))
         cosine = originals @ originals.T
         others = cosine[~torch.eye(len(cosine), dtype=torch.bool)]
         allowed = max(1, int(FALSE_MATCH_RATE * len(others)))
         threshold = others.topk(allowed).values[-1]
-        kinds = ("zoom", "jitter", "salt", "card", "hard")
         return {
-            kind: float(((embed(net, self._views(kind, px)) * originals).sum(1) > threshold).float().mean())
-            for kind in kinds
+            kind: float(((embedding(self._views(kind, px)) * originals).sum(1) > threshold).float().mean())
+            for kind in KINDS
         }
 
     def _views(self, kind: str, px: int) -> Tensor:
@@ -66,6 +72,11 @@ class Validation:
         edit = compose([*edits, resize], np.random.default_rng(1))
         views = np.stack([edit(image=picture)["image"] for picture in pictures])
         return torch.from_numpy(views).permute(0, 3, 1, 2).contiguous()
+
+
+def in_words(recall: dict[str, float]) -> str:
+    """`zoom 0.912 jitter 0.998 ...`"""
+    return " ".join(f"{kind} {share:.3f}" for kind, share in recall.items())
 
 
 def distinct(identity: Tensor) -> Tensor:

@@ -141,14 +141,14 @@ def test_export_repeats_and_tells_networks_apart(net: CopyNet, model: Path, tmp_
 
 
 def test_difference_is_a_parity_error(net: CopyNet, model: Path) -> None:
-    export._check_parity(net, Preprocess(size=32), model)
+    export._check_parity(net, Preprocess(size=32), model, export.PARITY)
     with pytest.raises(ParityError, match="torch and ONNX Runtime differ by"):
-        export._check_parity(small_net(1), Preprocess(size=32), model)
+        export._check_parity(small_net(1), Preprocess(size=32), model, export.PARITY)
     broken = copy.deepcopy(net)
     with torch.no_grad():
         broken.head.weight.fill_(torch.nan)
     with pytest.raises(ParityError):
-        export._check_parity(broken, Preprocess(size=32), model)
+        export._check_parity(broken, Preprocess(size=32), model, export.HALF_PARITY)
 
 
 def test_failed_export_leaves_the_earlier_model(net: CopyNet, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

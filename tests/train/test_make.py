@@ -198,6 +198,6 @@ def test_near_twins_are_calibrated_once(made: tuple[Path, list[str]], many: Pict
 def test_data_is_named_whatever_the_path(here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     monkeypatch.chdir(tmp_path / "photos")
-    assert make._source([Path(here)], []) == "photos"
-    assert make._source([], [Path(here)]) == "a tenth of photos"
-    assert make._source([], []) == "rendered pictures"
+    assert make.source_name([Path(here)], []) == "photos"
+    assert make.source_name([], [Path(here)]) == "a tenth of photos"
+    assert make.source_name([], []) == "rendered pictures"
