@@ -15,8 +15,9 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from twinpix.encoder.errors import TwinpixError
+from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
+from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.options import Folders, Json, Model, Threshold, Verify, Where, Workers
 
 DUPLICATE, NOT_DUPLICATE, ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -143,6 +144,8 @@ def find_duplicates(
     model: Model = None,
     workers: Workers = None,
     where: Where = None,
+    metric: MetricName = None,
+    weights: Weights = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -156,6 +159,12 @@ def find_duplicates(
     from twinpix.pipeline.duplicates import find_duplicates
     from twinpix.pipeline.progress import progress_meter
 
+    if metric is not None:
+        return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
+                              where=where, fail_on_duplicates=fail_on_duplicates,
+                              unusable={"--model": model, "--verify": verify})  # fmt: skip
+    if weights is not None:
+        raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
     encoder = load_encoder(model)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,

@@ -58,7 +58,7 @@ class Metric:
         if threshold is None and math.isnan(value):
             raise InputError(f"{self.name}: pass a --threshold: with weights of your own there is no default")
         if not self.bounds[0] <= value <= self.bounds[1]:
-            raise InputError(f"{self.name}: a threshold is on the scale of {self.scale}; not {value}")
+            raise InputError(f"{self.name}: a threshold is a {self.scale}; not {value:g}")
         return self.to_distance(value)
 
 
@@ -89,11 +89,11 @@ def _cnn(weights: str | os.PathLike[str] | None, euclidean: float, cosine: float
 
 
 # Where nobody recommends a threshold, it is where one pair of different pictures in 10,000 lay among 2,198 photos of
-# 13 sorts (400 for the CNN), rounded; the colour hash has no such place: with 1 bit it calls several in 100 the same.
+# 8 sorts (400 for the CNN), rounded; the colour hash has no such place: with 1 bit it calls several in 100 the same.
 _ROWS = (
     _plain("euclidean", "32x32 RGB pixels, 0..55.4", 3072**0.5, classic.pixels, 4.5),
     _cosine("cosine", classic.directions, 0.997),
-    Metric("ssim", "SSIM, -1..1, larger is closer", (-1, 1), 0.67, classic.luma, one_minus_ssim,
+    Metric("ssim", "SSIM value, -1..1, larger is closer", (-1, 1), 0.67, classic.luma, one_minus_ssim,
            lambda ssim: 1 - ssim, lambda distance: 1 - distance),
     _hamming(classic.ahash, 64, 10),  # 10 of 64 bits: imagededup's default for its four hashes
     _hamming(classic.phash, 64, 10),
