@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.calibrations import in_force, is_calibrated
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import FlatIndex, Pairs, select
 from twinpix.pipeline.look import look
@@ -50,21 +52,27 @@ class Limits:
         return outcome is Outcome.UNCLEAR and distance <= self.unverified
 
 
-def limits(encoder: Encoder, images: int, threshold: float | None, verify: bool | None) -> Limits:
+def limits(
+    encoder: Encoder, images: int, threshold: float | None, verify: bool | None, false_pairs: float | None = None
+) -> Limits:
     """The thresholds for `images` pictures.
 
     A threshold of your own is taken at its word: every pair within it is a duplicate, unless `verify` is set.
+    Without one, about `false_pairs` false pairs (1) are accepted among all, by the calibration in force.
 
     Raises:
-        InputError: the threshold lies outside 0..2.
+        InputError: the threshold lies outside 0..2, or `false_pairs` is not above 0 or is given beside it.
+        ModelError: there is no threshold, and the encoder is not calibrated.
     """
     second_look = threshold is None if verify is None else verify
-    plain = (
-        encoder.calibration.library_threshold(images)
-        if threshold is None
-        else check_threshold(threshold, encoder.max_distance)
-    )
-    wide = encoder.calibration.candidate_threshold(images) if threshold is None and second_look else plain
+    if threshold is not None:
+        if false_pairs is not None:
+            raise InputError("a threshold or a number of false pairs: give one of the two")
+        plain = wide = check_threshold(threshold, encoder.max_distance)
+    else:
+        curve, wanted = in_force(encoder).calibration, 1.0 if false_pairs is None else false_pairs
+        plain = curve.library_threshold(images, wanted)
+        wide = curve.candidate_threshold(images, wanted) if second_look else plain
     return Limits(wide, plain, min(SURE, plain) if second_look else wide)
 
 
@@ -93,7 +101,7 @@ def compare(
     distance = float(np.linalg.norm(a - b))
     outcome = second_look(look(query), look(reference)) if limit.sure < distance <= limit.candidate else None
     accepted = limit.accept(distance, outcome)
-    return Match(_label(query), _label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
+    return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
 
 
 def find_duplicates(
@@ -105,6 +113,7 @@ def find_duplicates(
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
     where: str | None = None,
+    false_pairs: float | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -118,19 +127,22 @@ def find_duplicates(
         verify: whether to take a second look; by default only without a threshold of your own.
         looking: called with the number of pairs looked at so far, and of all.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
+        false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
 
     Raises:
-        InputError: no folder given, or one is not there, the threshold lies outside 0..2, or the filter can't
-            be understood.
+        InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
+            and `false_pairs`, or the filter can't be understood.
     """
     if not roots:
         raise InputError("name at least one folder")
     if threshold is not None:
         check_threshold(threshold)
     encoder = encoder or load_encoder()
-    limits(encoder, 2, threshold, verify)  # where no threshold is known, it ends here, not after hours of encoding
+    limits(
+        encoder, 2, threshold, verify, false_pairs
+    )  # where no threshold is known, it ends here, not after hours of encoding
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
-    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking)
+    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs)
 
 
 def group_duplicates(
@@ -140,6 +152,7 @@ def group_duplicates(
     workers: int | None = None,
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
+    false_pairs: float | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -151,7 +164,8 @@ def group_duplicates(
     """
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
-    limit = limits(encoder, n, threshold, verify)
+    limit = limits(encoder, n, threshold, verify, false_pairs)
+    known = in_force(encoder) if is_calibrated(encoder) else None
     candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
     doubtful = candidates[2] > limit.sure
     settled = look_again(paths, select(candidates, doubtful), workers, looking)
@@ -167,19 +181,18 @@ def group_duplicates(
         unverified_threshold=limit.unverified,
         looked_at=len(settled),
         refuted=settled.count(Outcome.REFUTED),
-        expected_false_pairs=_false_pairs(encoder, limit, n),
-        clamped=threshold is None and encoder.calibration.is_clamped(n),
+        expected_false_pairs=None if known is None else _expected(known.calibration, limit, n),
+        clamped=threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs or 1.0),
         images=n,
         fingerprint=encoder.fingerprint,
+        calibrated_on="" if known is None else str(known),
     )
 
 
-def _false_pairs(encoder: Encoder, limit: Limits, images: int) -> float | None:
-    if not encoder.is_calibrated:
-        return None
+def _expected(calibration: Calibration, limit: Limits, images: int) -> float:
     if limit.sure == limit.candidate:  # no second look
-        return encoder.calibration.false_pairs(limit.candidate, images)
-    return encoder.calibration.verified_false_pairs(limit.candidate, limit.unverified, images)
+        return calibration.false_pairs(limit.candidate, images)
+    return calibration.verified_false_pairs(limit.candidate, limit.unverified, images)
 
 
 def _matches(
@@ -204,7 +217,8 @@ def check_threshold(threshold: float, most: float = MAX_L2) -> float:
     return float(threshold)
 
 
-def _label(image: ImageLike) -> Path | str:
+def label(image: ImageLike) -> Path | str:
+    """What to call an image: its absolute path, or what kind of thing in memory it is."""
     if isinstance(image, (str, os.PathLike)):
         return Path(os.path.abspath(image))
     if isinstance(image, Image.Image):

@@ -67,7 +67,7 @@ def close_stdout() -> None:
 def pair(match: Match, as_json: bool) -> None:
     """The outcome of `is-duplicate`."""
     if as_json:
-        _print_json(
+        print_json(
             {
                 "schema": 1,
                 "l2_distance": match.l2_distance,
@@ -87,7 +87,7 @@ def pair(match: Match, as_json: bool) -> None:
 def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> None:
     """The outcome of `find-duplicates`; people see paths below `relative_to` (or the current folder) shortened."""
     if as_json:
-        _print_json(report_dict(outcome))
+        print_json(report_dict(outcome))
     else:
         _print_report(outcome, (relative_to or Path.cwd()).resolve())
 
@@ -102,6 +102,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "refuted": outcome.refuted,
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
+        "calibrated_on": outcome.calibrated_on,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
         "matches": [
@@ -114,11 +115,17 @@ def report_dict(outcome: Report) -> dict[str, Any]:
             for m in outcome.matches
         ],
         "groups": [{"files": [str(f) for f in g.files], "max_l2_distance": g.max_l2_distance} for g in outcome.groups],
-        "skipped": [{"path": str(s.path), "reason": s.reason, "message": s.message} for s in outcome.skipped],
+        "skipped": skipped_rows(outcome.skipped),
     }
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def skipped_rows(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    """For JSON."""
+    return [{"path": str(s.path), "reason": s.reason, "message": s.message} for s in skipped]
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One line on stdout."""
     print(json.dumps(value))  # ASCII: surrogate escapes stay \udcXX
 
 
@@ -141,11 +148,12 @@ def _group_text(number: int, group: Group, base: Path) -> Text:
     title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
     text = Text(title + "\n", style="bold cyan")
     for path in group.files:
-        text.append(f"  {safe(_short(path, base))}\n", style="default not bold")
+        text.append(f"  {safe(short(path, base))}\n", style="default not bold")
     return text
 
 
-def _short(path: Path, base: Path) -> Path:
+def short(path: Path, base: Path) -> Path:
+    """A path below `base` without it; others as they are."""
     return path.relative_to(base) if path.is_relative_to(base) else path
 
 
@@ -170,7 +178,8 @@ def _promise(outcome: Report) -> str:
     )
     return (
         f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
-        f"expected false pairs among {outcome.images} images: {false_pairs}"
+        f"expected false pairs among {outcome.images} images: {false_pairs}; "
+        f"calibrated on {safe(outcome.calibrated_on)}"
     )
 
 

@@ -5,6 +5,8 @@
     v = encoder("a.jpg")                        # float32 (dim,), norm 1
     match = twinpix.compare("a.jpg", "b.jpg")   # .l2_distance .threshold .is_duplicate
     report = twinpix.find_duplicates("./dir")   # .groups .matches .skipped .threshold
+    found = twinpix.search("a.jpg", "./dir")    # .nearest
+    pipe = twinpix.image_encoding()             # pipe("a.jpg"), pipe.is_duplicate("a.jpg", "b.jpg")
 
 Importing it loads no FAISS, no ONNX Runtime and no torch; the first use does.
 """
@@ -22,6 +24,9 @@ from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
+from twinpix.pipeline.explore.search import Neighbour, Neighbours, search, search_embeddings
+from twinpix.pipeline.load import load_embeddings
+from twinpix.pipeline.pipe import ImageEncoding, image_encoding
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
 from twinpix.pipeline.stream import encode_images
 from twinpix.pipeline.verify import Outcome
@@ -32,12 +37,15 @@ __all__ = [
     "Encoder",
     "FingerprintError",
     "Group",
+    "ImageEncoding",
     "ImageError",
     "ImageLike",
     "InputError",
     "Match",
     "MissingPackageError",
     "ModelError",
+    "Neighbour",
+    "Neighbours",
     "OnnxEncoder",
     "Outcome",
     "Preprocess",
@@ -48,5 +56,9 @@ __all__ = [
     "encode_images",
     "find_duplicates",
     "group_duplicates",
+    "image_encoding",
+    "load_embeddings",
     "load_encoder",
+    "search",
+    "search_embeddings",
 ]
