@@ -2,7 +2,7 @@
 # make test           set up and run the tests
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
-# make bench          measure; DIR=folder [GROUPS=groups.json]
+# make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv
@@ -36,7 +36,7 @@ train: $(VENV)/.train
 	$(BIN)/twinpix train $(foreach d,$(DATA),--data $(d)) $(foreach c,$(CALIBRATION),--calibration $(c)) $(ARGS)
 
 bench: $(VENV)/.bench
-	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") $(ARGS)
+	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") --html bench.html $(ARGS)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

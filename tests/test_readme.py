@@ -22,7 +22,7 @@ QUICKER = {
     "make test": 'ARGS="--collect-only -q tests/pipeline"',
     'make train DATA="photos/ more.tar"': 'ARGS="--epochs 0.1 --size 32 --batch 8 --models made --work made"',
     "make train": 'ARGS="--epochs 0.02 --size 32 --models made --work made2"',
-    "make bench DIR=./photos": 'ARGS="--rate 0.1"',
+    "make bench DIR=./photos": 'ARGS="--limit 40 --queries 2 --methods twinpix,euclidean"',
     'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
 }
 

@@ -1,4 +1,4 @@
-"""Edits for measuring: what people do to pictures, in Pillow and NumPy.
+"""The edits of the protocol: which rows there are, and which of them each mean is taken over.
 
 Written apart from the training views (albumentations) on purpose: a measurement that reuses the training
 code would share its mistakes.
@@ -6,207 +6,156 @@ code would share its mistakes.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image
 
-Dice = np.random.Generator
-Apply = Callable[[Image.Image, Dice], Image.Image]
+from twinpix.pipeline.bench.edit import HELD_OUT, Apply, Dice, Edit, chain
+from twinpix.pipeline.bench.geometry import (
+    crop,
+    flip,
+    half_turn,
+    mirror,
+    pad,
+    perspective,
+    quarter_turn,
+    rotate,
+    shrink,
+    square,
+    translate,
+    zoom,
+)
+from twinpix.pipeline.bench.levels import blur, gamma, grey, jitter, jpeg, noise, pixelate, posterize, salt_and_pepper
+from twinpix.pipeline.bench.pasting import collage, emoji, onto, screenshot, sticker, text
+
+CHAINED = "all three"  # the card's edits in a row: no single edit
+ALONE = "crop 30 % of area"  # is in the mean of the single edits, and also stands alone
+
+
+def single_edits(others: Sequence[Image.Image]) -> tuple[Edit, ...]:
+    """Every single edit of the protocol, one row each.
+
+    Args:
+        others: RGB pictures to paste, at least one, that are no original of the measurement.
+    """
+    return (
+        *(Edit("zoom", f"{f:g}", zoom(f)) for f in (1.1, 1.25, 1.5)),
+        *(Edit("jitter", f"{s:g}", jitter(s)) for s in (0.15, 0.3, 0.6)),
+        *(Edit("salt-and-pepper", f"{p} %", salt_and_pepper(p / 100)) for p in (1, 3, 10)),
+        *(Edit("gaussian noise", f"sigma {s}", noise(s)) for s in (8, 16, 32)),
+        Edit("flip", "horizontal", mirror),
+        Edit("flip", "vertical", flip),
+        *(Edit("rotate", f"{d}°", rotate(d)) for d in (4, 25)),
+        Edit("rotate", "90°", quarter_turn),
+        Edit("rotate", "180°", half_turn),
+        *(Edit("blur", f"sigma {s} px", blur(s)) for s in (1, 2, 4)),
+        *(Edit("translate", f"{p} %", translate(p / 100)) for p in (5, 10, 20)),
+        *(Edit("crop", f"{p} % of area", crop(p / 100)) for p in (80, 50, 30)),
+        *(Edit("jpeg", f"q {q}", jpeg(q)) for q in (50, 20, 8)),
+        Edit("grayscale", "", grey),
+        *(Edit("gamma", f"{p:g}", gamma(p)) for p in (1.5, 2)),
+        Edit("pad", "20 %", pad(0.2)),
+        Edit("text", "2 lines", text),
+        Edit("emoji", "1/3 wide", emoji),
+        Edit("screenshot", "frame", screenshot),
+        Edit("overlay", "of another, 15 %", sticker(others, 0.15)),
+        Edit("overlay", "onto another, 60 %", onto(others, 0.6)),
+        Edit("collage", "2x2", collage(others)),
+        Edit("down-scale", "1/4", shrink(4)),
+        Edit("perspective", "15 %", perspective(0.15)),
+        Edit("pixelate", "32 blocks", pixelate(32)),
+        Edit("posterize", "3 bits", posterize(3)),
+    )
+
+
+def chained_edits() -> tuple[Edit, ...]:
+    """The card's three edits in a row."""
+    return (
+        Edit(CHAINED, "1.25, 0.3, 3 %", chain(zoom(1.25), jitter(0.3), salt_and_pepper(0.03))),
+        Edit(CHAINED, "1.5, 0.6, 10 %", chain(zoom(1.5), jitter(0.6), salt_and_pepper(0.1))),
+    )
+
+
+def extra_edits() -> tuple[Edit, ...]:
+    """Rows that only the Copydays-like and imagededup-like sets have."""
+    return (
+        *(Edit("jpeg", f"q {q}", jpeg(q)) for q in (75, 3)),
+        *(Edit("crop", f"{p} % of area", crop(p / 100)) for p in (90, 20)),
+        Edit("resize", "1:1", square),
+    )
+
+
+# the design card's edits: those three, and all three in a row
+CARD = (
+    *(Edit("zoom", f"{f:g}", zoom(f)) for f in (1.25, 1.5)),
+    *(Edit("jitter", f"{s:g}", jitter(s)) for s in (0.3, 0.6)),
+    *(Edit("salt-and-pepper", f"{p} %", salt_and_pepper(p / 100)) for p in (3, 10)),
+    *chained_edits(),
+)
+# Copydays (Douze et al. 2009): JPEG, and crops that take 10 to 80 % of the area away
+COPYDAYS = (*(f"jpeg q {q}" for q in (75, 50, 20, 8, 3)), *(f"crop {p} % of area" for p in (90, 80, 50, 30, 20)))
+# what imagededup transformed UKBench by, for its own comparison
+IMAGEDEDUP = ("crop 80 % of area", "flip horizontal", "flip vertical", "rotate 25°", "resize 1:1")
 
 
 @dataclass(frozen=True)
-class Edit:
-    """One row of the bench.
+class Mean:
+    """A number that sums up several rows.
 
     Attributes:
-        family: what kind of edit.
-        strength: how strong, in the family's own unit.
-        apply: (RGB picture, random numbers) -> RGB picture.
+        name: for tables.
+        rows: names of the edits it is the plain mean of.
     """
 
-    family: str
-    strength: str
-    apply: Apply
-
-    @property
-    def name(self) -> str:
-        """`family strength`."""
-        return f"{self.family} {self.strength}"
+    name: str
+    rows: tuple[str, ...]
 
 
-def zoom(factor: float) -> Apply:
-    """Zoom into a random place: a crop of 1/factor of each side, resized to the old size."""
+def means(edits: Sequence[Edit]) -> tuple[Mean, ...]:
+    """The means that are reported, over those of their rows that `edits` has: first the two that matter most."""
+    extra, names = {edit.name for edit in extra_edits()}, {edit.name for edit in edits}
+    single = [edit for edit in edits if edit.family != CHAINED and edit.name not in extra]
+    every = (
+        Mean("card edits", tuple(edit.name for edit in CARD)),
+        Mean("all single edits", tuple(edit.name for edit in single)),
+        Mean("crop to 30 % of area", (ALONE,)),
+        Mean("held-out families", tuple(edit.name for edit in single if edit.is_held_out)),
+        Mean("Copydays-like", COPYDAYS),
+        Mean("imagededup-like", IMAGEDEDUP),
+    )
+    return tuple(mean for mean in every if mean.rows and set(mean.rows) <= names)
 
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        width, height = picture.width / factor, picture.height / factor
-        left, top = dice.uniform(0, picture.width - width), dice.uniform(0, picture.height - height)
-        box = (left, top, left + width, top + height)
-        return picture.resize(picture.size, Image.Resampling.BICUBIC, box=box)
 
-    return apply
+def protocol(others: Sequence[Image.Image]) -> tuple[Edit, ...]:
+    """All rows, each once."""
+    return (*single_edits(others), *chained_edits(), *extra_edits())
 
 
-def jitter(strength: float) -> Apply:
-    """Brightness, contrast and saturation each times 1±strength, hue turned by up to strength/2 of the circle.
+def random_chain(edits: Sequence[Edit]) -> Apply:
+    """One to four edits of different families, drawn anew for each picture (as in DISC21).
 
-    In random order, as torchvision's ColorJitter does it (strength .6 has the most hue it can turn: .3).
+    They come in the order of `edits`: a crop after a collage could leave nothing of the picture.
     """
+    families = list(dict.fromkeys(edit.family for edit in edits))
 
     def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        factors = dice.uniform(1 - strength, 1 + strength, 3)
-        turn = dice.uniform(-strength / 2, strength / 2)
-        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
-        for step in dice.permutation(4):
-            picture = _turn_hue(picture, turn) if step == 3 else enhancers[step](picture).enhance(factors[step])
+        for drawn in sorted(dice.choice(len(families), int(dice.integers(1, 5)), replace=False).tolist()):
+            members = [edit for edit in edits if edit.family == families[drawn]]
+            picture = members[int(dice.integers(len(members)))].apply(picture, dice)
         return picture
 
     return apply
 
 
-def _turn_hue(picture: Image.Image, share: float) -> Image.Image:
-    hue, saturation, value = picture.convert("HSV").split()
-    turned = Image.fromarray(np.asarray(hue) + np.uint8(round(share * 255) % 256))
-    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+def edit_one(picture: Image.Image, apply: Apply, key: int, seed: int = 0) -> Image.Image:
+    """An edited copy. Each picture has random numbers of its own: another edit or picture moves no other result."""
+    return apply(picture, np.random.default_rng([seed, key]))
 
 
-def salt_and_pepper(share: float) -> Apply:
-    """This share of all pixels becomes white or black, half each."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        levels = np.array(picture)
-        draw = dice.random(levels.shape[:2])
-        levels[draw < share] = 0
-        levels[draw < share / 2] = 255
-        return Image.fromarray(levels)
-
-    return apply
-
-
-def chain(*steps: Apply) -> Apply:
-    """One edit after the other."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        for step in steps:
-            picture = step(picture, dice)
-        return picture
-
-    return apply
-
-
-def jpeg(quality: int) -> Apply:
-    """Saved as JPEG and read again."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality)
-        return Image.open(buffer).convert("RGB")
-
-    return apply
-
-
-def mirror(picture: Image.Image, dice: Dice) -> Image.Image:
-    """Left and right swapped."""
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-
-
-def grey(picture: Image.Image, dice: Dice) -> Image.Image:
-    """Luma only."""
-    return picture.convert("L").convert("RGB")
-
-
-def shrink(factor: int) -> Apply:
-    """Both sides divided by `factor`."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        return picture.resize(
-            (max(1, picture.width // factor), max(1, picture.height // factor)), Image.Resampling.LANCZOS
-        )
-
-    return apply
-
-
-def pad(share: float) -> Apply:
-    """A black border, `share` of each side wide."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        across, down = round(picture.width * share), round(picture.height * share)
-        canvas = Image.new("RGB", (picture.width + 2 * across, picture.height + 2 * down))
-        canvas.paste(picture, (across, down))
-        return canvas
-
-    return apply
-
-
-def gamma(power: float) -> Apply:
-    """Levels raised to `power` or its inverse."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        exponent = power if dice.random() < 0.5 else 1 / power
-        table = (255 * (np.arange(256) / 255) ** exponent).round().astype(int).tolist()
-        return picture.point(table * 3)
-
-    return apply
-
-
-def perspective(share: float) -> Apply:
-    """Each corner moves inwards by up to `share` of a side. Not in the training views."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        width, height = picture.size
-        corners = np.array([(0, 0), (0, height), (width, height), (width, 0)], float)
-        inwards = np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)])
-        seen = corners + dice.uniform(0, share, (4, 2)) * (width, height) * inwards
-        way = Image.Transform.PERSPECTIVE
-        return picture.transform(picture.size, way, _homography(corners, seen), Image.Resampling.BICUBIC)
-
-    return apply
-
-
-def _homography(source: NDArray[np.float64], target: NDArray[np.float64]) -> list[float]:
-    # the eight numbers by which Pillow maps the four points of the one to those of the other
-    rows, values = [], []
-    for (x, y), (u, v) in zip(source, target, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        values += [u, v]
-    return [float(number) for number in np.linalg.solve(np.array(rows), np.array(values))]
-
-
-def pixelate(blocks: int) -> Apply:
-    """The longer side becomes `blocks` flat blocks. Not in the training views."""
-
-    def apply(picture: Image.Image, dice: Dice) -> Image.Image:
-        scale = blocks / max(picture.size)
-        small = picture.resize(
-            (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BOX
-        )
-        return small.resize(picture.size, Image.Resampling.NEAREST)
-
-    return apply
-
-
-CARD = (
-    Edit("zoom", "1.25", zoom(1.25)),
-    Edit("zoom", "1.5", zoom(1.5)),
-    Edit("jitter", "0.3", jitter(0.3)),
-    Edit("jitter", "0.6", jitter(0.6)),
-    Edit("salt-and-pepper", "3 %", salt_and_pepper(0.03)),
-    Edit("salt-and-pepper", "10 %", salt_and_pepper(0.1)),
-    Edit("all three", "1.25, 0.3, 3 %", chain(zoom(1.25), jitter(0.3), salt_and_pepper(0.03))),
-    Edit("all three", "1.5, 0.6, 10 %", chain(zoom(1.5), jitter(0.6), salt_and_pepper(0.1))),
-)
-OTHER = (
-    Edit("jpeg", "q 20", jpeg(20)),
-    Edit("jpeg", "q 8", jpeg(8)),
-    Edit("mirror", "-", mirror),
-    Edit("grey", "-", grey),
-    Edit("down-scale", "1/4", shrink(4)),
-    Edit("gamma", "2", gamma(2)),
-    Edit("border", "20 %", pad(0.2)),
-    Edit("perspective", "15 %", perspective(0.15)),
-    Edit("pixelate", "32 blocks", pixelate(32)),
-)
-UNSEEN_FAMILIES = ("perspective", "pixelate")  # held out of training: see train/views.py
+__all__ = ["CARD", "CHAINED", "COPYDAYS", "HELD_OUT", "IMAGEDEDUP", "Apply", "Dice", "Edit", "Mean", "blur", "chain",
+           "chained_edits", "collage", "crop", "edit_one", "emoji", "extra_edits", "flip", "gamma", "grey", "half_turn",
+           "jitter", "jpeg", "means", "mirror", "noise", "onto", "pad", "perspective", "pixelate", "posterize",
+           "protocol", "quarter_turn", "random_chain", "rotate", "salt_and_pepper", "screenshot", "shrink",
+           "single_edits", "square", "sticker", "text", "translate", "zoom"]  # fmt: skip

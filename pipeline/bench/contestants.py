@@ -1,0 +1,172 @@
+"""Which methods take part: by name, with a reason for each that can't."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from twinpix.encoder.errors import InputError, MissingPackageError
+from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.bench.looked import SecondLooked
+from twinpix.pipeline.bench.method import Contestant, Distances, Floats, Method, Plain, encode_with
+from twinpix.pipeline.blocks import Blocks
+from twinpix.pipeline.classic.distances import l2
+from twinpix.pipeline.classic.metrics import METRICS, choose
+from twinpix.pipeline.duplicates import limits
+
+TWINPIX, EMBEDDING, BASELINE = "twinpix", "embedding", "autoencoder"
+ALL = "all"
+DEAR = ("cnn-euclidean", "cnn-cosine")  # not part of the default: a large network each
+LABELS = {"euclidean": "Euclidean", "cosine": "cosine of pixels", "ssim": "SSIM", "ahash": "aHash", "phash": "pHash",
+          "dhash": "dHash", "whash": "wHash", "colorhash": "colour hash", "pdq": "PDQ", "pdq8": "PDQ, 8 orientations",
+          "cnn-euclidean": "EfficientNet-B0, Euclidean", "cnn-cosine": "EfficientNet-B0, cosine"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user asked for.
+
+    Attributes:
+        methods: names; empty for the default ones.
+        models: `.onnx` files: the first is the subject, the others are rows of their own; empty for the shipped one.
+        baseline: the `.onnx` of the autoencoder, for the row with k-means blocks.
+        weights: EfficientNet-B0's.
+    """
+
+    methods: tuple[str, ...] = ()
+    models: tuple[Path, ...] = ()
+    baseline: Path | None = None
+    weights: Path | None = None
+
+    def wanted(self) -> tuple[str, ...]:
+        """The names of the methods that are wanted.
+
+        Raises:
+            InputError: a name is unknown, or the autoencoder is asked for without its file.
+        """
+        known = (TWINPIX, EMBEDDING, *METRICS, BASELINE)
+        for name in self.methods:
+            if name not in (*known, ALL):
+                raise InputError(f"no method is called {name!r}: choose from {', '.join((*known, ALL))}")
+        if BASELINE in self.methods and self.baseline is None:
+            raise InputError("autoencoder: pass its file with --baseline (twinpix train --baseline autoencoder)")
+        chosen = set(known if ALL in self.methods else self.methods or (set(known) - set(DEAR)))
+        chosen |= {BASELINE} if self.baseline is not None else set()
+        return tuple(name for name in known if name in chosen and (name != BASELINE or self.baseline is not None))
+
+
+def load_methods(choice: Choice, images: int) -> tuple[dict[str, Method], Encoder | None, list[str]]:
+    """The methods that take part, without the second look.
+
+    Args:
+        images: how many pictures are compared with one another: a calibrated threshold follows from it.
+
+    Returns:
+        (key -> method, the encoder that gets a second look or None, one line for each method that is left out).
+
+    Raises:
+        ModelError, InputError: a model or a name can't be used.
+    """
+    wanted, methods, left_out, looked = choice.wanted(), {}, [], None
+    if {TWINPIX, EMBEDDING} & set(wanted):
+        subject = load_encoder(choice.models[0] if choice.models else None)
+        methods[EMBEDDING] = encoder_method(EMBEDDING, "embedding alone", subject, images)
+        looked = subject if TWINPIX in wanted and subject.is_calibrated else None
+        if TWINPIX in wanted and looked is None:
+            left_out.append(f"twinpix with the second look is left out: {subject.name} is not calibrated")
+    for path in choice.models[1:]:
+        encoder = load_encoder(path)
+        methods[str(path)] = encoder_method(str(path), encoder.name, encoder, images)
+    for key in wanted:
+        make = _maker(key, choice)
+        if make is not None:
+            try:
+                methods[key] = make()
+            except MissingPackageError as error:
+                left_out.append(f"{key} is left out: {error}")
+    return methods, looked, left_out
+
+
+def _maker(key: str, choice: Choice) -> Callable[[], Method] | None:
+    if key in METRICS:
+        return partial(metric_method, key, choice.weights)
+    if key == BASELINE and choice.baseline is not None:
+        return partial(baseline_method, choice.baseline)
+    return None
+
+
+def enter(
+    choice: Choice,
+    pictures: Sequence[Image.Image],
+    looking: Callable[[int, int], None] | None = None,
+) -> tuple[list[Contestant], list[str]]:
+    """The contestants, knowing the originals, and one line for each method that is left out.
+
+    Args:
+        pictures: the n originals.
+        looking: see `SecondLooked`.
+
+    Raises:
+        ModelError: a model can't be used.
+        InputError: an unknown name, or no method is left.
+    """
+    methods, looked, left_out = load_methods(choice, len(pictures))
+    wants_embedding = EMBEDDING in choice.wanted()
+    contestants: list[Contestant] = []
+    for key, method in methods.items():
+        vectors = method.encode_all(pictures)
+        if key == EMBEDDING and looked is not None:
+            name = f"twinpix {looked.fingerprint[:6]}"
+            limit = limits(looked, len(pictures), None, True)
+            contestants.append(SecondLooked(name, method, pictures, vectors, limit, looking))
+        if key != EMBEDDING or wants_embedding:
+            contestants.append(Plain(method, vectors))
+    if not contestants:
+        raise InputError("; ".join(left_out) or "name a method")
+    return contestants, left_out
+
+
+def encoder_method(key: str, name: str, encoder: Encoder, images: int) -> Method:
+    """An encoder without the second look, at its default threshold for a library of `images`."""
+    threshold = encoder.calibration.library_threshold(images) if encoder.is_calibrated else None
+    return Method(key, name, encode_with(encoder), threshold)
+
+
+def metric_method(key: str, weights: Path | None = None) -> Method:
+    """A classic metric at its default threshold.
+
+    Raises:
+        MissingPackageError: its package is not installed.
+    """
+    metric = choose(key, weights if key in DEAR else None)
+    encoder = metric.make()
+    encode = encode_with(encoder)
+    encode([Image.new("RGB", (64, 64))])  # a missing package shows when it is first used
+    name = LABELS[key] + (" (random weights)" if "random weights" in encoder.name else "")
+    threshold = None if math.isnan(metric.threshold) else metric.limit()
+    return Method(key, name, encode, threshold, metric.scale, lambda originals: metric.distances, metric.from_distance)
+
+
+def baseline_method(path: Path) -> Method:
+    """The unsupervised baseline: an autoencoder's embedding, compared inside k-means blocks of the originals only."""
+    encoder = load_encoder(path)
+    threshold = encoder.calibration.pair_threshold if encoder.is_calibrated else None
+    return Method(BASELINE, "autoencoder + k-means", encode_with(encoder), threshold, "L2 distance in a block", _blocks)
+
+
+def _blocks(originals: Floats) -> Distances:
+    blocks = Blocks.fit(originals)
+
+    def distances(queries: Floats, references: Floats) -> Floats:
+        found = l2(queries, references)
+        found[blocks.assign(queries)[:, None] != blocks.assign(references)] = np.inf
+        return found
+
+    return distances

@@ -1,0 +1,166 @@
+"""Known groups: which pairs of one picture are found, which pairs of different pictures are wrongly called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from twinpix.encoder.calibration import pairs
+from twinpix.encoder.errors import InputError
+from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Floats, Method
+from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.duplicates import group_duplicates
+from twinpix.pipeline.report import Embeddings
+
+Called = frozenset[frozenset[str]]
+Counts = tuple[int, int]  # (pairs called duplicates, all pairs)
+NOTHING: Called = frozenset()
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What is known about a folder. Names are relative to it.
+
+    Attributes:
+        same: group -> pictures that are versions of one picture. A group is called `SOURCE/NAME`.
+        view: group -> pictures that show one scene or object, and are different pictures.
+        alone: pictures without a partner.
+    """
+
+    same: Mapping[str, Sequence[str]]
+    view: Mapping[str, Sequence[str]]
+    alone: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """How a method does on pictures with known groups; all values are (pairs called duplicates, all pairs).
+
+    Attributes:
+        found: source -> pairs of one picture.
+        wrong: source -> pairs that show one scene or object but are different pictures.
+        unrelated: class -> pairs across groups: `alone` if one of the two has no partner, else `view` if one of the
+            two is in such a group, else `same`.
+    """
+
+    found: dict[str, Counts]
+    wrong: dict[str, Counts]
+    unrelated: dict[str, Counts]
+
+
+def read_groups(path: Path) -> Groups:
+    """Read a JSON file with `same`, `view` and perhaps `alone`.
+
+    Raises:
+        InputError: it is not such a file.
+    """
+    try:
+        known = json.loads(path.read_text())
+        groups = Groups(_members(known["same"]), _members(known["view"]), _names(known.get("alone", [])))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
+    return groups
+
+
+def _members(groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {str(group): _names(members) for group, members in groups.items()}
+
+
+def _names(values: Sequence[str]) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError("a group is a list of names")
+    return values
+
+
+def score_groups(called: Called, names: Sequence[str], groups: Groups, split: Split) -> GroupScore:
+    """Count called pairs among `same`, `view` and unrelated images of one split.
+
+    A group belongs to a split by its name, a picture by its groups' names; one that is in no group, by its own.
+
+    Args:
+        called: the pairs of names that a method takes for duplicates.
+        names: of the images that could be read.
+    """
+    there = set(names)
+    found, wrong = (_by_source(kind, there, split) for kind in (groups.same, groups.view))
+    return GroupScore(
+        {source: _count(called, known) for source, known in found.items()},
+        {source: _count(called, known) for source, known in wrong.items()},
+        _unrelated(called, there, groups, split),
+    )
+
+
+def _count(called: Called, known: Called) -> Counts:
+    return len(called & known), len(known)
+
+
+def _by_source(groups: Mapping[str, Sequence[str]], there: set[str], split: Split) -> dict[str, Called]:
+    found: dict[str, Called] = {}
+    for name, members in groups.items():
+        if split.holds(name):
+            present = sorted(there.intersection(members))
+            source = name.split("/")[0]
+            found[source] = found.get(source, NOTHING) | {frozenset(pair) for pair in combinations(present, 2)}
+    return {source: known for source, known in found.items() if known}
+
+
+def _unrelated(called: Called, there: set[str], groups: Groups, split: Split) -> dict[str, Counts]:
+    kinds = {"same": groups.same, "view": groups.view}
+    member = {kind: {name for members in known.values() for name in members} & there for kind, known in kinds.items()}
+    held = {name for known in kinds.values() for group, members in known.items() if split.holds(group)
+            for name in members} & there  # fmt: skip
+    alone = {name for name in there - member["same"] - member["view"] if split.holds(name)}
+    everyone = Split.ALL
+    related = frozenset().union(*(p for kind in kinds.values() for p in _by_source(kind, there, everyone).values()))
+    mine = held | alone
+    classes = {"alone": alone, "view": member["view"] & held, "same": held}
+    counts: dict[str, Counts] = {}
+    rest, wrong, near = mine, {p for p in called - related if p <= mine}, {p for p in related if p <= mine}
+    for kind, members in classes.items():  # a pair counts in the first class that one of the two is in
+        others = rest - members
+        formed = pairs(len(rest)) - pairs(len(others)) - sum(not p <= others for p in near if p <= rest)
+        counts[kind] = (sum(not p <= others for p in wrong if p <= rest), formed)
+        rest = others
+    return counts
+
+
+def total(counts: Mapping[str, Counts]) -> Counts:
+    """All pairs of all sources together."""
+    return sum(called for called, _ in counts.values()), sum(formed for _, formed in counts.values())
+
+
+def average(counts: Mapping[str, Counts]) -> float | None:
+    """The plain mean of the sources' shares, 0..1: no source drowns another. None without a source."""
+    shares = [called / formed for called, formed in counts.values() if formed]
+    return sum(shares) / len(shares) if shares else None
+
+
+def called_by_twinpix(encoder: Encoder, folder: Path, embeddings: Embeddings, verify: bool | None = None) -> Called:
+    """The pairs that `find-duplicates FOLDER` reports, as names relative to it; `embeddings` are the folder's."""
+    base = folder.resolve()
+    matches = group_duplicates(embeddings, encoder, verify=verify).matches
+    names = ((Path(m.query), Path(m.reference)) for m in matches)
+    return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
+
+
+def called_by_method(method: Method, names: Sequence[str], vectors: Floats) -> Called:
+    """The pairs within the method's threshold.
+
+    Args:
+        names: n.
+        vectors: float32 (n, dim).
+    """
+    if method.threshold is None:
+        return NOTHING
+    distances, found = method.learn(vectors), []
+    for start in range(0, len(names), BLOCK):
+        near = distances(vectors[start : start + BLOCK], vectors[start:]) <= method.threshold + ROUNDING
+        i, j = np.nonzero(np.triu(near, 1))
+        found += [frozenset((names[start + a], names[start + b])) for a, b in zip(i.tolist(), j.tolist(), strict=True)]
+    return frozenset(found)

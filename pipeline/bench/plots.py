@@ -1,0 +1,162 @@
+"""The plots of the page, as SVG that takes the page's own text colour."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from twinpix.encoder.errors import MissingPackageError
+from twinpix.pipeline.bench.measure import Scores
+from twinpix.pipeline.bench.method import Plain
+from twinpix.pipeline.bench.numbers import Numbers
+from twinpix.pipeline.bench.recall import DEFAULT
+from twinpix.pipeline.bench.tables import MARK, strictest
+
+COLOURS = ("#e8590c", "#4c8dff", "#12a66a", "#b06cf0", "#d9a400", "#e0508f", "#14a3b8", "#8a7a5c", "#7f8cff", "#6fae1f",
+           "#c2483d", "#5f9ea0", "#a57bd0", "#9a9a9a", "#b8860b", "#cc79a7")  # fmt: skip
+INK, FAINT = "#010203", "#808080"  # the first is replaced by the page's text colour
+BINS = 60
+MOST = 4  # methods in the plot of edits
+
+
+def require_matplotlib() -> Any:
+    """matplotlib.pyplot, drawing into files.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingPackageError("the page's plots need matplotlib: pip install 'twinpix[bench]'") from None
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({
+        "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "twinpix",
+        "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": FAINT, "axes.titlecolor": INK,
+        "xtick.color": FAINT, "ytick.color": FAINT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
+        "grid.color": FAINT, "grid.alpha": 0.25, "axes.titlesize": 10,
+    })  # fmt: skip
+    return plt
+
+
+def _svg(figure: Any) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
+    require_matplotlib().close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def main_methods(numbers: Numbers) -> list[int]:
+    """Rows of the methods that the plot of edits shows: the first, and the best of the others."""
+    level = strictest(numbers)
+    score = [m["means"]["all single edits"][level] or 0 for m in numbers["methods"]]
+    rest = sorted(range(1, len(score)), key=lambda k: -score[k])
+    return [0, *sorted(rest[: MOST - 1])]
+
+
+def recall_per_edit(numbers: Numbers) -> str:
+    """A row per edit, a dot per method."""
+    level, edits = strictest(numbers), [e for e in numbers["edits"] if e["single"] or e["family"] == "all three"]
+    names = [edit["name"] for edit in edits]
+    figure, axes = require_matplotlib().subplots(figsize=(9, 0.21 * len(names) + 1))
+    shown = main_methods(numbers)
+    marks = ("o", "D", "s", "^")
+    for order, (row, mark) in reversed(list(enumerate(zip(shown, marks, strict=False)))):
+        found = [numbers["methods"][row]["recall"][name][level] for name in names]
+        shares = [np.nan if share is None else 100 * share for share in found]
+        style = {
+            "s": 46 if order == 0 else 22,
+            "marker": mark,
+            "color": COLOURS[row % len(COLOURS)],
+            "zorder": 9 - order,
+        }
+        axes.scatter(shares, range(len(names)), label=numbers["methods"][row]["name"], **style)
+    axes.set_yticks(range(len(names)), [e["name"] + MARK * e["held_out"] for e in edits])
+    axes.set(xlim=(-2, 102), ylim=(len(names) - 0.4, -0.6), xlabel=f"recall, % (at {_at(level)}); * never trained on")
+    axes.grid(True)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], loc="lower center", bbox_to_anchor=(0.4, 1), ncols=MOST)
+    return _svg(figure)
+
+
+def _at(level: str) -> str:
+    return "the default threshold" if level == DEFAULT else f"false-match rate {level}"
+
+
+def recall_by_rate(numbers: Numbers) -> str:
+    """Mean recall over all single edits against the false-match rate, and each method's default threshold."""
+    figure, axes = require_matplotlib().subplots(figsize=(9, 5))
+    shown = set(main_methods(numbers))
+    for row, method in enumerate(numbers["methods"]):
+        colour, is_main = COLOURS[row % len(COLOURS)], row in shown
+        curve = method["curve"]
+        style = {"color": colour, "lw": 2.6 if row == 0 else 1.8 if is_main else 1, "zorder": 9 if is_main else 3}
+        axes.plot(curve["rates"], 100 * np.array(curve["recall"]), label=method["name"], **style)
+        default, share = method["levels"][DEFAULT], method["means"]["all single edits"][DEFAULT]
+        if share is not None:
+            rate = max(default["false_match_rate"], curve["rates"][0])
+            axes.plot(rate, 100 * share, "*", color=colour, ms=12, zorder=10, mec="none")
+    axes.set(xscale="log", ylim=(0, 101), ylabel="mean recall over all single edits, %")
+    axes.set_xlabel("false-match rate (a star: the default threshold; at the left edge: none was seen)")
+    axes.grid(True)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return _svg(figure)
+
+
+def histograms(numbers: Numbers, scores: Sequence[Scores]) -> str:
+    """Distances of edited copies to their originals, and of different pictures: each method without a second look."""
+    plain = [k for k, one in enumerate(scores) if isinstance(one.contestant, Plain)]
+    across = min(3, max(1, len(plain)))
+    down = max(1, -(-len(plain) // across))
+    figure, grid = require_matplotlib().subplots(
+        down, across, figsize=(11 if across > 1 else 6, 2.5 * down), squeeze=False, layout="constrained"
+    )
+    for axes in grid.ravel()[len(plain) :]:
+        axes.set_axis_off()
+    for axes, k in zip(grid.ravel(), plain, strict=False):
+        _histogram(axes, numbers["methods"][k], scores[k])
+    if plain:
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return _svg(figure)
+
+
+def _histogram(axes: Any, method: Numbers, scores: Scores) -> None:
+    bits = method["scale"].startswith("Hamming")  # whole numbers: one bar each
+    power = 2 if bits else 1
+    copies = np.concatenate([found[np.isfinite(found)] for found in scores.by_edit.values()]) ** power
+    different = scores.unrelated.scores**power
+    top = float(max(np.quantile(different, 0.999) if len(different) else 1, copies.max(initial=0))) or 1.0
+    step = max(1, round(top / BINS))
+    bins = np.arange(-0.5, top + step, step) if bits else np.linspace(0, top, BINS + 1)
+    for values, colour, label in ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], "edited copies")):
+        share = np.histogram(values, bins)[0] / max(1, len(values))
+        axes.stairs(share, bins, fill=True, color=colour, alpha=0.4, label=label)
+        axes.stairs(share, bins, color=colour, lw=1)
+    for level, dash, label in ((DEFAULT, "-", "default threshold"), ("1e-6", ":", "false-match rate 1e-6")):
+        limit = method["levels"].get(level, {}).get("limit")
+        if limit is not None:
+            axes.axvline(limit**power, color=INK, ls=dash, lw=1.2, label=label)
+    axes.set(yscale="log", ylim=(1e-6, 1), xlim=(bins[0], bins[-1]), title=method["name"])
+    axes.set_xlabel(method["scale"].split(",")[0] + (", bits" if bits else ""), fontsize=8)
+    axes.tick_params(labelsize=8)
+
+
+def group_bars(numbers: Numbers) -> str:
+    """Averages over sources: pairs of one picture found, pairs of other views called."""
+    names = [method["name"] for method in numbers["methods"]]
+    figure, grid = require_matplotlib().subplots(1, 2, figsize=(10, 0.3 * len(names) + 1), sharey=True)
+    for axes, kind, title in zip(grid, ("same", "view"), ("found, % (same)", "wrongly called, % (view)"), strict=True):
+        shares = [100 * (method[f"{kind}_average"] or 0) for method in numbers["methods"]]
+        axes.barh(range(len(names)), shares, color=COLOURS[2] if kind == "same" else COLOURS[10], height=0.65)
+        axes.set(title=title, xlim=(0, 100))
+        axes.grid(True, axis="x")
+    grid[0].set_yticks(range(len(names)), names)
+    grid[0].invert_yaxis()
+    return _svg(figure)
