@@ -52,6 +52,9 @@ class Calibration:
         pictures: how many pictures were compared with one another.
         source: what those pictures were.
         second_look: what it makes of the nearest of those pairs; None if that was not measured.
+        low, high: at the same distances, the rates between which 90 % of bootstrap samples of the pictures lie;
+            empty where that was not measured.
+        classes: curves of one kind of picture each (`source` names it), where there were enough of that kind.
     """
 
     distances: tuple[float, ...]
@@ -60,6 +63,9 @@ class Calibration:
     pictures: int
     source: str
     second_look: SecondLook | None = None
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    classes: tuple[Calibration, ...] = ()
 
     def threshold(self, rate: float) -> float:
         """The L2 distance whose false-match rate is `rate`, clamped to what the curve supports.
@@ -80,28 +86,34 @@ class Calibration:
         """The default for comparing two pictures: L2 at a false-match rate of 1e-6."""
         return self.threshold(PAIR_RATE)
 
-    def is_clamped(self, images: int) -> bool:
-        """Whether a library of this size would need a lower rate than the curve supports."""
-        return 1 / max(1, pairs(images)) < self.rates[0]
+    def is_clamped(self, images: int, false_pairs: float = 1.0) -> bool:
+        """Whether so few false pairs in a library of this size would need a lower rate than the curve supports."""
+        return _library_rate(images, false_pairs) < self.rates[0]
 
-    def library_threshold(self, images: int) -> float:
-        """The threshold for comparing `images` pictures with one another: about one false pair in all.
+    def library_threshold(self, images: int, false_pairs: float = 1.0) -> float:
+        """The threshold for comparing `images` pictures with one another: about `false_pairs` false pairs in all.
 
-        Never looser than the default of a single pair: in a small folder even one is too many.
+        For one false pair never looser than the default of a single pair, as in a small folder even one is too
+        many; for F of them, never looser than F times that rate.
+
+        Raises:
+            InputError: `false_pairs` is not a number above 0.
         """
-        return self.threshold(min(PAIR_RATE, 1 / max(1, pairs(images))))
+        return self.threshold(_library_rate(images, false_pairs))
 
     def false_pairs(self, distance: float, images: int) -> float:
         """Expected number of false pairs among `images` different pictures at that threshold."""
         return self.rate(distance) * pairs(images)
 
-    def candidate_threshold(self, images: int) -> float:
+    def candidate_threshold(self, images: int, false_pairs: float = 1.0) -> float:
         """How near a pair must be for a second look: L2, never stricter than `library_threshold`.
 
-        A second look costs about ten times an embedding, so a large library gets fewer of them per pair.
+        A second look costs about ten times an embedding, so a large library gets fewer of them per pair; it errs
+        now and then, so fewer are looked at, too, where less than one false pair is wanted.
         """
-        affordable = max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
-        return max(self.threshold(min(CANDIDATE_RATE, affordable)), self.library_threshold(images))
+        strictest = self.library_threshold(images, false_pairs)
+        affordable = min(1, false_pairs) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
+        return max(self.threshold(min(CANDIDATE_RATE, affordable)), strictest)
 
     def verified_false_pairs(self, candidate: float, unverified: float, images: int) -> float:
         """Expected false pairs among `images` different pictures after a second look; both thresholds are L2."""
@@ -119,7 +131,15 @@ class Calibration:
             "pictures": self.pictures,
             "source": self.source,
             "second_look": None if self.second_look is None else asdict(self.second_look),
+            **{name: [float(f"{r:.4g}") for r in getattr(self, name)] for name in ("low", "high") if self.low},
+            **({"classes": [one.to_dict() for one in self.classes]} if self.classes else {}),
         }
+
+
+def _library_rate(images: int, false_pairs: float) -> float:
+    if not 0 < false_pairs < float("inf"):
+        raise InputError(f"a number of false pairs is above 0, not {false_pairs}")
+    return min(1.0, false_pairs * min(PAIR_RATE, 1 / max(1, pairs(images))))
 
 
 def pairs(images: int) -> int:
@@ -128,20 +148,32 @@ def pairs(images: int) -> int:
 
 
 def read_calibration(values: dict[str, Any]) -> Calibration:
-    """The inverse of `Calibration.to_dict`.
+    """The inverse of `Calibration.to_dict`. Older ones lack the band and the classes.
 
     Raises:
         ModelError: a value is missing, or the curve does not ascend.
     """
     try:
-        distances = tuple(float(d) for d in values["distances"])
-        rates = tuple(float(r) for r in values["rates"])
-        known = float(values["measured_from"]), int(values["pictures"]), str(values["source"])
-        seen = values.get("second_look")
-        second = None if seen is None else SecondLook(*(int(seen[key]) for key in ("pairs", "confirmed", "unclear")))
-    except (KeyError, TypeError, ValueError) as error:
+        curve = _read_fields(values)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the calibration in the model file is damaged ({error})") from None
-    ascending = all(a <= b for curve in (distances, rates) for a, b in pairwise(curve))
-    if len(distances) != len(rates) or len(rates) < 2 or not ascending or rates[0] <= 0:
+    ascending = all(a <= b for part in (curve.distances, curve.rates) for a, b in pairwise(part))
+    lengths = {len(curve.distances), len(curve.rates)} | {len(side) for side in (curve.low, curve.high) if side}
+    if len(lengths) != 1 or len(curve.rates) < 2 or not ascending or curve.rates[0] <= 0:
         raise ModelError("the calibration in the model file is damaged (not an ascending curve)")
-    return Calibration(distances, rates, *known, second)
+    return curve
+
+
+def _read_fields(values: dict[str, Any]) -> Calibration:
+    seen = values.get("second_look")
+    numbers = {key: tuple(float(v) for v in values[key]) for key in ("distances", "rates")}
+    band = {key: tuple(float(v) for v in values.get(key, ())) for key in ("low", "high")}
+    return Calibration(
+        **numbers,
+        measured_from=float(values["measured_from"]),
+        pictures=int(values["pictures"]),
+        source=str(values["source"]),
+        second_look=None if seen is None else SecondLook(*(int(seen[k]) for k in ("pairs", "confirmed", "unclear"))),
+        **band,
+        classes=tuple(read_calibration(one) for one in values.get("classes", ())),
+    )

@@ -2,143 +2,204 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook, pairs
+from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.index import Pairs, select
+from twinpix.pipeline.negatives import Negatives, Rows, closest_pairs
 from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.tail import Tail
 from twinpix.pipeline.verify import Outcome
 
 HIGHEST_RATE = CANDIDATE_RATE
 POINTS_PER_DECADE = 5
 DECADES_BEYOND = 2.0  # never extrapolate farther than two decades below what was seen
-TAIL_SHARE = 0.1  # of the nearest distances, to which the tail is fitted
 SMALLEST_SET = 200  # fewer pictures than this say nothing about rare events
+LOOKED_AT = 20_000  # closest pairs that get a second look, at most
+RESAMPLES, BAND = 200, (5, 95)  # bootstrap: how many, and percentiles
+_TIE = 1e-5  # L2; how far below a distance that is too near the threshold lies
+
+Labels = NDArray[np.str_]
 
 
-def calibrate(vectors: NDArray[np.float32], source: str, pictures: Sequence[ImageLike] | None = None) -> Calibration:
+@dataclass(frozen=True)
+class Measured:
+    """A calibration and the pairs it rests on; all rows are those of the vectors that were passed.
+
+    Attributes:
+        calibration: the curve.
+        rows: int (k,), the pictures that are different.
+        closest: pairs of those, closest first.
+        outcomes: what the second look said of the first of them.
+        confirmed: pairs that a second look takes for one picture: left out.
+    """
+
+    calibration: Calibration
+    rows: Rows
+    closest: Pairs
+    outcomes: tuple[Outcome, ...]
+    confirmed: Pairs
+
+
+def calibrate(
+    vectors: NDArray[np.float32],
+    source: str,
+    pictures: Sequence[ImageLike] | None = None,
+    sets: Rows | None = None,
+    labels: Labels | None = None,
+) -> Calibration:
     """Measure the false-match rate of an encoder on pictures that are all different.
 
-    The measured part counts pairs. Below it, a generalised Pareto tail (Pickands 1975), fitted by
-    probability-weighted moments (Hosking & Wallis 1987) to the log of each picture's distance to its
-    nearest neighbour, reaches at most two decades further. On the log scale an exponential tail is a
-    power law of distance, which is how distances thin out towards 0 in any space of fixed dimension.
-    The shape is never taken as bounded: that would promise that no unrelated pair can be closer than
-    some distance.
+    The measured part counts pairs. Below it a tail (`twinpix.pipeline.tail`) reaches at most two decades further.
 
     Args:
-        vectors: float32 (n, dim), n pictures without duplicates, not trained on.
+        vectors: float32 (n, dim), n pictures without near twins, not trained on.
         source: what they are, for people.
-        pictures: the n pictures themselves; the nearest 1 % of their pairs then get a second look, too.
+        pictures: the n pictures themselves; the nearest of their pairs then get a second look, and where it finds
+            one picture twice, one of the two is left out.
+        sets: int (n,), the photo set that each is from, -1 to leave it out (`twinpix.pipeline.negatives`).
+        labels: str (n,), the kind of each picture; kinds of 200 pictures or more get a curve of their own.
 
     Raises:
-        InputError: fewer than 200 pictures.
+        InputError: fewer than 200 different pictures.
     """
-    n = len(vectors)
-    if n < SMALLEST_SET:
-        raise InputError(f"calibration needs at least {SMALLEST_SET} different pictures, not {n}")
-    found = _distances(vectors)
-    measured_from = 3 / pairs(n)  # three pairs: fewer say next to nothing about a rate
-    rates = _rate_grid(measured_from)
-    tail = fit_tail(found.nearest, n)
-    distances = [_quantile(found.closest, r, n) if r >= measured_from else tail.distance(r) for r in rates]
-    ascending = np.minimum.accumulate(np.array(distances)[::-1])[::-1]  # the two parts may not cross
-    curve = Calibration(
-        distances=tuple(ascending.clip(0).tolist()),
-        rates=tuple(rates.tolist()),
-        measured_from=float(measured_from),
-        pictures=n,
-        source=source,
+    return measure(vectors, source, pictures, sets, labels).calibration
+
+
+def measure(
+    vectors: NDArray[np.float32],
+    source: str,
+    pictures: Sequence[ImageLike] | None = None,
+    sets: Rows | None = None,
+    labels: Labels | None = None,
+) -> Measured:
+    """`calibrate`, with the pairs that the curve rests on."""
+    sets = np.zeros(len(vectors), np.intp) if sets is None else sets
+    rows = np.flatnonzero(sets >= 0)
+    check_enough(len(rows))
+    looked, outcomes = _look(vectors, rows, pictures)
+    confirmed = select(looked, np.array([o is Outcome.CONFIRMED for o in outcomes], bool))
+    rows = one_of_each_pair(rows, confirmed)
+    negatives = Negatives(closest_pairs(vectors[rows], HIGHEST_RATE), sets[rows])
+    i, j, distance = negatives.closest
+    closest = rows[i], rows[j], distance
+    known = dict(zip(zip(looked[0].tolist(), looked[1].tolist(), strict=True), outcomes, strict=True))
+    seen = _first_known([known.get(pair) for pair in zip(closest[0].tolist(), closest[1].tolist(), strict=True)])
+    curve = replace(
+        draw_curve(negatives, source),
+        second_look=None if pictures is None else _count(seen),
+        classes=() if labels is None else _class_curves(vectors[rows], sets[rows], labels[rows]),
     )
-    return curve if pictures is None else replace(curve, second_look=_look_again(curve, vectors, pictures))
+    return Measured(curve, rows, closest, seen, confirmed)
 
 
-def _look_again(curve: Calibration, vectors: NDArray[np.float32], pictures: Sequence[ImageLike]) -> SecondLook:
-    outcomes = look_again(pictures, FlatIndex(vectors).pairs(curve.threshold(CANDIDATE_RATE)))
-    counts = Counter(outcomes)
-    return SecondLook(len(outcomes), counts[Outcome.CONFIRMED], counts[Outcome.UNCLEAR])
+def check_enough(pictures: int) -> None:
+    """Raises InputError if there are too few different pictures to calibrate on."""
+    if pictures < SMALLEST_SET:
+        raise InputError(f"calibration needs at least {SMALLEST_SET} different pictures, not {pictures}")
 
 
-@dataclass(frozen=True)
-class Distances:
-    """Distances among different pictures.
-
-    Attributes:
-        closest: float32, ascending, the closest `HIGHEST_RATE` of all pairs.
-        nearest: float32 (n,), of each picture to its nearest neighbour.
-    """
-
-    closest: NDArray[np.float32]
-    nearest: NDArray[np.float32]
+def _look(
+    vectors: NDArray[np.float32], rows: Rows, pictures: Sequence[ImageLike] | None
+) -> tuple[Pairs, tuple[Outcome, ...]]:
+    if pictures is None:
+        return (np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)), ()
+    i, j, distance = closest_pairs(vectors[rows], HIGHEST_RATE)
+    i, j, distance = i[:LOOKED_AT], j[:LOOKED_AT], distance[:LOOKED_AT]
+    near = select((rows[i], rows[j], distance), np.lexsort((j, i)))  # by file, so that they are read less often
+    return near, look_again(pictures, near)
 
 
-def _distances(vectors: NDArray[np.float32], block: int = 512) -> Distances:
-    keep = int(np.ceil(pairs(len(vectors)) * HIGHEST_RATE)) + 1
-    closest = np.empty(0, np.float32)
-    nearest = np.full(len(vectors), np.inf, np.float32)
-    for start in range(0, len(vectors), block):
-        cosine = vectors[start : start + block] @ vectors.T
-        distance = np.sqrt(np.maximum(2 - 2 * cosine, 0))
-        rows = np.arange(len(distance))
-        distance[rows, start + rows] = np.inf
-        nearest[start + rows] = distance.min(1)
-        later = np.arange(len(vectors))[None] > (start + rows)[:, None]
-        closest = np.sort(np.concatenate([closest, distance[later]]))[:keep]
-    return Distances(closest, nearest)
+def one_of_each_pair(rows: Rows, same: Pairs) -> Rows:
+    """The rows without the second of each pair that shows one picture, unless its first has gone already."""
+    gone: set[int] = set()
+    for i, j in sorted(zip(same[0].tolist(), same[1].tolist(), strict=True)):
+        if i not in gone:
+            gone.add(j)
+    return np.array([row for row in rows.tolist() if row not in gone], np.intp)
 
 
-def _quantile(closest: NDArray[np.float32], rate: float, n: int) -> float:
-    # the distance below which `rate` of all pairs lie
-    return float(np.interp(rate * pairs(n), np.arange(1, len(closest) + 1), closest))
+def _first_known(outcomes: list[Outcome | None]) -> tuple[Outcome, ...]:
+    known = []
+    for outcome in outcomes:
+        if outcome is None:
+            break
+        known.append(outcome)
+    return tuple(known)
 
 
-def _rate_grid(measured_from: float) -> NDArray[np.float64]:
+def _count(outcomes: tuple[Outcome, ...]) -> SecondLook:
+    return SecondLook(len(outcomes), outcomes.count(Outcome.CONFIRMED), outcomes.count(Outcome.UNCLEAR))
+
+
+def _class_curves(vectors: NDArray[np.float32], sets: Rows, labels: Labels) -> tuple[Calibration, ...]:
+    names, sizes = np.unique(labels, return_counts=True)
+    curves = []
+    for name in names[sizes >= SMALLEST_SET].tolist():
+        mine = labels == name
+        near = closest_pairs(vectors[mine], HIGHEST_RATE)
+        curves.append(draw_curve(Negatives(near, sets[mine]), name))
+    return tuple(curves)
+
+
+def draw_curve(negatives: Negatives, source: str) -> Calibration:
+    """The curve of these pairs, with a band from a bootstrap over pictures (Efron 1979), 5th to 95th percentile."""
+    once = np.ones(len(negatives.sets), np.int64)
+    weights = negatives.weights(once)
+    reached, tail = np.cumsum(weights), negatives.tail(weights)
+    measured_from = float(reached[2])  # three pairs: fewer say next to nothing about a rate
+    rates = _rate_grid(measured_from, min(HIGHEST_RATE, float(reached[-1])))
+    near = negatives.closest[2]
+    distances = [_quantile(near, reached, r) if r >= measured_from else tail.distance(r) for r in rates]
+    ascending = np.minimum.accumulate(np.array(distances)[::-1])[::-1].clip(0)  # the two parts may not cross
+    low, high = _band(negatives, ascending, rates, measured_from)
+    return Calibration(
+        distances=tuple(ascending.tolist()),
+        rates=tuple(rates.tolist()),
+        measured_from=measured_from,
+        pictures=len(negatives.sets),
+        source=source,
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+    )
+
+
+def _rate_grid(measured_from: float, highest: float) -> NDArray[np.float64]:
     lowest = np.log10(measured_from) - DECADES_BEYOND
-    points = int(np.ceil((np.log10(HIGHEST_RATE) - lowest) * POINTS_PER_DECADE)) + 1
-    return np.unique(np.append(np.logspace(lowest, np.log10(HIGHEST_RATE), points), measured_from))
+    points = int(np.ceil((np.log10(highest) - lowest) * POINTS_PER_DECADE)) + 1
+    return np.unique(np.append(np.logspace(lowest, np.log10(highest), points), measured_from))
 
 
-@dataclass(frozen=True)
-class Tail:
-    """A generalised Pareto tail of log(start / nearest distance), for distances below `start` (L2).
-
-    Attributes:
-        start: L2; where the tail begins.
-        share: of the pictures whose nearest neighbour is closer than `start`.
-        scale: of the log; 1 / scale is the power of distance, where shape is 0.
-        shape: >= 0; 0 is exponential.
-        pictures: n, which turns a share of pictures into a rate of pairs.
-    """
-
-    start: float
-    share: float
-    scale: float
-    shape: float
-    pictures: int
-
-    def distance(self, rate: float) -> float:
-        """The L2 distance at which the rate of pairs is `rate`."""
-        ratio = self.share / (rate * (self.pictures - 1))
-        excess = np.log(ratio) if self.shape < 1e-6 else (ratio**self.shape - 1) / self.shape
-        return float(self.start * np.exp(-self.scale * excess))
+def _quantile(distance: NDArray[np.float32], reached: NDArray[np.float64], rate: float) -> float:
+    # the distance within which at most `rate` of all pairs lie; where distances are few (Hamming), that of the
+    # last pair allowed may be that of many others, too
+    over = int(np.searchsorted(reached, rate * (1 + 1e-9), side="right"))
+    between = float(np.interp(rate, reached, distance))
+    return min(between, float(distance[over]) - _TIE) if over < len(distance) else between
 
 
-def fit_tail(nearest: NDArray[np.float32], pictures: int) -> Tail:
-    """Fit the closest `TAIL_SHARE` of the nearest distances (float32 (n,), L2)."""
-    ordered = np.sort(nearest).astype(np.float64)
-    count = max(20, int(len(ordered) * TAIL_SHARE))
-    start = max(float(ordered[count]), 1e-6)
-    excess = np.sort(np.log(start / np.maximum(ordered[:count], 1e-6)))
-    weights = 1 - (np.arange(1, count + 1) - 0.35) / count
-    mean, weighted = float(excess.mean()), float((excess * weights).mean())
-    spread = mean - 2 * weighted  # 0 if all are the same
-    shape = 2 - mean / spread if spread else 0.0  # of Hosking & Wallis, sign turned: heavy tails are positive
-    shape = min(max(shape, 0.0), 0.5)
-    return Tail(start, count / len(ordered), mean * (1 - shape), shape, pictures)
+def _band(
+    negatives: Negatives, distances: NDArray[np.float64], rates: NDArray[np.float64], measured_from: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    dice, n, near = np.random.default_rng(0), len(negatives.sets), negatives.closest[2]
+    members = [np.flatnonzero(negatives.sets == one) for one in np.unique(negatives.sets)]
+    within = np.searchsorted(near, distances, side="right")
+    drawn = np.empty((RESAMPLES, len(rates)))
+    for sample in drawn:
+        rows = np.concatenate([dice.choice(mine, len(mine)) for mine in members])
+        counts = np.bincount(rows, minlength=n)
+        weights = negatives.weights(counts)
+        reached = np.cumsum(np.append(0, weights))
+        sample[:] = np.where(rates >= measured_from, reached[within], _tail_rates(negatives.tail(weights), distances))
+    low, high = np.percentile(drawn, BAND, axis=0)
+    return np.minimum(low, rates), np.maximum(high, rates)
+
+
+def _tail_rates(tail: Tail, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([tail.rate(distance) for distance in distances.tolist()])

@@ -18,7 +18,7 @@ import typer
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
-from twinpix.pipeline.options import Folders, Json, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import FalsePairs, Folders, Json, Model, Threshold, Verify, Where, Workers
 
 DUPLICATE, NOT_DUPLICATE, ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -146,6 +146,7 @@ def find_duplicates(
     where: Where = None,
     metric: MetricName = None,
     weights: Weights = None,
+    false_pairs: FalsePairs = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -161,14 +162,15 @@ def find_duplicates(
 
     if metric is not None:
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
-                              where=where, fail_on_duplicates=fail_on_duplicates,
-                              unusable={"--model": model, "--verify": verify})  # fmt: skip
+                              where=where, fail_on_duplicates=fail_on_duplicates, unusable={
+                                  "--model": model, "--verify": verify, "--false-pairs": false_pairs})  # fmt: skip
     if weights is not None:
         raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
     encoder = load_encoder(model)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
-                                 verify=verify, looking=meter.looking, where=where)  # fmt: skip
+                                 verify=verify, looking=meter.looking, where=where,
+                                 false_pairs=false_pairs)  # fmt: skip
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE

@@ -76,6 +76,17 @@ def limits(
     return Limits(wide, plain, min(SURE, plain) if second_look else wide)
 
 
+def known_threshold(encoder: Encoder, images: int, threshold: float | None) -> float | None:
+    """The threshold for `images` pictures without a second look (L2); None where none is given and none calibrated.
+
+    Raises:
+        InputError: the threshold lies outside 0..2.
+    """
+    if threshold is None and not is_calibrated(encoder):
+        return None
+    return limits(encoder, images, threshold, verify=False).candidate
+
+
 def compare(
     query: ImageLike,
     reference: ImageLike,

@@ -21,6 +21,14 @@ Threshold = Annotated[
         show_default="calibrated",
     ),
 ]
+FalsePairs = Annotated[
+    float | None,
+    typer.Option(
+        "--false-pairs",
+        help="In place of --threshold: about how many false pairs to accept among all images.",
+        show_default="1",
+    ),
+]
 Verify = Annotated[
     bool | None,
     typer.Option(

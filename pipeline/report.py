@@ -108,6 +108,7 @@ class Report:
         unverified_threshold: L2; how near a pair must be that a second look can't settle.
         looked_at: candidate pairs that got a second look.
         refuted: of those, how many it overruled.
+        calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
     """
 
     groups: tuple[Group, ...]
@@ -121,6 +122,7 @@ class Report:
     unverified_threshold: float = 2.0
     looked_at: int = 0
     refuted: int = 0
+    calibrated_on: str = ""
 
     @property
     def duplicates(self) -> int:
@@ -150,15 +152,21 @@ def _group_html(number: int, group: Group) -> str:
 def _file_html(path: Path) -> str:
     name = html.escape(path.name.encode("utf-8", "backslashreplace").decode())
     style = "margin:0;width:132px;overflow-wrap:anywhere"
-    return f"<figure style='{style}'>{_thumbnail(path)}<figcaption>{name}</figcaption></figure>"
-
-
-def _thumbnail(path: Path, px: int = 132) -> str:
     try:
-        picture = decode(path, at_least=px // 2)
+        shown = f"<img alt='' src='{thumbnail(path)}'>"
     except ImageError:
-        return "<div>(no longer readable)</div>"
+        shown = "<div>(no longer readable)</div>"
+    return f"<figure style='{style}'>{shown}<figcaption>{name}</figcaption></figure>"
+
+
+def thumbnail(path: Path, px: int = 132, quality: int = 80) -> str:
+    """A small JPEG of an image file, its longer side `px`, as a data URI.
+
+    Raises:
+        ImageError: it can't be read.
+    """
+    picture = decode(path, at_least=px // 2)
     picture.thumbnail((px, px))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+    picture.save(buffer, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -22,6 +22,12 @@ Pack = Callable[..., bytes]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(autouse=True)
+def no_calibration_of_ones_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's data folder is neither read nor written by any test."""
+    monkeypatch.setenv("TWINPIX_DATA", str(tmp_path_factory.mktemp("data")))
+
+
 @pytest.fixture(scope="session")
 def encoder() -> OnnxEncoder:
     """The shipped encoder."""

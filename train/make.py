@@ -21,6 +21,8 @@ from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.pipeline.calibrate import SMALLEST_SET, calibrate
+from twinpix.pipeline.negatives import photo_sets
+from twinpix.pipeline.picture_class import picture_class
 from twinpix.train.data import Pictures, load_pictures, twins_among
 from twinpix.train.export import export_onnx, load_weights, read_metadata, save_weights, write_metadata
 from twinpix.train.loop import CHECKPOINT, Machine, Say, start, train
@@ -194,7 +196,10 @@ def calibrate_model(path: Path, preprocess: Preprocess, other: Pictures, source:
     keep = distinct(other.identity)
     vectors = encoder.encode(squeezed(other, keep, preprocess.size))
     squares = list(other.pixels[keep].permute(0, 2, 3, 1).numpy())
-    write_metadata(path, read_metadata(path), preprocess, calibrate(vectors, source, squares))
+    sets = photo_sets([str(Path(other.names[row]).parent) for row in keep.tolist()])
+    labels = np.array([picture_class(Image.fromarray(square)) for square in squares])
+    curve = calibrate(vectors, source, squares, sets, labels)
+    write_metadata(path, read_metadata(path), preprocess, curve)
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:

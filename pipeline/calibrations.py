@@ -1,0 +1,121 @@
+"""Calibrations of one's own: kept in the user's data folder, one file per encoder, and used from then on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from twinpix.encoder.calibration import Calibration, read_calibration
+from twinpix.encoder.errors import InputError, ModelError
+from twinpix.encoder.protocol import Encoder
+
+SCHEMA = 1
+REMEDY = "run `twinpix calibrate --forget`, or calibrate again"
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The calibration that counts for an encoder.
+
+    Attributes:
+        calibration: the user's own, or else the one inside the model.
+        is_own: whether it is the user's.
+    """
+
+    calibration: Calibration
+    is_own: bool
+
+    def __str__(self) -> str:
+        """For people: on what it was measured."""
+        whose = "yours" if self.is_own else "the model's"
+        return f"{self.calibration.source} ({whose}), {self.calibration.pictures} pictures"
+
+
+def in_force(encoder: Encoder) -> InForce:
+    """The user's own calibration of this encoder if there is one, else the model's.
+
+    Raises:
+        ModelError: neither is there.
+        InputError: the user's own can't be read.
+    """
+    own = read_own(encoder.fingerprint)
+    return InForce(encoder.calibration, False) if own is None else InForce(own, True)
+
+
+def is_calibrated(encoder: Encoder) -> bool:
+    """Whether there is a calibration for this encoder, the user's or the model's."""
+    return encoder.is_calibrated or own_path(encoder.fingerprint).exists()
+
+
+def own_path(fingerprint: str) -> Path:
+    """Where the user's calibration of an encoder lies, or would. The environment's TWINPIX_DATA names the folder."""
+    folder = os.environ.get("TWINPIX_DATA") or platformdirs.user_data_dir("twinpix", appauthor=False)
+    is_plain = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", fingerprint)
+    name = fingerprint if is_plain else hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
+    return Path(folder) / "calibrations" / f"{name}.json"
+
+
+def read_own(fingerprint: str) -> Calibration | None:
+    """The user's own calibration of an encoder; None if there is none.
+
+    Raises:
+        InputError: the file is damaged, or another encoder's. It is not passed over: thresholds would change unseen.
+    """
+    path = own_path(fingerprint)
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: your calibration can't be read ({error.strerror}): {REMEDY}") from None
+    except ValueError:
+        raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None
+    if not isinstance(values, dict) or (values.get("schema"), values.get("fingerprint")) != (SCHEMA, fingerprint):
+        raise InputError(f"{path}: not a calibration of this encoder ({fingerprint}): {REMEDY}")
+    try:
+        return read_calibration(values["calibration"])
+    except (KeyError, TypeError, ModelError):
+        raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None
+
+
+def keep_calibration(encoder: Encoder, calibration: Calibration) -> Path:
+    """Put a calibration of your own in force for an encoder; returns the file.
+
+    It is stored in one replace: a kill leaves the old one.
+
+    Raises:
+        InputError: the folder can't be written.
+    """
+    path = own_path(encoder.fingerprint)
+    values = {"schema": SCHEMA, "fingerprint": encoder.fingerprint, "calibration": calibration.to_dict()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+            json.dump(values, file, indent=1)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror or error})") from None
+    return path
+
+
+def forget_calibration(encoder: Encoder) -> bool:
+    """Remove your own calibration of an encoder, so that the model's counts; whether there was one.
+
+    Raises:
+        InputError: it can't be removed.
+    """
+    path = own_path(encoder.fingerprint)
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InputError(f"{path}: can't be removed ({error.strerror or error})") from None
+    return True
