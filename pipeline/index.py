@@ -62,6 +62,26 @@ class FlatIndex:
         order = np.lexsort((j, i))
         return i[order], j[order], distance[order]
 
+    def nearest(self, k: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The k nearest others of each vector, closest first; all others, where there are fewer.
+
+        Returns:
+            (rows, distances): int (n, k), float32 (n, k) exact L2.
+        """
+        n = len(self._vectors)
+        k = max(0, min(k, n - 1))
+        if k == 0:
+            return np.empty((n, 0), np.intp), np.empty((n, 0), np.float32)
+        found = np.concatenate(
+            [self._index.search(self._vectors[i : i + QUERY_BLOCK], k + 1)[1] for i in range(0, n, QUERY_BLOCK)]
+        )
+        own = found == np.arange(n)[:, None]
+        own[~own.any(1), -1] = True  # crowded out by vectors equal to it
+        rows = found[~own].reshape(n, k).astype(np.intp)
+        distances = exact_distances(self._vectors, np.repeat(np.arange(n), k), rows.ravel()).reshape(n, k)
+        order = np.lexsort((rows, distances), axis=1)
+        return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+
 
 def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp]) -> Pairs:
     """The pairs that a mask or row numbers name."""

@@ -13,6 +13,7 @@ import numpy as np
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
+from twinpix.pipeline.calibrations import in_force
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class ImageEncoding:
         Raises:
             ModelError: the encoder is not calibrated, and no threshold was given.
         """
-        return self.encoder.calibration.pair_threshold if self.own_threshold is None else self.own_threshold
+        if self.own_threshold is not None:
+            return self.own_threshold
+        return in_force(self.encoder).calibration.pair_threshold
 
     def distance(self, query: ImageLike, reference: ImageLike) -> float:
         """L2 norm of the difference of two embeddings."""

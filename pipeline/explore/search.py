@@ -13,7 +13,7 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
-from twinpix.pipeline.duplicates import check_threshold, label
+from twinpix.pipeline.duplicates import known_threshold, label
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
 from twinpix.pipeline.stream import Chunk, list_files, stream, watch
@@ -127,9 +127,7 @@ def search_embeddings(
 def _threshold(encoder: Encoder, k: int, threshold: float | None) -> float | None:
     if k < 1:
         raise InputError(f"k is how many images to list, 1 or more, not {k}")
-    if threshold is not None:
-        return check_threshold(threshold, encoder.max_distance)
-    return encoder.calibration.pair_threshold if encoder.is_calibrated else None
+    return known_threshold(encoder, 2, threshold)
 
 
 def _own_file(query: ImageLike) -> Path | None:

@@ -1,0 +1,124 @@
+"""The map as one HTML page: nothing from elsewhere, small pictures inside, readable in light and dark."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from twinpix.encoder.errors import ImageError, InputError
+from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
+from twinpix.pipeline.report import thumbnail
+from twinpix.pipeline.show import safe
+from twinpix.pipeline.stream import cores
+
+MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
+SHOWN_OF_CLUSTER = 12
+MOST_LINKS = 2000
+
+
+def check_page(target: Path) -> None:
+    """Raises InputError early, before hours of encoding."""
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{target}: end the name in .html")
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"{target}: its folder does not exist")
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder")
+
+
+def write_page(target: Path, found: Exploration, encoder_name: str, workers: int | None = None) -> None:
+    """Write the map of a collection, in one replace.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    check_page(target)
+    text = page(found, encoder_name, workers)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="ascii")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def page(found: Exploration, encoder_name: str, workers: int | None = None) -> str:
+    """The page, in ASCII. It reads the files again for at most 2,000 small pictures, and says what it left out."""
+    paths = found.embeddings.paths
+    base = os.path.commonpath([path.parent for path in paths]) if paths else ""
+    data = {
+        "encoder": encoder_name,
+        "base": safe(base),
+        "names": [safe(os.path.relpath(path, base)) for path in paths],
+        "skipped": len(found.embeddings.skipped),
+        **_geometry(found),
+        **_parts(found),
+        "thumbnails": _thumbnails(found, workers),
+    }
+    template = files("twinpix.pipeline.explore").joinpath("map.html").read_text(encoding="utf-8")
+    parts = {
+        "TITLE": escape(safe(Path(base).name or "no images")),
+        # "<" could end the script element in whose text it stands
+        "DATA": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    filled = re.sub("%(TITLE|DATA)%", lambda place: parts[place[1]], template)
+    return filled.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _geometry(found: Exploration) -> dict[str, Any]:
+    rows, distances = (column[:, :ISOLATION_NEIGHBOURS] for column in found.neighbours)
+    return {
+        "places": (found.places * 10_000).round().astype(int).tolist(),
+        "isolation": [round(value, 3) for value in found.isolation.tolist()],
+        "neighbours": rows.tolist(),
+        "distances": [[round(value, 3) for value in line] for line in distances.tolist()],
+    }
+
+
+def _parts(found: Exploration) -> dict[str, Any]:
+    row = {path: i for i, path in enumerate(found.embeddings.paths)}
+    cluster = {i: number for number, rows in enumerate(found.clusters) for i in rows}
+    links = sorted(zip(*(column.tolist() for column in found.links), strict=True), key=lambda link: link[2])
+    return {
+        "clusters": [{"size": len(rows), "shown": list(rows[:SHOWN_OF_CLUSTER])} for rows in found.clusters],
+        "cluster": [cluster[i] for i in range(len(row))],
+        "outliers": [row[outlier.path] for outlier in found.outliers],
+        "links": [(i, j, round(distance, 3)) for i, j, distance in links[:MOST_LINKS]],
+        "linksInAll": len(links),
+        "threshold": found.threshold,
+    }
+
+
+def _thumbnails(found: Exploration, workers: int | None) -> dict[int, str]:
+    paths, wanted = found.embeddings.paths, list(dict.fromkeys(_most_telling(found)))[:MOST_THUMBNAILS]
+
+    def make(i: int) -> str | None:
+        try:
+            return thumbnail(paths[i], THUMBNAIL_PX, THUMBNAIL_QUALITY)
+        except ImageError:  # changed since it was embedded
+            return None
+
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        made = list(pool.map(make, wanted))
+    return {i: uri for i, uri in zip(wanted, made, strict=True) if uri is not None}
+
+
+def _most_telling(found: Exploration) -> Iterator[int]:
+    row = {path: i for i, path in enumerate(found.embeddings.paths)}
+    yield from (row[outlier.path] for outlier in found.outliers)
+    yield from chain.from_iterable(rows[:SHOWN_OF_CLUSTER] for rows in found.clusters)
+    order = found.links[2].argsort(kind="stable")[: MOST_THUMBNAILS // 4]
+    yield from chain.from_iterable(zip(found.links[0][order].tolist(), found.links[1][order].tolist(), strict=True))
+    step = max(1, -(-len(row) // MOST_THUMBNAILS))
+    for start in range(step):  # evenly over the folders
+        yield from range(start, len(row), step)
