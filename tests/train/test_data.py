@@ -125,6 +125,17 @@ def test_damaged_members_are_counted(album: Path, tmp_path: Path, toy: Pictures)
     assert found.skipped == 5
 
 
+@pytest.mark.parametrize("limit, stems", [(1, "9"), (3, "369"), (9, "123456789"), (10, "0123456789")])
+def test_limit_takes_evenly_from_all_sources(limit: int, stems: str, tmp_path: Path, toy: Pictures) -> None:
+    (tmp_path / "a").mkdir()
+    for i in range(4):
+        picture(toy, i).save(tmp_path / "a" / f"{i}.png")
+    tar = shard(tmp_path / "b.tar", {f"{i}.png": file_bytes(picture(toy, i)) for i in range(4, 10)})
+    found = load_pictures([tmp_path / "a", tar], 8, limit=limit)
+    assert "".join(Path(name).stem for name in found.names) == stems
+    assert len(found) == limit
+
+
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.tar"])
 def test_missing_source(name: str, album: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"{name}: no such folder or \.tar shard"):

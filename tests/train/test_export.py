@@ -20,6 +20,8 @@ from twinpix.encoder.onnx import METADATA_KEY, OnnxEncoder, fingerprint
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.train import export
 from twinpix.train.export import ParityError, export_onnx, load_weights, read_metadata, save_weights, write_metadata
+from twinpix.train.rendered import render_pictures
+from twinpix.train.weights import SMALLEST_KERNEL, half_weights, int8_weights
 
 SMALL = Architecture(4, (4, 6, 8, 8), (2, 2, 2, 1), (0, 1, 0, 1), 16, 3)
 CURVE = Calibration((0.1, 0.3, 0.7), (1e-6, 1e-4, 1e-2), 1e-4, 500, "test pictures")
@@ -182,3 +184,69 @@ def test_metadata_is_json_under_the_known_key(model: Path) -> None:
     props = {p.key: p.value for p in onnx.load(model).metadata_props}
     assert set(props) == {METADATA_KEY}
     assert json.loads(props[METADATA_KEY])["dim"] == 16
+
+
+@pytest.fixture(scope="module")
+def wide() -> CopyNet:
+    """With kernels large enough to be halved."""
+    torch.manual_seed(2)
+    net = CopyNet(Architecture(4, (8, 96, 128), (2, 2, 1), (0, 0, 1), 16, 2))
+    for _ in range(3):
+        net(torch.randint(0, 256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(2)).float())
+    return net.eval()
+
+
+def test_halved_kernels_compute_nearly_the_same(wide: CopyNet, tmp_path: Path) -> None:
+    sizes, vectors = {}, {}
+    pictures = torch.randint(0, 256, (9, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    for weights in ("fp32", "fp16"):
+        path = tmp_path / f"{weights}.onnx"
+        export_onnx(wide, Preprocess(size=32), path, weights)
+        sizes[weights], vectors[weights] = path.stat().st_size, OnnxEncoder(path).encode(pictures.numpy())
+    large = sum(p.numel() for p in wide.parameters() if p.ndim == 4 and p.numel() >= SMALLEST_KERNEL)
+    assert large > 100_000
+    assert sizes["fp32"] - sizes["fp16"] == pytest.approx(2 * large, rel=0.01)
+    moved = np.linalg.norm(vectors["fp32"] - vectors["fp16"], axis=1).max()
+    assert 0 < moved < 2e-3
+    kinds = {t.data_type for t in onnx.load(tmp_path / "fp16.onnx").graph.initializer if len(t.dims) == 4}
+    assert kinds == {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+    assert read_metadata(tmp_path / "fp32.onnx")["fingerprint"] != read_metadata(tmp_path / "fp16.onnx")["fingerprint"]
+
+
+def test_small_or_huge_values_stay_whole() -> None:
+    def halved(values: np.ndarray) -> bool:
+        tensor = onnx.numpy_helper.from_array(values, "w")
+        graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+        (stored,) = half_weights(onnx.helper.make_model(graph)).graph.initializer
+        return bool(stored.data_type == onnx.TensorProto.FLOAT16)
+
+    large = np.ones((128, 128, 3, 3), np.float32)
+    assert halved(large)
+    assert not halved(large[:8])
+    assert not halved(large.reshape(128, -1))  # a linear layer
+    assert not halved(1e5 * large) and not halved(np.nan * large)
+
+
+def test_unknown_weights(net: CopyNet, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fp16, fp32"):
+        export_onnx(net, Preprocess(size=32), tmp_path / "m.onnx", "int4")
+
+
+def test_rounding_too_far_is_refused(wide: CopyNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "HALF_PARITY", 1e-9)
+    with pytest.raises(ParityError):
+        export_onnx(wide, Preprocess(size=32), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_runs_in_runtime_and_stays_near(wide: CopyNet, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    export_onnx(wide, Preprocess(size=32), path, "fp32")
+    whole, facts = OnnxEncoder(path), read_metadata(path)
+    pictures = render_pictures(40, 32, seed=5).pixels.numpy()
+    int8_weights(path, tmp_path / "q.onnx", pictures)
+    write_metadata(tmp_path / "q.onnx", facts, Preprocess(size=32), None)
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node}
+    assert (tmp_path / "q.onnx").stat().st_size < 0.5 * path.stat().st_size
+    cosine = (OnnxEncoder(tmp_path / "q.onnx").encode(pictures) * whole.encode(pictures)).sum(1)
+    assert 0.9 < cosine.min() < 0.99999

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import Architecture, CopyNet
@@ -23,6 +23,7 @@ from twinpix.train import loop, stream
 from twinpix.train.data import Batch, Pictures
 from twinpix.train.export import load_weights, save_weights
 from twinpix.train.loop import Machine, State, progress, rate_at, size_at, start, train, update_average
+from twinpix.train.losses import LOSSES, Bank
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
 from twinpix.train.validate import Validation, embed
@@ -425,6 +426,34 @@ def test_bank_fills_and_keeps_its_size(toy: Pictures, tiny: Recipe, tmp_path: Pa
     embeddings, identity = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["bank"]
     assert embeddings.shape == (64, 16) and len(identity) == 64
     assert set(identity.tolist()) <= set(toy.identity.tolist())
+
+
+@pytest.mark.parametrize("name", ["infonce", "margin", "triplet"])
+def test_every_loss_knows_the_twins_in_batch_and_memory(
+    name: str, toy: Pictures, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Tensor, Bank]] = []
+    loss = LOSSES[name]
+
+    def noted(
+        first: torch.Tensor, second: torch.Tensor, identity: torch.Tensor, bank: Bank, **options: float
+    ) -> object:
+        seen.append((identity, bank))
+        return loss(first, second, identity, bank, **options)
+
+    monkeypatch.setitem(LOSSES, name, noted)  # type: ignore[arg-type]
+    twins = replace(toy, identity=toy.identity // 2 * 2)  # pictures 0 and 1 are one, 2 and 3, ...
+    train(replace(tiny, loss=name), twins, QUICK, tmp_path, HERE, silent)
+    (before, _), (after, bank) = seen[-2:]
+    assert not (before % 2).any() and not (after % 2).any() and len(before) == 16
+    assert torch.equal(bank.identity[:32], before.repeat(2))  # both views of the last batch are in front
+    assert len(bank.identity) == len(bank.embeddings) == 64
+
+
+def test_runs_without_validation(toy: Pictures, tiny: Recipe, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(replace(tiny, epochs=1), toy, None, tmp_path, HERE, lines.append)
+    assert lines == []
 
 
 # Where the views are made

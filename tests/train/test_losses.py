@@ -122,6 +122,24 @@ def test_views_of_one_identity_never_repel(loss) -> None:  # type: ignore[no-unt
 
 
 @pytest.mark.parametrize("loss", [info_nce, margin_contrastive, triplet])
+def test_twins_in_memory_count_for_nothing(loss) -> None:  # type: ignore[no-untyped-def]
+    first, second, _, bank = setting("all different")
+    identity = torch.zeros(len(first), dtype=torch.int64)  # a burst: one picture for all that the loss may know
+    near = torch.cat([first, bank.embeddings])  # right on the anchors: the hardest negatives there could be
+    usual = loss(first, second, identity, bank)
+    for number, counts in ((0, False), (99, True)):
+        crowded = Bank(near, torch.cat([identity + number, bank.identity]))
+        assert (abs(float(loss(first, second, identity, crowded) - usual)) > 0.01) == counts
+
+
+@pytest.mark.parametrize("loss", [info_nce, margin_contrastive, triplet])
+def test_memory_gives_negatives(loss) -> None:  # type: ignore[no-untyped-def]
+    first, second, identity, _ = setting("all different")
+    strangers = Bank(torch.nn.functional.normalize(first + 0.05, dim=1), identity + 50)
+    assert loss(first, second, identity, strangers) > loss(first, second, identity, Bank(first[:0], identity[:0]))
+
+
+@pytest.mark.parametrize("loss", [info_nce, margin_contrastive, triplet])
 def test_perfect_pairs_cost_less(loss) -> None:  # type: ignore[no-untyped-def]
     first, second, identity, bank = setting("all different")
     assert loss(first, first, identity, bank) < loss(first, second, identity, bank)

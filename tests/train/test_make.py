@@ -15,6 +15,7 @@ import twinpix
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.pipeline.calibrate import calibrate
 from twinpix.train import make
 from twinpix.train.data import Pictures, twins_among
 from twinpix.train.export import load_weights, read_metadata
@@ -22,6 +23,7 @@ from twinpix.train.loop import Machine
 from twinpix.train.make import load_sets, make_model
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
+from twinpix.train.validate import Validation, distinct, embed
 
 HERE = Machine("cpu", workers=0)
 
@@ -46,7 +48,7 @@ def of(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, i
     """Let every source be these pictures; notes (px, number of sources)."""
     asked: list[tuple[int, int]] = []
 
-    def load(sources: list[Path], px: int) -> Pictures:
+    def load(sources: list[Path], px: int, limit: int | None = None) -> Pictures:
         asked.append((px, len(sources)))
         return pictures
 
@@ -177,12 +179,47 @@ def test_calibration_is_measured_on_pictures_held_back(
 ) -> None:
     seen: list[Pictures] = []
     monkeypatch.setattr(make, "calibrate_model", lambda path, preprocess, other, source: seen.append(other))
-    monkeypatch.setattr(make, "export_onnx", lambda net, preprocess, path: None)
+    monkeypatch.setattr(make, "export_onnx", lambda net, preprocess, path, weights: None)
     monkeypatch.setattr(make, "write_facts", lambda path, facts: None)
     of(many, monkeypatch)
     make_model(replace(tiny, epochs=1), [Path("a")], [], "m", tmp_path, tmp_path / "work", HERE, lambda text: None)
     _, other = load_sets(tiny, [Path("a")], [])
     assert seen[0].names == other.names
+
+
+class Scores:
+    """Validation whose recalls are known beforehand."""
+
+    def __init__(self, *means: float) -> None:
+        self.means = iter(means)
+
+    def recall(self, net: CopyNet, px: int) -> dict[str, float]:
+        mean = next(self.means)
+        return {"zoom": mean - 0.1, "card": mean + 0.1}
+
+
+@pytest.mark.parametrize("before, after, kept", [
+    (0.5, 0.6, "finished weights"), (0.5, 0.5, "finished weights"), (0.5, 0.4, "weights of --init"),
+])  # fmt: skip
+def test_fine_tuning_never_ends_worse(before: float, after: float, kept: str, many: Pictures, tiny: Recipe) -> None:
+    nets, lines = (CopyNet(tiny.architecture).eval(), CopyNet(tiny.architecture).eval()), list[str]()
+    scores: Validation = Scores(before, after)  # type: ignore[assignment]
+    net, facts = make.better(*nets, scores, many, tiny, lines.append)
+    assert net is nets[kept == "finished weights"]
+    assert facts["fine_tuning"]["kept"] == kept
+    assert facts["fine_tuning"]["before"]["recall"] == {"zoom": before - 0.1, "card": before + 0.1}
+    assert [line.split(":")[0] for line in lines[:2]] == ["before fine-tuning", "after fine-tuning"]
+    worse = [line for line in lines if "made it worse" in line and "are kept" in line]
+    assert len(worse) == (after < before)
+
+
+def test_thresholds_are_those_of_the_same_pictures(many: Pictures, tiny: Recipe) -> None:
+    torch.manual_seed(0)
+    net = CopyNet(tiny.architecture).eval()
+    measured = make.measure(net, Scores(0.5), many, 32)  # type: ignore[arg-type]
+    keep = distinct(many.identity)
+    vectors = embed(net, torch.from_numpy(make.squeezed(many, keep, 32))).numpy()
+    assert measured["threshold"] == pytest.approx(calibrate(vectors, "x").pair_threshold, abs=1e-4)
 
 
 def test_near_twins_are_calibrated_once(made: tuple[Path, list[str]], many: Pictures, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import twinpix
+from twinpix.encoder.network import Architecture
 from twinpix.pipeline.cli import app
 from twinpix.train import make
 from twinpix.train.data import Pictures
@@ -102,6 +103,35 @@ def test_fine_tuning_from_the_result(trained: tuple[Path, Result], photos: Path,
     assert (tmp_path / "models" / "mine.onnx").exists()
     first, tuned = (twinpix.load_encoder(p) for p in (weights.with_suffix(".onnx"), tmp_path / "models" / "mine.onnx"))
     assert first.fingerprint != tuned.fingerprint
+    facts = json.loads((tmp_path / "models" / "mine.json").read_text())
+    before, after = (facts["fine_tuning"][key] for key in ("before", "after"))
+    assert set(before["recall"]) == set(after["recall"]) == {"zoom", "jitter", "salt", "card", "hard"}
+    assert 0 < before["threshold"] < 2 and 0 < after["threshold"] < 2
+    for word, score in (("before", before), ("after", after)):
+        line = f"{word} fine-tuning: recall at FMR 1e-04 zoom {score['recall']['zoom']:.3f} "
+        assert line in result.stderr and f"threshold {score['threshold']:.3f}" in result.stderr
+    kept = before if facts["fine_tuning"]["kept"] == "weights of --init" else after
+    written = facts["validation_recall_at_false_match_rate_1e-4"]
+    assert written == kept["recall"]
+    assert ("made it worse" in result.stderr) == (kept is before)
+
+
+def test_baseline_autoencoder(photos: Path, drawn: Pictures, tmp_path: Path) -> None:
+    options = ("--epochs", "2", "--name", "plain", "--models", tmp_path, "--threads", "1", "--device", "cpu")
+    result = run("train", "--baseline", "autoencoder", "--data", photos, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "epoch 2 of 2: cross-entropy" in result.stderr
+    encoder = twinpix.load_encoder(tmp_path / "plain.onnx")
+    assert encoder.dim == 256 and encoder.is_calibrated
+    assert encoder.calibration.source == "a tenth of photos" and encoder.calibration.pictures == 200
+    assert encoder(image(drawn, 5)).shape == (256,)
+    assert json.loads((tmp_path / "plain.json").read_text())["recipe"]["baseline"] == "autoencoder"
+
+
+@pytest.mark.parametrize("option", [("--koleo", "2"), ("--size", "64"), ("--learning-rate", "0.1"), ("--init", "x")])
+def test_baseline_refuses_knobs_it_does_not_have(option: tuple[str, str]) -> None:
+    result = run("train", "--baseline", "autoencoder", "--data", "x", "--device", "cpu", *option)
+    assert f"leave out {option[0]}" in one_line_error(result)
 
 
 def one_line_error(result: Result) -> str:
@@ -186,12 +216,35 @@ def test_with_data_it_says_no_such_thing(asked: list[tuple[object, ...]]) -> Non
 
 def test_options_reach_the_recipe(asked: list[tuple[object, ...]]) -> None:
     options = {"--preset": "card", "--loss": "triplet", "--koleo": "0", "--minutes": "3", "--size": "128",
-               "--batch": "7", "--seed": "9", "--learning-rate": "0.002", "--small-share": "0.25"}  # fmt: skip
+               "--batch": "7", "--seed": "9", "--learning-rate": "0.002", "--small-share": "0.25",
+               "--temperature": "0.1", "--bank": "100", "--background": "0", "--dim": "128", "--width": "0.5",
+               "--depth": "2"}  # fmt: skip
     run("train", *(part for pair in options.items() for part in pair), "--device", "cpu", "--threads", "1")
     run("train", "--device", "cpu", "--threads", "1")
     expected = Recipe(preset="card", loss="triplet", koleo=0.0, minutes=3.0, size=128, small_size=96, batch=7, seed=9)
+    network = Architecture(12, (16, 32, 64, 128), (2, 2, 2, 1), (0, 2, 2, 4), 128, 3)
+    expected = replace(expected, temperature=0.1, bank=100, background=0, architecture=network)
     assert asked[0][0] == replace(expected, learning_rate=0.002, small_share=0.25)
     assert asked[1][0] == replace(Recipe(), epochs=8)  # rendered pictures make no model to keep
+
+
+def test_fine_tuning_takes_small_steps_unless_told(asked: list[tuple[object, ...]]) -> None:
+    always = ("train", "--data", "a", "--init", "b.safetensors", "--device", "cpu", "--threads", "1")
+    run(*always)
+    run(*always, "--learning-rate", "0.001", "--epochs", "50", "--weights", "fp32")
+    gentle, told = asked[0][0], asked[1][0]
+    assert isinstance(gentle, Recipe)
+    assert gentle.learning_rate < Recipe().learning_rate / 2 and gentle.epochs < Recipe().epochs
+    assert gentle.small_share == 0
+    assert told == replace(gentle, learning_rate=0.001, epochs=50)
+    assert [call[8:] for call in asked] == [(Path("b.safetensors"), "fp16"), (Path("b.safetensors"), "fp32")]
+
+
+def test_home_folder_is_found(asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run("train", "--data=~/Pictures", "--calibration=~/other", "--init=~/a.safetensors", "--device", "cpu")
+    assert asked[0][1:3] == ([tmp_path / "Pictures"], [tmp_path / "other"])
+    assert asked[0][8] == tmp_path / "a.safetensors"
 
 
 @pytest.mark.parametrize("size", [32, 40, 64, 96, 160])
