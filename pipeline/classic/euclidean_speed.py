@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _norm(a: Floats, b: Floats) -> float:
 
 def _dot(a: Floats, b: Floats) -> float:
     gap = a - b
-    return float(np.dot(gap, gap)) ** 0.5
+    return math.sqrt(np.dot(gap, gap))
 
 
 def _upper(distances: Callable[[Floats, Floats], Floats], a: Floats) -> Floats:
