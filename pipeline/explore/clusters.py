@@ -15,10 +15,10 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.blocks import Blocks
-from twinpix.pipeline.duplicates import known_threshold
+from twinpix.pipeline.duplicates import group_duplicates, known_threshold
 from twinpix.pipeline.explore.layout import NEIGHBOURS, Plane, lay_out
-from twinpix.pipeline.index import FlatIndex, Pairs, exact_distances
-from twinpix.pipeline.report import Embeddings
+from twinpix.pipeline.index import FlatIndex, exact_distances
+from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.stream import Chunk, encode_images
 
 MOST_CLUSTERS = 60
@@ -50,8 +50,7 @@ class Exploration:
         outliers: the most isolated first: a ranking, not a verdict.
         isolation: float32 (n,), mean L2 distance to the nearest five others.
         neighbours: int (n, k) rows of the nearest others, closest first, and float32 (n, k) their L2 distances.
-        links: pairs of rows within the threshold, without a second look.
-        threshold: L2; None where the encoder is not calibrated and none was given: then there are no links.
+        duplicates: the near duplicates; None where the encoder is not calibrated and no threshold was given.
         places: float32 (n, 2), 0..1: the map.
     """
 
@@ -60,8 +59,7 @@ class Exploration:
     outliers: tuple[Outlier, ...]
     isolation: NDArray[np.float32]
     neighbours: tuple[NDArray[np.intp], NDArray[np.float32]]
-    links: Pairs
-    threshold: float | None
+    duplicates: Report | None
     places: Plane
 
 
@@ -84,7 +82,7 @@ def explore(
         clusters: how many; by default the square root of half the number of images, 60 at most.
         encoder: the shipped one by default.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
-        threshold: L2 of near duplicates; by default the one for a library of this size.
+        threshold: L2 of near duplicates, taken at its word; by default that of one pair, with a second look.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
 
@@ -98,11 +96,15 @@ def explore(
     encoder = encoder or load_encoder()
     _check(clusters, encoder, threshold)
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
-    return explore_embeddings(embeddings, encoder, clusters, threshold)
+    return explore_embeddings(embeddings, encoder, clusters, threshold, workers)
 
 
 def explore_embeddings(
-    embeddings: Embeddings, encoder: Encoder, clusters: int | None = None, threshold: float | None = None
+    embeddings: Embeddings,
+    encoder: Encoder,
+    clusters: int | None = None,
+    threshold: float | None = None,
+    workers: int | None = None,
 ) -> Exploration:
     """The same of images that are already embedded. Arguments as in `explore`.
 
@@ -112,8 +114,7 @@ def explore_embeddings(
     embeddings.check_same_encoder(encoder.fingerprint)
     _check(clusters, encoder, threshold)
     vectors, n = embeddings.vectors, len(embeddings.paths)
-    limit, index = known_threshold(encoder, n, threshold), FlatIndex(vectors)
-    rows, distances = index.nearest(NEIGHBOURS)
+    rows, distances = FlatIndex(vectors).nearest(NEIGHBOURS)
     isolation = distances[:, :ISOLATION_NEIGHBOURS].mean(1) if n > 1 else np.zeros(n, np.float32)
     return Exploration(
         embeddings=embeddings,
@@ -121,8 +122,7 @@ def explore_embeddings(
         outliers=_outliers(embeddings.paths, isolation),
         isolation=isolation,
         neighbours=(rows, distances),
-        links=index.pairs(-1.0 if limit is None else limit),
-        threshold=limit,
+        duplicates=_duplicates(embeddings, encoder, threshold, workers),
         places=lay_out(vectors, rows),
     )
 
@@ -136,6 +136,14 @@ def _check(clusters: int | None, encoder: Encoder, threshold: float | None) -> N
     if clusters is not None and clusters < 1:
         raise InputError(f"at least one cluster, not {clusters}")
     known_threshold(encoder, 2, threshold)  # a wrong one ends here, not after hours of encoding
+
+
+def _duplicates(
+    embeddings: Embeddings, encoder: Encoder, threshold: float | None, workers: int | None
+) -> Report | None:
+    # the threshold of one pair, not of the library: a map is no place for ten thousand second looks
+    limit = known_threshold(encoder, 2, threshold)
+    return None if limit is None else group_duplicates(embeddings, encoder, limit, workers, verify=threshold is None)
 
 
 def _clusters(vectors: Vectors, k: int) -> tuple[tuple[int, ...], ...]:

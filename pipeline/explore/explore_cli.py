@@ -70,12 +70,12 @@ def exploration_dict(found: Exploration) -> dict[str, Any]:
         "schema": 1,
         "fingerprint": found.embeddings.fingerprint,
         "images": len(paths),
-        "threshold": found.threshold,
+        "threshold": found.duplicates and found.duplicates.threshold,
         "clusters": [{"files": [str(paths[i]) for i in rows]} for rows in found.clusters],
         "outliers": [{"path": str(outlier.path), "isolation": outlier.isolation} for outlier in found.outliers],
         "near_duplicates": [
-            {"query": str(paths[i]), "reference": str(paths[j]), "l2_distance": distance}
-            for i, j, distance in zip(*(column.tolist() for column in found.links), strict=True)
+            {"query": str(m.query), "reference": str(m.reference), "l2_distance": m.l2_distance}
+            for m in (found.duplicates.matches if found.duplicates else ())
         ],
         "skipped": show.skipped_rows(found.embeddings.skipped),
     }
@@ -89,5 +89,6 @@ def _print(found: Exploration) -> None:
     for outlier in found.outliers:
         name = show.safe(show.short(outlier.path, base))
         print(f"outlier: {name} (mean L2 distance to the nearest five {outlier.isolation:.3f})")
-    near = "unknown, as this encoder is not calibrated" if found.threshold is None else str(len(found.links[0]))
+    known = found.duplicates
+    near = "unknown, as this encoder is not calibrated" if known is None else str(len(known.matches))
     print(f"{len(paths)} images, {len(found.clusters)} clusters, pairs of near duplicates: {near}")

@@ -88,15 +88,22 @@ def _geometry(found: Exploration) -> dict[str, Any]:
 def _parts(found: Exploration) -> dict[str, Any]:
     row = {path: i for i, path in enumerate(found.embeddings.paths)}
     cluster = {i: number for number, rows in enumerate(found.clusters) for i in rows}
-    links = sorted(zip(*(column.tolist() for column in found.links), strict=True), key=lambda link: link[2])
+    links = _links(found)
     return {
         "clusters": [{"size": len(rows), "shown": list(rows[:SHOWN_OF_CLUSTER])} for rows in found.clusters],
         "cluster": [cluster[i] for i in range(len(row))],
         "outliers": [row[outlier.path] for outlier in found.outliers],
         "links": [(i, j, round(distance, 3)) for i, j, distance in links[:MOST_LINKS]],
         "linksInAll": len(links),
-        "threshold": found.threshold,
+        "threshold": found.duplicates and found.duplicates.threshold,
+        "refuted": found.duplicates and found.duplicates.refuted,
     }
+
+
+def _links(found: Exploration) -> list[tuple[int, int, float]]:
+    row = {path: i for i, path in enumerate(found.embeddings.paths)}
+    matches = found.duplicates.matches if found.duplicates else ()
+    return [(row[Path(m.query)], row[Path(m.reference)], m.l2_distance) for m in matches]
 
 
 def _thumbnails(found: Exploration, workers: int | None) -> dict[int, str]:
@@ -117,8 +124,7 @@ def _most_telling(found: Exploration) -> Iterator[int]:
     row = {path: i for i, path in enumerate(found.embeddings.paths)}
     yield from (row[outlier.path] for outlier in found.outliers)
     yield from chain.from_iterable(rows[:SHOWN_OF_CLUSTER] for rows in found.clusters)
-    order = found.links[2].argsort(kind="stable")[: MOST_THUMBNAILS // 4]
-    yield from chain.from_iterable(zip(found.links[0][order].tolist(), found.links[1][order].tolist(), strict=True))
+    yield from chain.from_iterable(link[:2] for link in _links(found)[: MOST_THUMBNAILS // 4])
     step = max(1, -(-len(row) // MOST_THUMBNAILS))
     for start in range(step):  # evenly over the folders
         yield from range(start, len(row), step)

@@ -92,17 +92,15 @@ def test_isolation_is_the_mean_of_the_nearest_five(colours: Path) -> None:
     assert found.isolation == pytest.approx(distances[:, 1:6].mean(1), abs=1e-5)
 
 
-def test_links_need_a_threshold(colours: Path, encoder: OnnxEncoder, album: Path) -> None:
-    assert len(explore(colours, encoder=MeanColour()).links[0]) == 0
-    found = explore(colours, encoder=MeanColour(), threshold=0.008)
-    assert {
-        (found.embeddings.paths[i].name, found.embeddings.paths[j].name) for i, j, _ in zip(*found.links, strict=True)
-    }
-    assert found.links[2].max() <= 0.008 == found.threshold
-    shipped = explore(album)
-    assert shipped.threshold == encoder.calibration.library_threshold(5)
-    assert {shipped.embeddings.paths[i].name for i in (*shipped.links[0], *shipped.links[1])} == {
-        "a.png", "a.webp", "a copy.png"}  # fmt: skip
+def test_duplicates_need_a_threshold(colours: Path, encoder: OnnxEncoder, album: Path) -> None:
+    assert explore(colours, encoder=MeanColour()).duplicates is None
+    own = explore(colours, encoder=MeanColour(), threshold=0.006).duplicates
+    assert own is not None and own.threshold == 0.006
+    assert len(own.matches) == REDS - 1 + BLUES - 1  # neighbours in colour lie sqrt(2) / 255 apart
+    shipped = explore(album).duplicates
+    assert shipped is not None and shipped.threshold == encoder.calibration.pair_threshold
+    names = {Path(path).name for match in shipped.matches for path in (match.query, match.reference)}
+    assert names == {"a.png", "a.webp", "a copy.png"}
 
 
 def test_the_same_again(colours: Path) -> None:
@@ -126,7 +124,7 @@ def test_equal_images(tmp_path: Path) -> None:
     for i in range(30):
         Image.new("RGB", (8, 8), (90, 0, 0)).save(tmp_path / f"{i:02}.png")
     found = explore(tmp_path, encoder=MeanColour(), threshold=0)
-    assert len(found.links[0]) == 30 * 29 // 2
+    assert found.duplicates is not None and len(found.duplicates.matches) == 30 * 29 // 2
     assert found.isolation.max() == 0 and np.isfinite(found.places).all()
 
 
