@@ -123,7 +123,7 @@ def explore_embeddings(
         isolation=isolation,
         neighbours=(rows, distances),
         duplicates=_duplicates(embeddings, encoder, threshold, workers),
-        places=lay_out(vectors, rows),
+        places=lay_out(vectors, (rows, distances)),
     )
 
 

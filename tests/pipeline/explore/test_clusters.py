@@ -148,12 +148,22 @@ def test_the_map_keeps_groups_together() -> None:
     dice = np.random.default_rng(1)
     group = np.repeat(np.arange(6), 40)
     vectors = (dice.normal(size=(6, 32))[group] + 0.3 * dice.normal(size=(240, 32))).astype(np.float32)
-    rows, _ = FlatIndex(vectors).nearest(15)
-    places = lay_out(vectors, rows)
+    neighbours = FlatIndex(vectors).nearest(15)
+    places = lay_out(vectors, neighbours)
     assert places.min() == 0 and places.max() == 1
     close, _ = FlatIndex(places).nearest(5)
     assert (group[close] == group[:, None]).mean() > 0.95
-    assert np.array_equal(places, lay_out(vectors, rows))
+    assert np.array_equal(places, lay_out(vectors, neighbours))
+
+
+def test_copies_lie_side_by_side_on_the_map() -> None:
+    dice = np.random.default_rng(1)
+    originals = dice.normal(size=(200, 32))
+    vectors = np.concatenate([originals, originals + 0.05 * dice.normal(size=(200, 32))]).astype(np.float32)
+    places = lay_out(vectors, FlatIndex(vectors).nearest(15))
+    apart = np.linalg.norm(places[:200] - places[200:], axis=1)
+    strangers = np.linalg.norm(places[:200] - places[np.roll(np.arange(200, 400), 1)], axis=1)
+    assert np.median(apart) < 0.15 * np.median(strangers)
 
 
 def test_nearest_agrees_with_sorting_all_distances() -> None:
