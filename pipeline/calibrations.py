@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +94,15 @@ def keep_calibration(encoder: Encoder, calibration: Calibration) -> Path:
         InputError: the folder can't be written.
     """
     path = own_path(encoder.fingerprint)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     values = {"schema": SCHEMA, "fingerprint": encoder.fingerprint, "calibration": calibration.to_dict()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(values, file, indent=1)
-        os.replace(file.name, path)
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
+        os.replace(temporary, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from None
     return path
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,13 +19,15 @@ from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.bench.edits import CARD, Edit
 from twinpix.pipeline.calibrate import Measured
 from twinpix.pipeline.gather import MOST, Gathered, gather
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk, cores
 from twinpix.pipeline.verify import Outcome
+
+if TYPE_CHECKING:
+    from twinpix.pipeline.bench.edits import Edit
 
 SHOWN = 20  # closest different pictures
 EDITED = 200  # pictures from which edited copies are made
@@ -139,7 +142,7 @@ def false_pairs_by_share(measured: Measured) -> dict[float, float]:
 def recall_on_edits(gathered: Gathered, measured: Measured, encoder: Encoder) -> dict[str, tuple[float, ...]]:
     """Edit -> share of edited copies of up to 200 of the pictures that lie within each threshold, unverified."""
     rows = measured.rows[:: max(1, len(measured.rows) // EDITED)][:EDITED].tolist()
-    limits = [measured.calibration.threshold(rate) for rate in RECALL_RATES]
+    kinds, limits = edits(), [measured.calibration.threshold(rate) for rate in RECALL_RATES]
 
     def distances(row: int) -> list[float] | None:
         try:
@@ -147,14 +150,21 @@ def recall_on_edits(gathered: Gathered, measured: Measured, encoder: Encoder) ->
         except ImageError:
             return None
         picture.thumbnail((EDIT_PX, EDIT_PX), Image.Resampling.LANCZOS)
-        copies = [edit.apply(picture, np.random.default_rng([k, row])) for k, edit in enumerate(EDITS)]
+        copies = [edit.apply(picture, np.random.default_rng([k, row])) for k, edit in enumerate(kinds)]
         encoded = encoder.encode(np.stack([encoder.prepare(copy) for copy in copies]))
         return [float(gap) for gap in np.linalg.norm(encoded - gathered.vectors[row], axis=1)]
 
     with ThreadPoolExecutor(cores()) as pool:
         table = np.array([row for row in pool.map(distances, rows) if row is not None])
-    found = {edit.name: table[:, k] for k, edit in enumerate(EDITS)} if len(table) else {}
+    found = {edit.name: table[:, k] for k, edit in enumerate(kinds)} if len(table) else {}
     return {name: tuple(float((gaps <= limit).mean()) for limit in limits) for name, gaps in found.items()}
+
+
+def edits() -> tuple[Edit, ...]:
+    """The card's edits, and what happens to pictures that are sent around."""
+    from twinpix.pipeline.bench.edits import CARD, Edit
+
+    return (*CARD, Edit("jpeg", "q 20", _recompressed), Edit("down-scale", "1/4", _smaller))
 
 
 def _recompressed(picture: Image.Image, dice: np.random.Generator) -> Image.Image:
@@ -165,6 +175,3 @@ def _recompressed(picture: Image.Image, dice: np.random.Generator) -> Image.Imag
 
 def _smaller(picture: Image.Image, dice: np.random.Generator) -> Image.Image:
     return picture.resize((max(1, picture.width // 4), max(1, picture.height // 4)), Image.Resampling.LANCZOS)
-
-
-EDITS = (*CARD, Edit("jpeg", "q 20", _recompressed), Edit("down-scale", "1/4", _smaller))

@@ -133,3 +133,39 @@ def test_the_shipped_curve_is_monotone(encoder: OnnxEncoder) -> None:
     back = [curve.rate(distance) for distance in np.linspace(0, 2, 200)]
     assert back == sorted(back)
     assert 0 < curve.pair_threshold < 2
+
+
+# -- the band and the classes: not in older models
+
+LATER = replace(CURVE, low=(0.0, 1e-7, 1e-6, 1e-3), high=(1e-7, 1e-5, 1e-4, 1e-1),
+                classes=(replace(CURVE, source="document", pictures=210),))  # fmt: skip
+
+
+def test_the_band_and_the_classes_round_trip() -> None:
+    assert read_calibration(json.loads(json.dumps(LATER.to_dict()))) == LATER
+
+
+def test_older_values_are_read() -> None:
+    assert not {"low", "high", "classes"} & CURVE.to_dict().keys()
+    assert read_calibration(CURVE.to_dict()) == CURVE
+
+
+@pytest.mark.parametrize(
+    "change", [{"low": [1.0]}, {"high": "abcd"}, {"high": 3}, {"classes": [{}]}, {"classes": [3]}, {"classes": 3}]
+)
+def test_a_damaged_band_or_class_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        read_calibration(LATER.to_dict() | change)
+
+
+@pytest.mark.parametrize("wanted", [0.1, 1, 10])
+def test_as_many_false_pairs_as_wanted(wanted: float) -> None:
+    for images in (2000, 4000):
+        assert CURVE.false_pairs(CURVE.library_threshold(images, wanted), images) == pytest.approx(wanted, rel=1e-6)
+    small = CURVE.rate(CURVE.library_threshold(5, wanted))
+    assert small == pytest.approx(wanted * PAIR_RATE), "never looser than that many times the default of one pair"
+
+
+def test_candidates_are_fewer_where_less_than_one_false_pair_is_wanted() -> None:
+    limits = [CURVE.candidate_threshold(5000, wanted) for wanted in (0.01, 0.1, 1, 10)]
+    assert limits[0] < limits[1] < limits[2] == limits[3]
