@@ -19,7 +19,7 @@ from twinpix.encoder.protocol import Vectors
 SIDE = 224  # px
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision's weights expect
 RANDOM = "random weights"
-BATCH = 16
+BATCH = 4  # larger activations cost more in page faults than they win
 SETTLING = (1, 3, 8, 24, 72, 224)  # px
 
 
