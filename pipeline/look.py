@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import MissingPackageError
+from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
 FEATURES = 600
+SHRUNK = 4
 _BLACK, _WHITE = 2, 253  # levels that salt and pepper take
 _SPECK = 30  # levels that a speck differs from its neighbourhood
 _SPECKLED = 0.004  # share of specks from which a picture is taken to be noisy,
@@ -46,11 +48,25 @@ class Look:
         """The same picture, left and right swapped: ORB does not match mirror images."""
         return _features(np.ascontiguousarray(self.tones[:, ::-1]))
 
+    @cached_property
+    def small(self) -> Levels:
+        """The luma at a quarter of the size, uint8 (h, w)."""
+        size = tuple(max(1, side // SHRUNK) for side in self.tones.shape[1::-1])
+        return np.asarray(import_cv2().resize(self.tones[..., 0], size, interpolation=import_cv2().INTER_AREA))
+
+    @cached_property
+    def structure(self) -> Structures:
+        """What the picture shows at 32 x 32 px, float32 (1024,), L2 norm 1: see `twins.fine_structure`."""
+        thumb = import_cv2().resize(self.tones[..., 0], (THUMB, THUMB), interpolation=import_cv2().INTER_AREA)
+        return np.asarray(fine_structure(thumb[None].astype(np.float32))[0])
+
 
 def features_only(one: Look) -> Look:
-    """The same look and its mirror image without their tones: a tenth of the memory, and enough to align."""
+    """The same look and its mirror image without their tones: a tenth of the memory, and enough
+    to align."""
     slim, mirror = (Look(_NO_TONES, side.points, side.descriptors) for side in (one, one.mirrored))
-    slim.__dict__["mirrored"] = mirror  # as the cached property would
+    mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]))  # as the cached properties would
+    slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure)
     return slim
 
 

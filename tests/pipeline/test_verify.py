@@ -10,6 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from twinpix.pipeline.agreement import NOTHING, TILE, agree, detail_lost
+from twinpix.pipeline.align import Aligned, Alignment, alignments, match_features, superpose
+from twinpix.pipeline.align import zoom as zoom_of
 from twinpix.pipeline.bench.edits import (
     Apply,
     chain,
@@ -25,23 +28,12 @@ from twinpix.pipeline.bench.edits import (
     zoom,
 )
 from twinpix.pipeline.look import LOOK_PX, Look, look
-from twinpix.pipeline.verify import (
-    MIN_TILES,
-    NOTHING,
-    TILE,
-    Aligned,
-    Alignment,
-    Outcome,
-    agree,
-    alignments,
-    detail_lost,
-    has_same_levels,
-    judge,
-    match_features,
-    superpose,
-    verify,
-)
-from twinpix.pipeline.verify import zoom as zoom_of
+from twinpix.pipeline.verify import MIN_TILES, Outcome, has_same_levels, judge, verify
+
+
+def judged(alignment: Alignment, aligned: Aligned) -> Outcome:
+    return judge(alignment, aligned, agree(aligned)).outcome
+
 
 C, R, U = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNCLEAR
 Levels = NDArray[np.uint8]
@@ -110,7 +102,7 @@ def test_a_perspective_is_confirmed(name: str) -> None:
     copy = edited(name, perspective(0.15))
     found = list(alignments(copy, seen(name)))
     assert [alignment.is_tilted for alignment in found] == [False, True]
-    assert judge(found[0], superpose(copy, seen(name), found[0])) is not C, "no affine map fits"
+    assert judged(found[0], superpose(copy, seen(name), found[0])) is not C, "no affine map fits"
     assert verify(copy, seen(name)) is C
 
 
@@ -425,27 +417,27 @@ def test_what_does_not_fill_a_tile_is_not_looked_at() -> None:
 def test_smaller_than_a_tile(size: tuple[int, int]) -> None:
     levels = textured(*size)
     assert agree(laid(levels, levels)) == NOTHING
-    assert judge(STILL, laid(levels, levels)) is U
+    assert judged(STILL, laid(levels, levels)) is U
 
 
 def test_one_tile() -> None:
     levels = textured(TILE, TILE)
     got = agree(laid(levels, levels))
     assert (got.tiles, got.agreeing, got.contradicting) == (1, 1, 0)
-    assert judge(STILL, laid(levels, levels)) is U, "one is too few"
+    assert judged(STILL, laid(levels, levels)) is U, "one is too few"
 
 
 def test_the_number_of_tiles_that_suffice() -> None:
     for tiles, outcome in ((MIN_TILES - 1, U), (MIN_TILES, C)):
         levels = textured(TILE, tiles * TILE)
-        assert judge(STILL, laid(levels, levels)) is outcome
+        assert judged(STILL, laid(levels, levels)) is outcome
 
 
 def test_an_alignment_that_few_features_fit_confirms_nothing() -> None:
     """Two pages of one layout, two shots of one wall: some tiles agree anyway."""
     levels = textured(64, 128)
-    assert judge(Alignment(np.eye(3), False, 50, 100), laid(levels, levels)) is C
-    assert judge(Alignment(np.eye(3), False, 30, 100), laid(levels, levels)) is not C
+    assert judged(Alignment(np.eye(3), False, 50, 100), laid(levels, levels)) is C
+    assert judged(Alignment(np.eye(3), False, 30, 100), laid(levels, levels)) is not C
 
 
 def test_a_perspective_must_fit_all_the_better() -> None:
@@ -457,19 +449,19 @@ def test_a_perspective_must_fit_all_the_better() -> None:
     assert got.agreeing == pytest.approx(0.88, abs=0.015)
     tilted = np.eye(3)
     tilted[2, 0] = 1e-5
-    assert judge(STILL, laid(levels, touched)) is C, "something lies on it"
-    assert judge(Alignment(tilted, False, 100, 100), laid(levels, touched)) is not C
+    assert judged(STILL, laid(levels, touched)) is C, "something lies on it"
+    assert judged(Alignment(tilted, False, 100, 100), laid(levels, touched)) is not C
 
 
 def test_brightness_and_contrast_do_not_matter_but_a_negative_does() -> None:
     levels = textured(64, 96)
     faint = (levels // 2 + 90).astype(np.uint8)
     assert agree(laid(levels, faint)).agreeing == 1
-    assert judge(STILL, laid(levels, faint)) is C
+    assert judged(STILL, laid(levels, faint)) is C
     negative = agree(laid(levels, 255 - levels))
     assert (negative.tiles, negative.agreeing, negative.contradicting) == (24, 0, 1)
     assert negative.median < -0.9
-    assert judge(STILL, laid(levels, 255 - levels)) is R
+    assert judged(STILL, laid(levels, 255 - levels)) is R
 
 
 def test_one_tone_that_agrees_is_enough() -> None:
@@ -489,7 +481,7 @@ def test_half_of_it_agrees() -> None:
     assert got.tiles == 32
     assert got.agreeing == 0.5
     assert 0.4 <= got.contradicting <= 0.5
-    assert judge(STILL, laid(levels, half)) is R
+    assert judged(STILL, laid(levels, half)) is R
 
 
 def test_flat_and_clipped_tiles_do_not_count() -> None:
