@@ -35,7 +35,7 @@ class InForce:
     def __str__(self) -> str:
         """For people: on what it was measured."""
         whose = "yours" if self.is_own else "the model's"
-        return f"{self.calibration.source} ({whose}), {self.calibration.pictures} pictures"
+        return f"{self.calibration.source} ({whose})"
 
 
 def in_force(encoder: Encoder) -> InForce:

@@ -64,6 +64,7 @@ class Gathered:
         check_enough(len(found.rows))
         return replace(
             found,
+            calibration=replace(found.calibration, source=f"{len(found.rows):,} pictures of {self.source}"),
             rows=first[found.rows],
             closest=_renumbered(found.closest, first),
             confirmed=_renumbered(found.confirmed, first),

@@ -143,7 +143,7 @@ def error_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_on_the_command_line(command: Command, album: Path, encoder: OnnxEncoder, found: Study) -> None:
     assert "at least 200" in error_line(command("twinpix", "calibrate", album))
     twinpix.keep_calibration(encoder, found.calibration)
-    assert "calibrated on photos" in command("find-duplicates", album, "--false-pairs", "3").stdout
+    assert " pictures of photos" in command("find-duplicates", album, "--false-pairs", "3").stdout
     given = command("find-duplicates", album, "--threshold", "0.5", "--false-pairs", "1")
     assert "one of the two" in error_line(given)
 

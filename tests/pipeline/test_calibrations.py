@@ -53,7 +53,7 @@ def test_round_trip(encoder: OnnxEncoder) -> None:
 def test_ones_own_says_so(encoder: OnnxEncoder) -> None:
     assert "the model's" in str(in_force(encoder))
     keep_calibration(encoder, OWN)
-    assert str(in_force(encoder)) == "holiday (yours), 500 pictures"
+    assert str(in_force(encoder)) == "holiday (yours)"
 
 
 def test_it_decides_from_then_on(encoder: OnnxEncoder, album: Path) -> None:
@@ -63,7 +63,7 @@ def test_it_decides_from_then_on(encoder: OnnxEncoder, album: Path) -> None:
     assert report.threshold == 0.9
     assert report.unverified_threshold == pytest.approx(0.3)
     assert report.threshold != before.threshold
-    assert report.calibrated_on == "holiday (yours), 500 pictures"
+    assert report.calibrated_on == "holiday (yours)"
     assert report.expected_false_pairs == OWN.verified_false_pairs(0.9, OWN.library_threshold(5), 5)
     assert compare(album / "a.png", album / "b.png").unverified_threshold == pytest.approx(0.3)
     given = find_duplicates(album, threshold=0.6)
