@@ -17,16 +17,17 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.method import Contestant, Distances, Floats, Method, Plain, encode_with
 from twinpix.pipeline.blocks import Blocks
+from twinpix.pipeline.calibrations import is_calibrated
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.classic.metrics import METRICS, choose
-from twinpix.pipeline.duplicates import limits
+from twinpix.pipeline.duplicates import known_threshold, limits
 
 TWINPIX, EMBEDDING, BASELINE = "twinpix", "embedding", "autoencoder"
 ALL = "all"
 DEAR = ("cnn-euclidean", "cnn-cosine")  # not part of the default: a large network each
 LABELS = {"euclidean": "Euclidean", "cosine": "cosine of pixels", "ssim": "SSIM", "ahash": "aHash", "phash": "pHash",
           "dhash": "dHash", "whash": "wHash", "colorhash": "colour hash", "pdq": "PDQ", "pdq8": "PDQ, 8 orientations",
-          "cnn-euclidean": "EfficientNet-B0, Euclidean", "cnn-cosine": "EfficientNet-B0, cosine"}  # fmt: skip
+          "cnn-euclidean": "EffNet-B0 Euclid", "cnn-cosine": "EffNet-B0 cosine"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def load_methods(choice: Choice, images: int) -> tuple[dict[str, Method], Encode
     if {TWINPIX, EMBEDDING} & set(wanted):
         subject = load_encoder(choice.models[0] if choice.models else None)
         methods[EMBEDDING] = encoder_method(EMBEDDING, "embedding alone", subject, images)
-        looked = subject if TWINPIX in wanted and subject.is_calibrated else None
+        looked = subject if TWINPIX in wanted and is_calibrated(subject) else None
         if TWINPIX in wanted and looked is None:
             left_out.append(f"twinpix with the second look is left out: {subject.name} is not calibrated")
     for path in choice.models[1:]:
@@ -135,8 +136,7 @@ def enter(
 
 def encoder_method(key: str, name: str, encoder: Encoder, images: int) -> Method:
     """An encoder without the second look, at its default threshold for a library of `images`."""
-    threshold = encoder.calibration.library_threshold(images) if encoder.is_calibrated else None
-    return Method(key, name, encode_with(encoder), threshold)
+    return Method(key, name, encode_with(encoder), known_threshold(encoder, images, None))
 
 
 def metric_method(key: str, weights: Path | None = None) -> Method:
@@ -149,7 +149,7 @@ def metric_method(key: str, weights: Path | None = None) -> Method:
     encoder = metric.make()
     encode = encode_with(encoder)
     encode([Image.new("RGB", (64, 64))])  # a missing package shows when it is first used
-    name = LABELS[key] + (" (random weights)" if "random weights" in encoder.name else "")
+    name = LABELS[key] + (", random" if "random weights" in encoder.name else "")
     threshold = None if math.isnan(metric.threshold) else metric.limit()
     return Method(key, name, encode, threshold, metric.scale, lambda originals: metric.distances, metric.from_distance)
 
@@ -157,7 +157,7 @@ def metric_method(key: str, weights: Path | None = None) -> Method:
 def baseline_method(path: Path) -> Method:
     """The unsupervised baseline: an autoencoder's embedding, compared inside k-means blocks of the originals only."""
     encoder = load_encoder(path)
-    threshold = encoder.calibration.pair_threshold if encoder.is_calibrated else None
+    threshold = known_threshold(encoder, 2, None)
     return Method(BASELINE, "autoencoder + k-means", encode_with(encoder), threshold, "L2 distance in a block", _blocks)
 
 

@@ -100,6 +100,11 @@ COPYDAYS = (*(f"jpeg q {q}" for q in (75, 50, 20, 8, 3)), *(f"crop {p} % of area
 IMAGEDEDUP = ("crop 80 % of area", "flip horizontal", "flip vertical", "rotate 25°", "resize 1:1")
 
 
+# on which the autoencoder with k-means was shown
+BASELINE = (*(f"blur sigma {s} px" for s in (1, 2, 4)), *(f"translate {p} %" for p in (5, 10, 20)), "rotate 180°",
+            "flip horizontal", "flip vertical")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Mean:
     """A number that sums up several rows.
@@ -124,6 +129,7 @@ def means(edits: Sequence[Edit]) -> tuple[Mean, ...]:
         Mean("held-out families", tuple(edit.name for edit in single if edit.is_held_out)),
         Mean("Copydays-like", COPYDAYS),
         Mean("imagededup-like", IMAGEDEDUP),
+        Mean("the baseline's edits", BASELINE),
     )
     return tuple(mean for mean in every if mean.rows and set(mean.rows) <= names)
 

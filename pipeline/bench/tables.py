@@ -13,8 +13,14 @@ from twinpix.pipeline.bench.recall import DEFAULT, MISSING
 from twinpix.pipeline.show import safe
 
 MAIN = (EMBEDDING, "phash", "pdq")  # beside models of the user's own; the others are summed up
-NAME = 18  # letters of a method's name at the head of a column
+NAME = 18  # letters of a method's name at the head of a column,
+FIRST = 44  # and of a row's name,
+SHORT = 24  # where there are many columns
+RANDOM = "random: random weights, as none were given (--weights)"
 MARK = " *"  # of a family kept out of training
+
+HEADS = {"card edits": "card", "crop to 30 % of area": "crop 30", "held-out families": "held out",
+         "Copydays-like": "Copydays", "imagededup-like": "imgdedup", "the baseline's edits": "baseline"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,6 @@ def _level_title(level: str) -> str:
 def _summary(numbers: Numbers) -> Table:
     level = strictest(numbers)
     others = [mean for mean in numbers["means"] if mean != "all single edits"]
-    short = {"card edits": "card", "crop to 30 % of area": "crop 30", "held-out families": "held out",
-             "Copydays-like": "Copydays", "imagededup-like": "imagededup"}  # fmt: skip
     rows, gaps = [], set()
     for m in numbers["methods"]:
         cells = []
@@ -78,13 +82,17 @@ def _summary(numbers: Numbers) -> Table:
             gaps |= {missing} if missing else set()
             cells.append(missing or _share(m["means"]["all single edits"][name]))
         cells += [_share(m["means"][mean][level]) for mean in others]
-        rows.append((m["name"], tuple(cells)))
+        rows.append((_cut(m["name"], SHORT), tuple(cells)))
     heads = [name.replace(" (extrapolated)", "+") for name in numbers["levels"]]
-    at_one = ", ".join(short[mean] for mean in others)
-    notes = [f"{at_one}: at {_level_title(level)}", "+ extrapolated by a generalised Pareto tail, not measured"]
+    at_one = ", ".join(HEADS[mean] for mean in others)
+    notes = [
+        f"{at_one}: at {_level_title(level)}; baseline: blur, translation, 180°, flips",
+        "+ extrapolated by a generalised Pareto tail, not measured",
+    ]
     notes += [f"{gap}: {MISSING[gap]}" for gap in sorted(gaps)]
+    notes += [RANDOM] * any(m["name"].endswith("random") for m in numbers["methods"])
     title = "mean recall over all single edits, by false-match rate; and other means"
-    return Table(title, (*heads, *(short[mean] for mean in others)), tuple(rows), tuple(notes))
+    return Table(title, (*heads, *(HEADS[mean] for mean in others)), tuple(rows), tuple(notes))
 
 
 def _costs(numbers: Numbers) -> Table:
@@ -98,7 +106,7 @@ def _costs(numbers: Numbers) -> Table:
         )
     disc = numbers["disc"]
     notes = [
-        f"uAP, R@1: {disc['queries']} queries of 1 to 4 chained edits, {disc['with_a_match']} of them with a match "
+        f"µAP, R@1: {disc['queries']} queries of 1 to 4 chained edits, {disc['with_a_match']} of them with a match "
         f"among {disc['references']} references; not comparable with DISC21's, which has a million",
         "ms and MB: each method in a process of its own, one image after another; MB is the peak of the whole process",
     ]
@@ -107,7 +115,7 @@ def _costs(numbers: Numbers) -> Table:
         for m in numbers["methods"]
         if m["second_look_seconds_a_pair"] is not None
     ]
-    heads = ("false matches*", "uAP", "R@1", "ms an image", "x decoding", "peak MB")
+    heads = ("false matches*", "µAP", "R@1", "ms an image", "x decoding", "peak MB")
     return Table("false-match rate at the default threshold (*), ranking, cost", heads, tuple(rows), tuple(notes))
 
 
@@ -143,11 +151,11 @@ def group_tables(numbers: Numbers) -> list[Table]:
 def print_table(table: Table) -> None:
     """On stdout, at most as wide as its cells."""
     print(f"\n{table.title}")
-    first = max(len(name) for name, _ in table.rows)
+    first = min(FIRST, max(len(name) for name, _ in table.rows))
     widths = [max(len(c), *(len(cells[i]) for _, cells in table.rows)) for i, c in enumerate(table.columns)]
     for name, cells in [("", table.columns), *table.rows]:
         line = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-        print(safe(f"{name:<{first}}  {line}"))
+        print(safe(f"{_cut(name, first):<{first}}  {line}"))
     for note in table.notes:
         print(textwrap.fill(safe(note), 118, initial_indent="  ", subsequent_indent="    "))
 
@@ -162,7 +170,11 @@ def _counts(counts: Counts | Sequence[int], digits: int = 1) -> str:
 
 
 def _head(name: str) -> str:
-    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+    return _cut(name, NAME)
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 def heading(numbers: Mapping[str, object]) -> list[str]:
