@@ -22,7 +22,7 @@ def bench(
     methods: Annotated[str | None, typer.Option(help="Names, or all.", show_default="all but EfficientNet-B0")] = None,
     baseline: Annotated[Path | None, typer.Option(help="The .onnx of the autoencoder.")] = None,
     weights: Annotated[Path | None, typer.Option(help="EfficientNet-B0 weights; random ones without.")] = None,
-    split: Annotated[Split, typer.Option(help="Which half of the queries or groups.")] = Split.REPORT,
+    split: Annotated[Split, typer.Option(help="Choose on develop, report on report.")] = Split.REPORT,
     limit: Annotated[int, typer.Option(min=1, help="Most originals.")] = 1500,
     queries: Annotated[int, typer.Option(min=1, help="Most originals that are edited.")] = 300,
     rate: Annotated[list[float] | None, typer.Option(help="False-match rate.", show_default="1e-4, 1e-6")] = None,
@@ -32,6 +32,9 @@ def bench(
     """Measure the encoder beside hashes and other methods: known groups (with --groups), else edits of the pictures.
 
     Without --groups DIR should hold different pictures; its near twins are left out.
+
+    Methods: twinpix (with the second look), embedding (without), euclidean, cosine, ssim, ahash, phash, dhash, whash,
+    colorhash, pdq, pdq8, cnn-euclidean, cnn-cosine, autoencoder (with --baseline).
     """
     from twinpix.pipeline.bench import run
     from twinpix.pipeline.bench.contestants import Choice

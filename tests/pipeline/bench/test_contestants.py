@@ -12,6 +12,7 @@ from PIL import Image
 
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.onnx import MODELS, OnnxEncoder
+from twinpix.pipeline.bench.cli import bench
 from twinpix.pipeline.bench.contestants import (
     EMBEDDING,
     LABELS,
@@ -96,3 +97,8 @@ def test_blocks_separate_what_is_close(paint: Paint) -> None:
     assert 0 < len(unrelated.scores) < 3000  # only pairs inside one of 20 blocks are compared
     own = Plain(method, vectors).to_own(np.arange(3), [paint(0)] * 3, vectors[[0, 1, 110]])
     assert own[:2].tolist() == [0, 0]
+
+
+def test_help_names_every_method() -> None:
+    text = " ".join((bench.__doc__ or "").split())
+    assert all(f" {name}" in text for name in (*METRICS, "twinpix", "embedding", "autoencoder"))
