@@ -123,7 +123,7 @@ def test_baseline_autoencoder(photos: Path, drawn: Pictures, tmp_path: Path) -> 
     assert "epoch 2 of 2: cross-entropy" in result.stderr
     encoder = twinpix.load_encoder(tmp_path / "plain.onnx")
     assert encoder.dim == 256 and encoder.is_calibrated
-    assert encoder.calibration.source == "a tenth of photos" and encoder.calibration.pictures == 200
+    assert encoder.calibration.source == f"a tenth of {photos.name}" and encoder.calibration.pictures == 200
     assert encoder(image(drawn, 5)).shape == (256,)
     assert json.loads((tmp_path / "plain.json").read_text())["recipe"]["baseline"] == "autoencoder"
 
