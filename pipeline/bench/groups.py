@@ -30,12 +30,13 @@ class Groups:
     Attributes:
         same: group -> pictures that are versions of one picture. A group is called `SOURCE/NAME`.
         view: group -> pictures that show one scene or object, and are different pictures.
-        alone: pictures without a partner.
+        alone: pictures without a partner; None for all that are in no group. Pictures that are named nowhere are
+            unknown, and count for nothing.
     """
 
     same: Mapping[str, Sequence[str]]
     view: Mapping[str, Sequence[str]]
-    alone: Sequence[str] = ()
+    alone: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def read_groups(path: Path) -> Groups:
     """
     try:
         known = json.loads(path.read_text())
-        groups = Groups(_members(known["same"]), _members(known["view"]), _names(known.get("alone", [])))
+        groups = Groups(
+            _members(known["same"]), _members(known["view"]), _names(known["alone"]) if "alone" in known else None
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
     return groups
@@ -115,7 +118,8 @@ def _unrelated(called: Called, there: set[str], groups: Groups, split: Split) ->
     member = {kind: {name for members in known.values() for name in members} & there for kind, known in kinds.items()}
     held = {name for known in kinds.values() for group, members in known.items() if split.holds(group)
             for name in members} & there  # fmt: skip
-    alone = {name for name in there - member["same"] - member["view"] if split.holds(name)}
+    without = there - member["same"] - member["view"]
+    alone = {name for name in (without if groups.alone is None else without & set(groups.alone)) if split.holds(name)}
     everyone = Split.ALL
     related = frozenset().union(*(p for kind in kinds.values() for p in _by_source(kind, there, everyone).values()))
     mine = held | alone

@@ -119,7 +119,7 @@ def _table(title: str, table: Table) -> str:
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
-    shown = "".join(f"<td{_shade(cell)}>{_text(cell)}</td>" for cell in cells)
+    shown = "".join(f"<td{'' if name.startswith('view') else _shade(cell)}>{_text(cell)}</td>" for cell in cells)
     kind = " class=sum" if name.startswith("mean:") or ": average" in name else ""
     return f"<tr{kind}><td>{_text(name)}</td>{shown}</tr>"
 

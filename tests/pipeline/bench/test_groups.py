@@ -52,6 +52,12 @@ def test_known_groups_are_counted() -> None:
     assert score_groups(called(1.0), NAMES, groups, Split.ALL).found == {"album": (1, 1)}
 
 
+def test_pictures_that_are_named_nowhere_count_for_nothing() -> None:
+    same = {"album/1": ["a1", "a2"]}
+    assert score_groups(called(0.7), NAMES, Groups(same, {}, ["b1"]), Split.ALL).unrelated["alone"] == (0, 2)
+    assert score_groups(called(0.7), NAMES, Groups(same, {}), Split.ALL).unrelated["alone"] == (3, 9)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_halves_share_no_known_pair_and_miss_only_pairs_between_them(seed: int) -> None:
     dice = np.random.default_rng(seed)
