@@ -114,8 +114,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def save_weights(net: nn.Module, path: Path) -> None:
-    """Trainable weights, for `twinpix train --init`."""
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    """Trainable weights and the background, for `twinpix train --init`."""
+    tensors = {**net.state_dict(), **dict(net.named_buffers())}  # the state leaves the background out
+    save_file({name: value.contiguous() for name, value in tensors.items() if value.numel()}, path)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

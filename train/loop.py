@@ -24,6 +24,7 @@ from twinpix.train.validate import Validation
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_SECONDS = 120.0
+BACKGROUND = "background.embeddings"  # may lie beside the weights that a run starts from; training goes without
 Say = Callable[[str], None]
 
 
@@ -100,7 +101,7 @@ def start(recipe: Recipe, device: torch.device, init: dict[str, Tensor] | None) 
     net = CopyNet(recipe.architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if init is not None:
         try:
-            net.load_state_dict(init)
+            net.load_state_dict({name: value for name, value in init.items() if name != BACKGROUND})
         except RuntimeError:
             raise InputError("--init: the weights are of a network of another shape") from None
     decay = [p for p in net.parameters() if p.ndim > 1]

@@ -25,7 +25,7 @@ from twinpix.pipeline.negatives import photo_sets
 from twinpix.pipeline.picture_class import picture_class
 from twinpix.train.data import Pictures, load_pictures, twins_among
 from twinpix.train.export import export_onnx, load_weights, read_metadata, save_weights, write_metadata
-from twinpix.train.loop import CHECKPOINT, Machine, Say, start, train
+from twinpix.train.loop import BACKGROUND, CHECKPOINT, Machine, Say, start, train
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
 from twinpix.train.validate import Validation, distinct, embed, in_words
@@ -65,11 +65,15 @@ def make_model(
     validation = Validation(other)
     begun = None if init is None else load_weights(init)
     net = train(recipe, pictures, validation, work, machine, say, begun)
-    weigh_against(net, pictures, recipe)
+    known = None if begun is None else begun.get(BACKGROUND)
+    weigh_against(net, pictures, recipe, known)
     tuning: dict[str, Any] = {}
     if begun is not None:
         before = start(recipe, torch.device("cpu"), begun).average
-        weigh_against(before, pictures, recipe)
+        if known is None:
+            weigh_against(before, pictures, recipe)
+        else:
+            before.background.embeddings = known
         net, tuning = better(before, net, validation, other, recipe, say)
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
@@ -161,12 +165,18 @@ def _take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pict
     return replace(pictures, pixels=pixels, identity=pictures.identity[index], names=names)
 
 
-def weigh_against(net: CopyNet, pictures: Pictures, recipe: Recipe) -> None:
-    """Fill the network's background with embeddings of random training pictures (half precision)."""
+def weigh_against(net: CopyNet, pictures: Pictures, recipe: Recipe, more: Tensor | None = None) -> None:
+    """Fill the network's background with embeddings of random training pictures (half precision).
+
+    Args:
+        more: float16 (m, dim), taken as well where the pictures are too few: the background that fine-tuning found.
+    """
     if recipe.background < 1:
         return
     squares = squeezed(pictures, random_rows(pictures, recipe.background, recipe.seed), recipe.size)
-    net.background.embeddings = embed(net, torch.from_numpy(squares)).half()
+    net.background.embeddings = net.background.embeddings[:0]  # an earlier one would count twice
+    vectors = embed(net, torch.from_numpy(squares)).half()
+    net.background.embeddings = vectors if more is None else torch.cat([vectors, more])[: recipe.background]
 
 
 def random_rows(pictures: Pictures, count: int, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from twinpix.encoder.network import Architecture
 
 # in place of the defaults below where a run starts from finished weights: small steps, few, at the final size
-FINE_TUNING: dict[str, float] = {"learning_rate": 3e-4, "epochs": 20, "small_share": 0.0}
+FINE_TUNING: dict[str, float] = {"learning_rate": 2e-4, "epochs": 10, "small_share": 0.0}
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from twinpix.encoder.preprocess import Preprocess
 from twinpix.pipeline.calibrate import calibrate
 from twinpix.train import make
 from twinpix.train.data import Pictures, twins_among
-from twinpix.train.export import load_weights, read_metadata
-from twinpix.train.loop import Machine
+from twinpix.train.export import load_weights, read_metadata, save_weights
+from twinpix.train.loop import BACKGROUND, Machine, start
 from twinpix.train.make import load_sets, make_model
 from twinpix.train.recipe import Recipe
 from twinpix.train.rendered import render_pictures
@@ -211,6 +211,23 @@ def test_fine_tuning_never_ends_worse(before: float, after: float, kept: str, ma
     assert [line.split(":")[0] for line in lines[:2]] == ["before fine-tuning", "after fine-tuning"]
     worse = [line for line in lines if "made it worse" in line and "are kept" in line]
     assert len(worse) == (after < before)
+
+
+def test_few_pictures_keep_the_background_they_found(many: Pictures, tiny: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shipped = CopyNet(tiny.architecture).eval()
+    make.weigh_against(shipped, many, replace(tiny, background=400))
+    save_weights(shipped, tmp_path / "w.safetensors")
+    known = load_weights(tmp_path / "w.safetensors")[BACKGROUND]
+    assert torch.equal(known, shipped.background.embeddings) and known.dtype == torch.float16
+    again = start(tiny, torch.device("cpu"), load_weights(tmp_path / "w.safetensors")).average
+    assert len(again.background.embeddings) == 0  # training goes without
+    few = make._take(many, np.arange(len(many)) < 30)
+    make.weigh_against(again, few, replace(tiny, background=100), known)
+    assert len(again.background.embeddings) == 100
+    assert torch.equal(again.background.embeddings[30:], known[:70])
+    make.weigh_against(again, many, replace(tiny, background=100), known)  # enough of its own
+    assert torch.allclose(again.background.embeddings.float(), known[:100].float(), atol=2e-3)
 
 
 def test_thresholds_are_those_of_the_same_pictures(many: Pictures, tiny: Recipe) -> None:
