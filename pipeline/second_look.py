@@ -17,7 +17,7 @@ from twinpix.pipeline.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.stream import cores
 from twinpix.pipeline.verify import Outcome, is_plain, unaligned, verify
 
-NEAREST = 40  # candidates of each picture that are looked at
+NEAREST = 60  # candidates of each picture that are looked at
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 50 kB each
 BLOCK = 256  # pairs between two reports of progress

@@ -43,7 +43,7 @@ def ablate(
 ) -> int:
     """Train one short run for each choice, all on the same number of views, and write a table of recalls.
 
-    Run again, it goes on with the rows that are missing. Needs the extra `train`: pip install 'twinpix[train]'.
+    Run again, it goes on with the rows that are missing. Needs the extra `train`.
     """
     if output.suffix == ".json":
         raise InputError(f"{output}: the rows are kept in a .json beside the table: give the table another ending")

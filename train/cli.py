@@ -87,7 +87,7 @@ def train(
 ) -> int:
     """Train an encoder on your own pictures, export it to ONNX and calibrate it.
 
-    Needs the extra `train`: pip install 'twinpix[train]'.
+    Needs the extra `train`.
     """
     check_packages()
     where = pick_device(device, threads)
