@@ -23,6 +23,12 @@ QUICKER = {
     'make train DATA="photos/ more.tar"': 'ARGS="--epochs 0.1 --size 32 --batch 8 --models made --work made"',
     "make train": 'ARGS="--epochs 0.02 --size 32 --models made --work made2"',
     "make bench DIR=./photos": 'ARGS="--limit 40 --queries 2 --methods twinpix,euclidean"',
+    "twinpix train --data photos/ --init twinpix.safetensors --name tuned": (
+        "--epochs 0.02 --batch 8 --models made --work made3"
+    ),
+    "twinpix train --data photos/ --baseline autoencoder --name autoencoder": "--epochs 1 --models made --work made4",
+    "twinpix ablate --data photos/ -o ablation.md": "--rows base --epochs 0.1 --limit 400 --size 32",
+    "twinpix calibrate ./photos -o calibration.html": "--limit 250",
     'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
 }
 
@@ -53,6 +59,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "known" / "groups.json").write_text(str(groups).replace("'", '"'))
     for name in ("a.jpg", "b.jpg"):
         paint(0).save(folder / name)
+    (folder / "twinpix.safetensors").symlink_to(ROOT / "models" / "twinpix.safetensors")
     subprocess.run(["tar", "cf", "more.tar", "known"], cwd=folder, check=True)
     return folder
 

@@ -29,7 +29,7 @@ HELD_OUT = ("perspective", "pixelate", "collage", "posterize")
 PRESETS = ("hard", "card")
 ZOOM = 1.5  # the card: up to 150 %
 FIRST = {"mild": 0.75, "card": 0.25}  # the hard preset: kind of view -> share of the first views
-SECOND = {"hard": 0.6, "card": 0.3, "mild": 0.1}
+SECOND = {"hard": 0.5, "card": 0.4, "mild": 0.1}
 
 
 def card_edits(px: int) -> list[Any]:
