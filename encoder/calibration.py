@@ -23,11 +23,13 @@ class SecondLook:
         pairs: how many of the nearest were looked at.
         confirmed: of those, how many it took for one picture all the same.
         unclear: how many it could not settle.
+        likely: how many seemed to be worn copies.
     """
 
     pairs: int
     confirmed: int
     unclear: int
+    likely: int | None = None  # None: not told from unclear ones
 
     @property
     def confirmed_share(self) -> float:
@@ -38,6 +40,11 @@ class SecondLook:
     def unclear_share(self) -> float:
         """At most this share is unclear, 0..1."""
         return max(self.unclear, 3) / max(self.pairs, 3)
+
+    @property
+    def likely_share(self) -> float:
+        """At most this share seems to be worn copies, 0..1."""
+        return 1.0 if self.likely is None else max(self.likely, 3) / max(self.pairs, 3)
 
 
 @dataclass(frozen=True)
@@ -115,12 +122,24 @@ class Calibration:
         affordable = min(1, false_pairs) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
         return max(self.threshold(min(CANDIDATE_RATE, affordable)), strictest)
 
-    def verified_false_pairs(self, candidate: float, unverified: float, images: int) -> float:
-        """Expected false pairs among `images` different pictures after a second look; both thresholds are L2."""
-        if self.second_look is None:
+    def likely_threshold(self, images: int, false_pairs: float = 1.0) -> float:
+        """How near a pair must be that seems to be a worn copy: L2, from how seldom different pictures seem so.
+
+        Never stricter than `library_threshold`, never looser than `candidate_threshold`.
+        """
+        share = 1.0 if self.second_look is None else self.second_look.likely_share
+        rate = min(1.0, _library_rate(images, false_pairs) / share)
+        return min(self.threshold(rate), self.candidate_threshold(images, false_pairs))
+
+    def verified_false_pairs(self, candidate: float, likely: float, unverified: float, images: int) -> float:
+        """Expected false pairs among `images` different pictures after a second look; thresholds are L2."""
+        look = self.second_look
+        if look is None:
             return self.false_pairs(candidate, images)
-        confirmed = self.false_pairs(candidate, images) * self.second_look.confirmed_share
-        return confirmed + self.false_pairs(unverified, images) * self.second_look.unclear_share
+        kinds = [(candidate, look.confirmed_share), (unverified, look.unclear_share)]
+        if look.likely is not None:
+            kinds.append((likely, look.likely_share))
+        return sum(self.false_pairs(distance, images) * share for distance, share in kinds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -145,6 +164,12 @@ def _library_rate(images: int, false_pairs: float) -> float:
 def pairs(images: int) -> int:
     """How many pairs `images` pictures form."""
     return images * (images - 1) // 2
+
+
+def _read_second_look(seen: dict[str, Any]) -> SecondLook:
+    likely = seen.get("likely")
+    pairs, confirmed, unclear = (int(seen[key]) for key in ("pairs", "confirmed", "unclear"))
+    return SecondLook(pairs, confirmed, unclear, None if likely is None else int(likely))
 
 
 def read_calibration(values: dict[str, Any]) -> Calibration:
@@ -173,7 +198,7 @@ def _read_fields(values: dict[str, Any]) -> Calibration:
         measured_from=float(values["measured_from"]),
         pictures=int(values["pictures"]),
         source=str(values["source"]),
-        second_look=None if seen is None else SecondLook(*(int(seen[k]) for k in ("pairs", "confirmed", "unclear"))),
+        second_look=None if seen is None else _read_second_look(seen),
         **band,
         classes=tuple(read_calibration(one) for one in values.get("classes", ())),
     )

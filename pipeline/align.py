@@ -57,11 +57,13 @@ class Aligned:
     Attributes:
         query, reference: uint8 (h, w, 3), tones.
         inside: bool (h, w), where both are.
+        speckled: whether salt and pepper was taken out of either.
     """
 
     query: Levels
     reference: Levels
     inside: NDArray[np.bool_]
+    speckled: bool = False
 
 
 def alignments(query: Look, reference: Look) -> Iterator[Alignment]:
@@ -150,12 +152,13 @@ def _is_plausible(linear: Matrix) -> bool:
 def superpose(query: Look, reference: Look, alignment: Alignment) -> Aligned:
     """Move the picture that shows more detail onto the other one."""
     turned = query.tones[:, ::-1] if alignment.mirrored else query.tones
+    speckled = query.speckled or reference.speckled
     if zoom(alignment.matrix) > 1:  # the query is the coarser one
         back = np.linalg.inv(alignment.matrix).astype(np.float64)
         moved, inside = _moved(reference.tones, back, turned.shape)
-        return Aligned(np.ascontiguousarray(turned), moved, inside)
+        return Aligned(np.ascontiguousarray(turned), moved, inside, speckled)
     moved, inside = _moved(turned, alignment.matrix, reference.tones.shape)
-    return Aligned(moved, reference.tones, inside)
+    return Aligned(moved, reference.tones, inside, speckled)
 
 
 def zoom(matrix: Matrix) -> float:

@@ -135,7 +135,8 @@ def _first_known(outcomes: list[Outcome | None]) -> tuple[Outcome, ...]:
 
 
 def _count(outcomes: tuple[Outcome, ...]) -> SecondLook:
-    return SecondLook(len(outcomes), outcomes.count(Outcome.CONFIRMED), outcomes.count(Outcome.UNCLEAR))
+    found = (outcomes.count(kind) for kind in (Outcome.CONFIRMED, Outcome.UNCLEAR, Outcome.LIKELY))
+    return SecondLook(len(outcomes), *found)
 
 
 def _class_curves(vectors: NDArray[np.float32], sets: Rows, labels: Labels) -> tuple[Calibration, ...]:

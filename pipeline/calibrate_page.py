@@ -22,6 +22,7 @@ SAID = {
     None: "no second look",
     "confirmed": "a second look says: one picture",
     "refuted": "a second look says: different",
+    "likely": "a second look takes them for worn copies",
     "unclear": "a second look can't tell",
 }
 STYLE = """

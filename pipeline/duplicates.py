@@ -39,16 +39,20 @@ class Limits:
         candidate: pairs farther apart are no duplicates.
         unverified: the same for pairs that a second look can't settle.
         sure: pairs this near get none.
+        likely: the same for pairs that seem to be worn copies.
     """
 
     candidate: float
     unverified: float
     sure: float
+    likely: float = 0.0
 
     def accept(self, distance: float, outcome: Outcome | None) -> bool:
         """Whether a pair is a duplicate; `outcome` None stands for no second look."""
         if outcome is None or outcome is Outcome.CONFIRMED:
             return distance <= self.candidate
+        if outcome is Outcome.LIKELY:
+            return distance <= max(self.likely, self.unverified)
         return outcome is Outcome.UNCLEAR and distance <= self.unverified
 
 
@@ -68,12 +72,13 @@ def limits(
     if threshold is not None:
         if false_pairs is not None:
             raise InputError("a threshold or a number of false pairs: give one of the two")
-        plain = wide = check_threshold(threshold, encoder.max_distance)
+        plain = wide = likely = check_threshold(threshold, encoder.max_distance)
     else:
         curve, wanted = in_force(encoder).calibration, 1.0 if false_pairs is None else false_pairs
         plain = curve.library_threshold(images, wanted)
         wide = curve.candidate_threshold(images, wanted) if second_look else plain
-    return Limits(wide, plain, min(SURE, plain) if second_look else wide)
+        likely = curve.likely_threshold(images, wanted) if second_look else plain
+    return Limits(wide, plain, min(SURE, plain) if second_look else wide, likely)
 
 
 def known_threshold(encoder: Encoder, images: int, threshold: float | None) -> float | None:
@@ -203,7 +208,7 @@ def group_duplicates(
 def _expected(calibration: Calibration, limit: Limits, images: int) -> float:
     if limit.sure == limit.candidate:  # no second look
         return calibration.false_pairs(limit.candidate, images)
-    return calibration.verified_false_pairs(limit.candidate, limit.unverified, images)
+    return calibration.verified_false_pairs(limit.candidate, limit.likely, limit.unverified, images)
 
 
 def _matches(

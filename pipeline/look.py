@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,11 +37,13 @@ class Look:
             alone; longer side `LOOK_PX`.
         points: float32 (n, 2), (x, y) in px.
         descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
+        speckled: whether salt and pepper was taken out of it.
     """
 
     tones: Levels
     points: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
+    speckled: bool = False
 
     @cached_property
     def mirrored(self) -> Look:
@@ -94,11 +96,13 @@ def look(source: ImageLike) -> Look:
     """
     cv2 = import_cv2()
     picture = read_picture(source, at_least=LOOK_PX // 2)
-    levels = without_specks(np.asarray(picture))
+    original = np.asarray(picture)
+    levels = without_specks(original)
     scale = LOOK_PX / max(picture.size)
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return _features(_tones(cv2.resize(levels, size, interpolation=way)))
+    seen = _features(_tones(cv2.resize(levels, size, interpolation=way)))
+    return replace(seen, speckled=levels is not original)
 
 
 def _tones(rgb: Levels) -> Levels:

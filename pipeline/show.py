@@ -22,6 +22,7 @@ SOME_SKIPPED = 3
 SECOND_LOOK = {
     None: "",
     Outcome.CONFIRMED: "; a second look confirms it: the details agree",
+    Outcome.LIKELY: "; a second look finds that the detail which is left agrees",
     Outcome.REFUTED: "; but a second look finds other details",
     Outcome.UNCLEAR: "; a second look finds too little to compare",
 }

@@ -42,12 +42,14 @@ BLURRED, WORN_BLURRED = 0.7, 0.8
 WORN, WORN_MEDIAN = 0.96, 0.88
 WORN_OUT, WORN_OUT_MEDIAN, WORN_OUT_CONTRADICTED = 0.9, 0.8, 0.1
 WORN_SIGMA = 4.0
+SMOOTH = 0.98
 
 
 class Outcome(StrEnum):
     """What the second look says of a pair."""
 
     CONFIRMED = "confirmed"
+    LIKELY = "likely"
     REFUTED = "refuted"
     UNCLEAR = "unclear"
 
@@ -76,8 +78,8 @@ def verify(query: Look, reference: Look) -> Outcome:
     """Whether the details of two pictures agree.
 
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
-    or that agree in other places. `UNCLEAR`: too little to see, or a copy that lost its detail. Two pictures
-    without any detail (flat, a gradient) are the same only if their pixels are.
+    or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
+    to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are.
     """
     if is_plain(query, reference):
         return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
@@ -86,17 +88,22 @@ def verify(query: Look, reference: Look) -> Outcome:
         findings.append(look_closer(query, reference, alignment))
         if findings[-1].outcome is Outcome.CONFIRMED:
             return Outcome.CONFIRMED
-    in_place = bool(query.structure @ reference.structure >= IN_PLACE)
-    return _weigh(findings, in_place, unaligned(query, reference))
+    return _weigh(findings, unaligned(query, reference), is_in_place(query, reference))
 
 
-def _weigh(findings: Sequence[Finding], in_place: bool, otherwise: Outcome) -> Outcome:
+def _weigh(findings: Sequence[Finding], otherwise: Outcome, in_place: bool) -> Outcome:
     if not in_place and any(finding.moved for finding in findings):
         return Outcome.REFUTED
-    if any(finding.outcome is Outcome.UNCLEAR for finding in findings):
-        return Outcome.UNCLEAR
+    for outcome in (Outcome.LIKELY, Outcome.UNCLEAR):
+        if any(finding.outcome is outcome for finding in findings):
+            return outcome
     # an alignment under which hardly anything agrees is a wrong one, and refutes nothing
     return Outcome.REFUTED if any(finding.agreement.median >= SOUND for finding in findings) else otherwise
+
+
+def is_in_place(query: Look, reference: Look) -> bool:
+    """Whether two thumbnails are the same down to their finest structure."""
+    return bool(query.structure @ reference.structure >= IN_PLACE)
 
 
 def is_plain(query: Look, reference: Look) -> bool:
@@ -106,6 +113,8 @@ def is_plain(query: Look, reference: Look) -> bool:
 
 def unaligned(query: Look, reference: Look) -> Outcome:
     """What it means that two pictures can't be aligned; pixelated or posterized ones may look alike all the same."""
+    if is_in_place(query, reference):
+        return Outcome.LIKELY
     rich = min(len(query.points), len(reference.points)) >= RICH
     return Outcome.REFUTED if rich and query.structure @ reference.structure < ALIKE else Outcome.UNCLEAR
 
@@ -136,10 +145,10 @@ def judge(alignment: Alignment, aligned: Aligned, agreement: Agreement, motion: 
     still = motion <= (TILTED_STILL if alignment.is_tilted else STILL)
     if agreement.tiles < MIN_TILES:
         outcome = Outcome.UNCLEAR
-    elif alignment.fits and still and _is_copy(agreement, alignment.is_tilted):
+    elif alignment.fits and still and _is_copy(agreement, aligned, alignment.is_tilted):
         outcome = Outcome.CONFIRMED
     else:
-        outcome = Outcome.UNCLEAR if _may_be_worn(alignment, aligned, agreement) else Outcome.REFUTED
+        outcome = Outcome.LIKELY if _may_be_worn(alignment, aligned, agreement) else Outcome.REFUTED
     return Finding(outcome, agreement, still)
 
 
@@ -148,11 +157,20 @@ def _may_be_worn(alignment: Alignment, aligned: Aligned, agreement: Agreement) -
     return (alignment.fits or blurred) and _is_worn(agreement, aligned, blurred)
 
 
-def _is_copy(agreement: Agreement, tilted: bool) -> bool:
+def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool) -> bool:
     if tilted:
         return agreement.agreeing >= TILTED_WHOLE and agreement.contradicting <= TILTED_CONTRADICTED
-    whole = agreement.agreeing >= WHOLE and agreement.contradicting <= CONTRADICTED
-    return whole or (agreement.agreeing >= TOUCHED and agreement.median >= PERFECT)
+    if agreement.agreeing >= TOUCHED and agreement.median >= PERFECT:
+        return True
+    return agreement.agreeing >= WHOLE and (agreement.contradicting <= CONTRADICTED or _is_noise(aligned))
+
+
+def _is_noise(aligned: Aligned) -> bool:
+    # where specks were taken out, what contradicts in single tiles is gone once both sides are smoothed
+    if not aligned.speckled:
+        return False
+    coarse = agree(aligned, WORN_SIGMA)
+    return coarse.agreeing >= SMOOTH and coarse.contradicting == 0
 
 
 def _is_worn(agreement: Agreement, aligned: Aligned, blurred: bool) -> bool:

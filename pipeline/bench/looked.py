@@ -95,8 +95,11 @@ class SecondLooked:
 
     def _score(self, distance: Floats, outcomes: Outcomes) -> Floats:
         confirmed = outcomes == Outcome.CONFIRMED
-        unclear = (outcomes == Outcome.UNCLEAR) & (distance <= self._limits.unverified)
+        limits = self._limits
+        unclear = (outcomes == Outcome.UNCLEAR) & (distance <= limits.unverified)
+        likely = (outcomes == Outcome.LIKELY) & (distance <= limits.likely)
         scores = np.where(unclear, distance, np.inf).astype(np.float32)
+        scores[likely] = distance[likely] * (limits.unverified / max(limits.likely, limits.unverified))
         scores[confirmed] = distance[confirmed] * (self._limits.unverified / self._limits.candidate)
         return scores
 

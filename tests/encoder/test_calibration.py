@@ -80,8 +80,8 @@ def test_a_second_look_is_affordable_for_so_many_pairs() -> None:
 def test_false_pairs_after_a_second_look() -> None:
     seen = replace(CURVE, second_look=SecondLook(pairs=1000, confirmed=5, unclear=200))
     expected = (1e-2 * 0.005 + 1e-6 * 0.2) * pairs(500)
-    assert seen.verified_false_pairs(0.8, 0.4, 500) == pytest.approx(expected)
-    assert CURVE.verified_false_pairs(0.8, 0.4, 500) == pytest.approx(1e-2 * pairs(500))
+    assert seen.verified_false_pairs(0.8, 0.6, 0.4, 500) == pytest.approx(expected)
+    assert CURVE.verified_false_pairs(0.8, 0.6, 0.4, 500) == pytest.approx(1e-2 * pairs(500))
 
 
 def test_seeing_no_false_pair_is_no_proof_of_none() -> None:
@@ -90,7 +90,21 @@ def test_seeing_no_false_pair_is_no_proof_of_none() -> None:
     assert SecondLook(0, 0, 0).confirmed_share == 1
 
 
-@pytest.mark.parametrize("second", [None, SecondLook(1000, 5, 200)])
+def test_worn_copies_are_accepted_as_far_as_different_pictures_seldom_seem_so() -> None:
+    plain = CURVE.library_threshold(100)
+    assert CURVE.likely_threshold(100) == plain, "not measured"
+    seldom = replace(CURVE, second_look=SecondLook(10_000, 0, 50, 0))
+    often = replace(CURVE, second_look=SecondLook(10_000, 0, 50, 5_000))
+    assert plain < often.likely_threshold(100) < seldom.likely_threshold(100) <= seldom.candidate_threshold(100)
+    rate = min(PAIR_RATE, 1 / pairs(100)) / seldom.second_look.likely_share  # type: ignore[union-attr]
+    assert seldom.likely_threshold(100) == min(CURVE.threshold(rate), CURVE.candidate_threshold(100))
+    more = seldom.verified_false_pairs(0.8, 0.6, 0.4, 500) - replace(
+        CURVE, second_look=SecondLook(10_000, 0, 50)
+    ).verified_false_pairs(0.8, 0.6, 0.4, 500)
+    assert more == pytest.approx(CURVE.false_pairs(0.6, 500) * 3 / 10_000)
+
+
+@pytest.mark.parametrize("second", [None, SecondLook(1000, 5, 200), SecondLook(1000, 5, 200, 7)])
 def test_round_trip_through_json(second: SecondLook | None) -> None:
     curve = replace(CURVE, second_look=second)
     assert read_calibration(json.loads(json.dumps(curve.to_dict()))) == curve

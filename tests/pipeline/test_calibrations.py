@@ -64,7 +64,7 @@ def test_it_decides_from_then_on(encoder: OnnxEncoder, album: Path) -> None:
     assert report.unverified_threshold == pytest.approx(0.3)
     assert report.threshold != before.threshold
     assert report.calibrated_on == "holiday (yours)"
-    assert report.expected_false_pairs == OWN.verified_false_pairs(0.9, OWN.library_threshold(5), 5)
+    assert report.expected_false_pairs == OWN.verified_false_pairs(0.9, 0.0, OWN.library_threshold(5), 5)
     assert compare(album / "a.png", album / "b.png").unverified_threshold == pytest.approx(0.3)
     given = find_duplicates(album, threshold=0.6)
     assert given.expected_false_pairs == pytest.approx(1e-4 * 10)

@@ -345,9 +345,9 @@ INTERRUPT = """
 import os, signal
 from twinpix.pipeline import cli, stream
 real = stream.list_files
-def interrupted(roots):
+def interrupted(*roots):
     os.kill(os.getpid(), signal.SIGINT)
-    return real(roots)
+    return real(*roots)
 stream.list_files = interrupted
 cli.app()
 """

@@ -228,22 +228,26 @@ def test_a_threshold_of_ones_own_is_taken_at_its_word(album: Path) -> None:
         (0.81, Outcome.CONFIRMED, False),
         (0.4, Outcome.UNCLEAR, True),
         (0.41, Outcome.UNCLEAR, False),
+        (0.6, Outcome.LIKELY, True),
+        (0.61, Outcome.LIKELY, False),
         (0.2, Outcome.REFUTED, False),
     ],
 )
 def test_what_is_accepted(distance: float, outcome: Outcome | None, accepted: bool) -> None:
-    assert Limits(candidate=0.8, unverified=0.4, sure=0.1).accept(distance, outcome) is accepted
+    assert Limits(candidate=0.8, unverified=0.4, sure=0.1, likely=0.6).accept(distance, outcome) is accepted
 
 
 def test_limits(encoder: OnnxEncoder) -> None:
     curve = encoder.calibration
     default = limits(encoder, 5000, None, None)
-    assert default == Limits(curve.candidate_threshold(5000), curve.library_threshold(5000), 0.03)
+    assert default == Limits(
+        curve.candidate_threshold(5000), curve.library_threshold(5000), 0.03, curve.likely_threshold(5000)
+    )
     plain = curve.library_threshold(5000)
-    assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain)
-    assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7)
-    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.03)
-    assert limits(encoder, 5000, 0.02, True) == Limits(0.02, 0.02, 0.02)
+    assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain, plain)
+    assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7, 0.7)
+    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.03, 0.7)
+    assert limits(encoder, 5000, 0.02, True) == Limits(0.02, 0.02, 0.02, 0.02)
 
 
 # -- vectors
