@@ -93,15 +93,15 @@ class Calibration:
         """The default for comparing two pictures: L2 at a false-match rate of 1e-6."""
         return self.threshold(PAIR_RATE)
 
-    def is_clamped(self, images: int, false_pairs: float = 1.0) -> bool:
+    def is_clamped(self, images: int, false_pairs: float | None = None) -> bool:
         """Whether so few false pairs in a library of this size would need a lower rate than the curve supports."""
         return _library_rate(images, false_pairs) < self.rates[0]
 
-    def library_threshold(self, images: int, false_pairs: float = 1.0) -> float:
+    def library_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """The threshold for comparing `images` pictures with one another: about `false_pairs` false pairs in all.
 
-        For one false pair never looser than the default of a single pair, as in a small folder even one is too
-        many; for F of them, never looser than F times that rate.
+        Without a number about one, but never looser than the default of a single pair: in a small folder even one
+        is too many.
 
         Raises:
             InputError: `false_pairs` is not a number above 0.
@@ -112,17 +112,17 @@ class Calibration:
         """Expected number of false pairs among `images` different pictures at that threshold."""
         return self.rate(distance) * pairs(images)
 
-    def candidate_threshold(self, images: int, false_pairs: float = 1.0) -> float:
+    def candidate_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be for a second look: L2, never stricter than `library_threshold`.
 
         A second look costs about ten times an embedding, so a large library gets fewer of them per pair; it errs
         now and then, so fewer are looked at, too, where less than one false pair is wanted.
         """
         strictest = self.library_threshold(images, false_pairs)
-        affordable = min(1, false_pairs) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
+        affordable = min(1.0, false_pairs or 1.0) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
         return max(self.threshold(min(CANDIDATE_RATE, affordable)), strictest)
 
-    def likely_threshold(self, images: int, false_pairs: float = 1.0) -> float:
+    def likely_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be that seems to be a worn copy: L2, from how seldom different pictures seem so.
 
         Never stricter than `library_threshold`, never looser than `candidate_threshold`.
@@ -155,10 +155,12 @@ class Calibration:
         }
 
 
-def _library_rate(images: int, false_pairs: float) -> float:
+def _library_rate(images: int, false_pairs: float | None) -> float:
+    if false_pairs is None:
+        return min(PAIR_RATE, 1 / max(1, pairs(images)))
     if not 0 < false_pairs < float("inf"):
         raise InputError(f"a number of false pairs is above 0, not {false_pairs}")
-    return min(1.0, false_pairs * min(PAIR_RATE, 1 / max(1, pairs(images))))
+    return min(1.0, false_pairs / max(1, pairs(images)))
 
 
 def pairs(images: int) -> int:

@@ -80,8 +80,8 @@ class ForeignEncoder(OnnxEncoder):
             raise
         except Exception as error:  # onnxruntime's own exception classes are private
             raise ModelError(f"{self.path}: does not run on {self._input} ({one_line(error)})") from None
-        if not np.isfinite(found).all():
-            raise ModelError(f"{self.path}: gives values that are no numbers: do scale, mean and std fit it?")
+        if not np.isfinite(found).all() or not found.any():
+            raise ModelError(f"{self.path}: gives no numbers, or zeros alone: do scale, mean and std fit it?")
         return int(found.shape[1])
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:

@@ -17,6 +17,7 @@ NOISE = 2.0  # levels; keeps the correlation of nearly flat tiles low
 CLIPPED = (4, 251)  # levels beyond which an edit may have wiped structure out
 AGREEING, CONTRADICTING = 0.7, 0.4  # correlation of two tiles from which, and below which, they show the same or not
 DETAIL_MARGIN = 16  # px
+CAPTION_HEIGHT, CAPTION_COVERS, CAPTION_TILES = 0.34, 0.7, 3  # shares of the height and of a row; tiles
 
 Plane = NDArray[np.float32]
 
@@ -45,25 +46,59 @@ NOTHING = Agreement(0, 0.0, 1.0, 0.0)
 
 def agree(aligned: Aligned, sigma: float = SMOOTHING) -> Agreement:
     """Correlate tiles, each in the tone that correlates best, after blurring both sides by `sigma` px."""
+    return NOTHING if min(aligned.inside.shape) < TILE else _summary(_correlate(aligned, sigma))
+
+
+def agree_beside_caption(aligned: Aligned) -> Agreement:
+    """The same without a band along the top or the bottom in which nearly all tiles disagree: a caption covers it."""
     if min(aligned.inside.shape) < TILE:
         return NOTHING
+    tiles = _correlate(aligned, SMOOTHING)
+    counts = tiles.textured.sum(1)
+    wrong = (tiles.textured & (tiles.by_tone.max(2) < AGREEING)).sum(1)
+    top, bottom = (_caption(wrong[way], counts[way]) for way in (slice(None), slice(None, None, -1)))
+    rows = slice(top, len(counts) - bottom)
+    return _summary(_Tiles(tiles.by_tone[rows], tiles.textured[rows], tiles.strong[rows]))
+
+
+def _caption(wrong: NDArray[np.intp], counts: NDArray[np.intp]) -> int:
+    # rows of tiles from the edge on that a caption covers, and the one that it cuts; 0 if it is too tall for one
+    covered = wrong >= CAPTION_COVERS * counts  # a row without any texture goes along
+    depth = int(np.argmin([*covered, False]))
+    is_caption = wrong[:depth].max(initial=0) >= CAPTION_TILES and depth + 1 <= CAPTION_HEIGHT * len(counts)
+    return depth + 1 if is_caption else 0
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    by_tone: Plane  # (down, across, tones), correlation
+    textured: NDArray[np.bool_]
+    strong: NDArray[np.bool_]
+
+
+def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
     a, b = (_blurred(tones, sigma) for tones in (aligned.query, aligned.reference))
     means, squares = (tile_means(a), tile_means(b)), (tile_means(a * a), tile_means(b * b))
     deviation = [np.sqrt(np.maximum(s - m * m, 0)) for s, m in zip(squares, means, strict=True)]
     covariance = tile_means(a * b) - means[0] * means[1]
-    by_tone = covariance / (deviation[0] * deviation[1] + NOISE)
-    correlation = by_tone.max(2)
     shown = _share(aligned.inside) > 1 - 1e-6
     for plane in (a, b):  # mostly black or white
         shown &= _share((plane[..., 0] < CLIPPED[0]) | (plane[..., 0] > CLIPPED[1])) <= 0.5
     structure = np.maximum(*deviation)[..., 0]
-    textured = shown & (structure > TEXTURE)
-    counted = correlation[textured]
-    strong = correlation[shown & (structure > STRONG_TEXTURE)]
+    return _Tiles(
+        covariance / (deviation[0] * deviation[1] + NOISE),
+        shown & (structure > TEXTURE),
+        shown & (structure > STRONG_TEXTURE),
+    )
+
+
+def _summary(tiles: _Tiles) -> Agreement:
+    correlation = tiles.by_tone.max(2)
+    counted, strong = correlation[tiles.textured], correlation[tiles.strong]
     if len(counted) == 0:
         return NOTHING
     contradicting = float((strong < CONTRADICTING).mean()) if len(strong) else 0.0
-    agreeing, tone = float((counted >= AGREEING).mean()), int(by_tone[textured].mean(0).argmax())
+    agreeing, tone = float((counted >= AGREEING).mean()), int(tiles.by_tone[tiles.textured].mean(0).argmax())
     return Agreement(len(counted), agreeing, contradicting, float(np.median(counted)), tone)
 
 

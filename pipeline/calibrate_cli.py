@@ -51,7 +51,7 @@ def calibrate(
     if len(wanted) > 1:
         raise InputError(f"{' and '.join(wanted)}: one at a time")
     if forget:
-        return _forget(encoder)
+        return _forget(encoder, json)
     if show_own:
         return _show(encoder, json)
     if not folders:
@@ -65,13 +65,15 @@ def _calibrate(
     folders: list[Path], encoder: Encoder, output: Path | None, limit: int, dry_run: bool, json: bool
 ) -> int:
     from twinpix.pipeline.calibrate_page import check_page, write_page
-    from twinpix.pipeline.calibrations import keep_calibration
+    from twinpix.pipeline.calibrations import check_store, keep_calibration
     from twinpix.pipeline.gather import gather
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.study import study
 
     if output is not None:
         check_page(output)
+    if not dry_run:
+        check_store(encoder)
     with progress_meter() as meter:
         gathered = gather(*folders, encoder=encoder, limit=limit, progress=meter)
     found = study(gathered, encoder)
@@ -91,10 +93,12 @@ def _calibrate(
     return show.scan_exit_code(found.skipped)
 
 
-def _forget(encoder: Encoder) -> int:
+def _forget(encoder: Encoder, json: bool) -> int:
     from twinpix.pipeline.calibrations import forget_calibration, own_path
 
     gone = forget_calibration(encoder)
+    if json:
+        print(jsonlib.dumps({"schema": 1, "removed": gone}))
     show.message("removed: the model's own counts again" if gone else f"there is none: {own_path(encoder.fingerprint)}")
     return 0
 

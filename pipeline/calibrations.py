@@ -85,6 +85,23 @@ def read_own(fingerprint: str) -> Calibration | None:
         raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None
 
 
+def check_store(encoder: Encoder) -> None:
+    """Find out before hours of measuring whether a calibration can be kept.
+
+    Raises:
+        InputError: the folder can't be made or written.
+    """
+    folder = own_path(encoder.fingerprint).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: can't be made ({error.strerror or error}): does TWINPIX_DATA name a folder?"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: can't be written: calibrate with --dry-run, or set TWINPIX_DATA")
+
+
 def keep_calibration(encoder: Encoder, calibration: Calibration) -> Path:
     """Put a calibration of your own in force for an encoder; returns the file.
 

@@ -11,7 +11,7 @@ import typer
 from PIL import Image
 
 from twinpix.encoder.decode import decode
-from twinpix.encoder.errors import MissingPackageError
+from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline import show
 from twinpix.pipeline.bench.edits import Apply, chain, jitter, jpeg, mirror, salt_and_pepper, shrink, zoom
 from twinpix.pipeline.duplicates import find_duplicates
@@ -38,6 +38,8 @@ def demo(
     Exit codes: 0 exactly the planted groups were found; 1 not; 2 error.
     """
     if folder is not None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder}: not an empty folder, and nothing is overwritten: name a new one")
         folder.mkdir(parents=True, exist_ok=True)
         return _run(folder)
     with tempfile.TemporaryDirectory(prefix="twinpix-album-") as temporary:

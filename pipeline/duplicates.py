@@ -74,7 +74,7 @@ def limits(
             raise InputError("a threshold or a number of false pairs: give one of the two")
         plain = wide = likely = check_threshold(threshold, encoder.max_distance)
     else:
-        curve, wanted = in_force(encoder).calibration, 1.0 if false_pairs is None else false_pairs
+        curve, wanted = in_force(encoder).calibration, false_pairs
         plain = curve.library_threshold(images, wanted)
         wide = curve.candidate_threshold(images, wanted) if second_look else plain
         likely = curve.likely_threshold(images, wanted) if second_look else plain
@@ -198,7 +198,7 @@ def group_duplicates(
         looked_at=len(settled),
         refuted=settled.count(Outcome.REFUTED),
         expected_false_pairs=None if known is None else _expected(known.calibration, limit, n),
-        clamped=threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs or 1.0),
+        clamped=threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs),
         images=n,
         fingerprint=encoder.fingerprint,
         calibrated_on="" if known is None else str(known),

@@ -23,8 +23,8 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
             paths, vectors, fingerprint = (stored[key] for key in ("paths", "embeddings", "fingerprint"))
     except FileNotFoundError:
         raise InputError(f"{os.fspath(path)}: no such file") from None
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{os.fspath(path)}: not a .npz file that encode-images wrote ({error})") from None
-    if vectors.ndim != 2 or len(vectors) != len(paths):
-        raise InputError(f"{os.fspath(path)}: not a .npz file that encode-images wrote (rows don't fit)")
+    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile):
+        raise InputError(f"{os.fspath(path)}: not a .npz file that encode-images wrote, or damaged") from None
+    if vectors.ndim != 2 or len(vectors) != len(paths) or not np.isfinite(vectors).all():
+        raise InputError(f"{os.fspath(path)}: its embeddings are damaged: run encode-images again")
     return Embeddings(tuple(Path(name) for name in paths.tolist()), vectors.astype(np.float32), str(fingerprint))

@@ -179,7 +179,7 @@ def _promise(outcome: Report) -> str:
     )
     return (
         f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
-        f"expected false pairs among {outcome.images} images: {false_pairs}"
+        f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"
         + (f"; calibrated on {safe(outcome.calibrated_on)}" if outcome.calibrated_on else "")
     )
 

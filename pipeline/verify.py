@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from twinpix.pipeline.agreement import Agreement, agree, detail_lost
+from twinpix.pipeline.agreement import Agreement, agree, agree_beside_caption, detail_lost
 from twinpix.pipeline.align import Aligned, Alignment, alignments, superpose
 from twinpix.pipeline.look import Look, import_cv2
 from twinpix.pipeline.motion import refine
@@ -34,6 +34,7 @@ ALIKE = TWIN_CORRELATION  # of the thumbnails: details that can't be aligned ref
 WHOLE, CONTRADICTED = 0.88, 0.01
 # a copy with something on it (sticker, caption): the other tiles agree as no second shot does
 TOUCHED, PERFECT = 0.75, 0.98
+UNCOVERED = 0.95  # what a band along the top or the bottom leaves free must agree all the better
 # where a perspective had to be fitted: it fits flat things in two photos, too, so it must fit all the better
 TILTED_WHOLE, TILTED_CONTRADICTED = 0.92, 0.005
 # a copy that lost its detail (strong JPEG, enlarged thumbnail) is not refuted by the detail it lacks: its tiles are
@@ -162,7 +163,10 @@ def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool) -> bool:
         return agreement.agreeing >= TILTED_WHOLE and agreement.contradicting <= TILTED_CONTRADICTED
     if agreement.agreeing >= TOUCHED and agreement.median >= PERFECT:
         return True
-    return agreement.agreeing >= WHOLE and (agreement.contradicting <= CONTRADICTED or _is_noise(aligned))
+    if agreement.agreeing >= WHOLE and (agreement.contradicting <= CONTRADICTED or _is_noise(aligned)):
+        return True
+    beside = agree_beside_caption(aligned)
+    return beside.tiles >= MIN_TILES and beside.agreeing >= UNCOVERED and beside.contradicting <= CONTRADICTED
 
 
 def _is_noise(aligned: Aligned) -> bool:

@@ -96,6 +96,8 @@ def train(
     from twinpix.train.recipe import FINE_TUNING, Recipe, scaled
 
     data, validation = expanded(data), expanded(validation)
+    if Path(name).name != name:
+        raise InputError(f"--name {name}: a name without folders: --models names the folder")
     models, work, init = models.expanduser(), work.expanduser(), init and init.expanduser()
     if not data:
         message("no --data: training on rendered pictures. It shows that everything works; for a real model pass "

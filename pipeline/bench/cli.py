@@ -43,6 +43,9 @@ def bench(
     choice = Choice(names, tuple(model or ()), baseline, weights)
     if html is not None:
         run.require_matplotlib()
+    for target in (json, html):  # not after minutes of measuring
+        if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
+            raise InputError(f"{target}: can't be written there: no such folder, or a folder itself")
     rates = _checked(rate or (1e-4, 1e-6))
     measured = (
         run.by_edits(folder, choice, split, limit, queries, rates)

@@ -66,8 +66,10 @@ def read_groups(path: Path) -> Groups:
         groups = Groups(
             _members(known["same"]), _members(known["view"]), _names(known["alone"]) if "alone" in known else None
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a file of groups with `same` and `view` ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror or error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: not a JSON file of groups: `same` and `view`, each name -> list of files") from None
     return groups
 
 

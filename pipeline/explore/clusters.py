@@ -164,4 +164,4 @@ def _assign(vectors: Vectors, blocks: Blocks) -> tuple[NDArray[np.int64], NDArra
 def _outliers(paths: tuple[Path, ...], isolation: NDArray[np.float32]) -> tuple[Outlier, ...]:
     count = min(MOST_OUTLIERS, math.ceil(OUTLIER_SHARE * len(paths)))
     rows = np.argsort(-isolation, kind="stable")[:count].tolist()
-    return tuple(Outlier(paths[i], float(isolation[i])) for i in rows)
+    return tuple(Outlier(paths[i], float(isolation[i])) for i in rows if isolation[i] > 0)

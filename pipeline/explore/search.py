@@ -114,6 +114,8 @@ def search_embeddings(
     """
     encoder = encoder or load_encoder()
     embeddings.check_same_encoder(encoder.fingerprint)
+    if embeddings.vectors.shape[1] != encoder.dim:
+        raise InputError(f"embeddings of {embeddings.vectors.shape[1]} values are not this encoder's: encode again")
     limit, own, wanted = _threshold(encoder, k, threshold), _own_file(query), parse_where(where)
     vector = encoder.encode(encoder.prepare(query)[None])[0]
     chosen = [i for i, path in enumerate(embeddings.paths) if wanted.accepts(path)]

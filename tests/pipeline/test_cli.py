@@ -202,7 +202,7 @@ def test_find_duplicates(command: Command, prefix: tuple[str, ...], album: Path)
     assert done.returncode == 0
     assert "Group 1: 3 files" in done.stdout
     assert "5 images, 1 group, 2 duplicates, 1 files skipped" in done.stdout
-    assert "expected false pairs" in done.stdout
+    assert "false pairs to expect" in done.stdout
     assert done.stderr == "skipped: 1 not_an_image\n"
     assert "\x1b" not in done.stdout
 

@@ -92,12 +92,12 @@ def test_lines_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("expected", "words"), [(0.012, "0.012"), (3.44, "3.4"), (1234.5, "1234"), (0.0, "0")])
 def test_expected_false_pairs_are_said(capsys: pytest.CaptureFixture[str], expected: float, words: str) -> None:
     show.report(report(expected=expected), as_json=False)
-    assert f"expected false pairs among 2 images: {words}\n" in capsys.readouterr().out
+    assert f"false pairs to expect among 2 images: at most about {words}\n" in capsys.readouterr().out
 
 
 def test_second_looks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     show.report(replace(report(), looked_at=20, refuted=7), as_json=False)
-    assert "threshold 0.300; 20 pairs looked at again, 7 of them refuted; expected" in " ".join(
+    assert "threshold 0.300; 20 pairs looked at again, 7 of them refuted; false pairs to expect" in " ".join(
         capsys.readouterr().out.replace("L2 distance 0.300", "threshold 0.300").split()
     )
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from twinpix.pipeline.agreement import NOTHING, TILE, agree, detail_lost
+from twinpix.pipeline.agreement import NOTHING, TILE, agree, agree_beside_caption, detail_lost
 from twinpix.pipeline.align import Aligned, Alignment, alignments, match_features, superpose
 from twinpix.pipeline.align import zoom as zoom_of
 from twinpix.pipeline.bench.edits import (
@@ -560,3 +560,30 @@ def test_superpose_goes_by_the_coarser_picture() -> None:
         assert moved.shape == coarse.shape and aligned.inside.mean() > 0.9
         got = agree(aligned)
         assert (got.tiles, got.agreeing) == (12, 1)
+
+
+@pytest.mark.parametrize("name", CLEAR)
+@pytest.mark.parametrize("at_top", [False, True])
+def test_a_caption_bar_is_seen_as_one(name: str, at_top: bool) -> None:
+    picture = photo(name).copy()
+    height = picture.height // 6
+    top = 0 if at_top else picture.height - height
+    pen = ImageDraw.Draw(picture)
+    pen.rectangle((0, top, picture.width, top + height), fill="black")
+    for i in range(12):  # letters, more or less
+        left = picture.width * (i + 1) // 14
+        pen.rectangle((left, top + height // 4, left + height // 6, top + height * 3 // 4), fill="white")
+    assert verify(look(picture), seen(name)) is C
+    assert verify(seen(name), look(picture)) is C
+
+
+def test_only_a_band_along_an_edge_is_left_out() -> None:
+    levels = textured(160, 160)
+    for rows, beside in ((slice(128, 160), 1.0), (slice(0, 32), 1.0), (slice(64, 96), 0.8)):
+        covered = levels.copy()
+        covered[rows] = textured(32, 160, seed=5)
+        assert agree(laid(levels, covered)).agreeing == pytest.approx(0.8)
+        assert agree_beside_caption(laid(levels, covered)).agreeing == pytest.approx(beside)
+    half = levels.copy()
+    half[80:] = textured(80, 160, seed=5)
+    assert agree_beside_caption(laid(levels, half)).agreeing == pytest.approx(0.5), "too tall for a caption"

@@ -114,7 +114,9 @@ def test_files_that_hold_no_embeddings(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", paths=np.array([{}], object), embeddings=np.zeros((1, 4)), fingerprint="f")
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "empty.npz").touch()
-    for name in ("other", "less", "pickled", "text", "empty"):
+    with pytest.raises(twinpix.InputError, match=r"other.npz: its embeddings are damaged"):
+        twinpix.load_embeddings(tmp_path / "other.npz")
+    for name in ("less", "pickled", "text", "empty"):
         with pytest.raises(twinpix.InputError, match=f"{name}.npz: not a .npz file that encode-images wrote"):
             load_embeddings(tmp_path / f"{name}.npz")
     with pytest.raises(twinpix.InputError, match="no such file"):
