@@ -86,7 +86,7 @@ def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
         shown &= _share((plane[..., 0] < CLIPPED[0]) | (plane[..., 0] > CLIPPED[1])) <= 0.5
     structure = np.maximum(*deviation)[..., 0]
     return _Tiles(
-        covariance / (deviation[0] * deviation[1] + NOISE),
+        np.asarray(covariance / (deviation[0] * deviation[1] + NOISE), np.float32),
         shown & (structure > TEXTURE),
         shown & (structure > STRONG_TEXTURE),
     )
