@@ -17,7 +17,7 @@ CANDIDATES, CANDIDATE_SHARE = 10_000, 0.05  # and, to stay quick, at that many p
 
 @dataclass(frozen=True)
 class SecondLook:
-    """How a second look (`twinpix.pipeline.verify`) fares with the nearest pairs of different pictures.
+    """How a second look (`twinpix.pipeline.second_look.verify`) fares with the nearest pairs of different pictures.
 
     Attributes:
         pairs: how many of the nearest were looked at.

@@ -15,15 +15,15 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.calibrations import in_force, is_calibrated
+from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import FlatIndex, Pairs, select
-from twinpix.pipeline.look import look
 from twinpix.pipeline.report import Embeddings, Match, Report
-from twinpix.pipeline.second_look import look_again, nearest_candidates
+from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates
+from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, encode_images
-from twinpix.pipeline.verify import Outcome
-from twinpix.pipeline.verify import verify as second_look
 
 MAX_L2 = 2.0
 

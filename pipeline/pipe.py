@@ -13,7 +13,7 @@ import numpy as np
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
-from twinpix.pipeline.calibrations import in_force
+from twinpix.pipeline.calibration.calibrations import in_force
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import FingerprintError, ImageError
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from twinpix.pipeline.report import Group, Match, Report, Skipped
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 SHOWN_SKIPPED = 10
 SOME_SKIPPED = 3

@@ -20,9 +20,9 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.pipeline.calibrate import SMALLEST_SET, calibrate
-from twinpix.pipeline.negatives import photo_sets
-from twinpix.pipeline.picture_class import picture_class
+from twinpix.pipeline.calibration.calibrate import SMALLEST_SET, calibrate
+from twinpix.pipeline.calibration.negatives import photo_sets
+from twinpix.pipeline.calibration.picture_class import picture_class
 from twinpix.train.data import Pictures, load_pictures, twins_among
 from twinpix.train.export import export_onnx, load_weights, read_metadata, save_weights, write_metadata
 from twinpix.train.loop import BACKGROUND, CHECKPOINT, Machine, Say, start, train

@@ -23,15 +23,15 @@ from twinpix.encoder.errors import (
 from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.calibrations import keep_calibration
+from twinpix.pipeline.calibration.calibrations import keep_calibration
+from twinpix.pipeline.calibration.study import ClosePair, Study, calibrate
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
 from twinpix.pipeline.explore.search import Neighbour, Neighbours, search, search_embeddings
 from twinpix.pipeline.load import load_embeddings
 from twinpix.pipeline.pipe import ImageEncoding, image_encoding
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
+from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import encode_images
-from twinpix.pipeline.study import ClosePair, Study, calibrate
-from twinpix.pipeline.verify import Outcome
 
 __all__ = [
     "Calibration",

@@ -17,7 +17,7 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.method import Contestant, Distances, Floats, Method, Plain, encode_with
 from twinpix.pipeline.blocks import Blocks
-from twinpix.pipeline.calibrations import is_calibrated
+from twinpix.pipeline.calibration.calibrations import is_calibrated
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.classic.metrics import METRICS, choose
 from twinpix.pipeline.duplicates import known_threshold, limits

@@ -16,10 +16,10 @@ from twinpix.pipeline.bench.method import Floats, Method, Plain, Rows, Unrelated
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.duplicates import Limits
 from twinpix.pipeline.index import FlatIndex, Pairs, select
-from twinpix.pipeline.look import look
-from twinpix.pipeline.second_look import NEAREST, look_again, nearest_candidates, one_thread_each
+from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.look_again import NEAREST, look_again, nearest_candidates, one_thread_each
+from twinpix.pipeline.second_look.verify import Outcome, verify
 from twinpix.pipeline.stream import cores
-from twinpix.pipeline.verify import Outcome, verify
 
 Outcomes = NDArray[np.object_]
 

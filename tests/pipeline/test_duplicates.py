@@ -18,7 +18,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.duplicates import Limits, check_threshold, compare, find_duplicates, group_duplicates, limits
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]

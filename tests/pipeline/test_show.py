@@ -11,7 +11,7 @@ import pytest
 
 from twinpix.pipeline import show
 from twinpix.pipeline.report import Group, Match, Report, Skipped
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
 

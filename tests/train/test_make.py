@@ -15,7 +15,7 @@ import twinpix
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.pipeline.calibrate import calibrate
+from twinpix.pipeline.calibration.calibrate import calibrate
 from twinpix.train import make
 from twinpix.train.data import Pictures, twins_among
 from twinpix.train.export import load_weights, read_metadata, save_weights

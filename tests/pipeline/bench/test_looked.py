@@ -14,7 +14,7 @@ from twinpix.pipeline.bench import looked as room
 from twinpix.pipeline.bench.contestants import encoder_method
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.duplicates import Limits, limits
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 Paint = Callable[..., Image.Image]
 LIMITS = Limits(candidate=0.8, unverified=0.4, sure=0.1)

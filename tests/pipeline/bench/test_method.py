@@ -14,8 +14,8 @@ from twinpix.pipeline.bench.folder import Pictures
 from twinpix.pipeline.bench.measure import Scores, measure
 from twinpix.pipeline.bench.method import Distances, Floats, Method, Plain, Unrelated
 from twinpix.pipeline.bench.recall import DEFAULT, TOO_FEW, WHOLE, curve, levels, mean_recall, rate_name, recall
+from twinpix.pipeline.calibration.tail import fit_tail
 from twinpix.pipeline.classic.distances import l2
-from twinpix.pipeline.tail import fit_tail
 
 Flat = Callable[[Sequence[int]], list[Image.Image]]
 Encode = Callable[[Sequence[Image.Image]], NDArray[np.float32]]

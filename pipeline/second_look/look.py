@@ -51,6 +51,11 @@ class Look:
         return _features(np.ascontiguousarray(self.tones[:, ::-1]))
 
     @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        return self.tones.shape[1], self.tones.shape[0]
+
+    @cached_property
     def small(self) -> Levels:
         """The luma at a quarter of the size, uint8 (h, w)."""
         size = tuple(max(1, side // SHRUNK) for side in self.tones.shape[1::-1])
@@ -67,8 +72,9 @@ def features_only(one: Look) -> Look:
     """The same look and its mirror image without their tones: a tenth of the memory, and enough
     to align."""
     slim, mirror = (Look(_NO_TONES, side.points, side.descriptors) for side in (one, one.mirrored))
-    mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]))  # as the cached properties would
-    slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure)
+    # as the cached properties would
+    mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
+    slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure, size=one.size)
     return slim
 
 

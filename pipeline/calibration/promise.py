@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinpix.encoder.calibration import Calibration, pairs
-from twinpix.pipeline.calibrate import Measured
+from twinpix.pipeline.calibration.calibrate import Measured
 
 CHECKED_RATES = (1e-4, 1e-5)
 FACTOR = 5  # within which a promise counts as kept

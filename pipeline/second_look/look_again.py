@@ -11,11 +11,11 @@ import numpy as np
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.align import alignments
 from twinpix.pipeline.index import Pairs, select
-from twinpix.pipeline.look import Look, features_only, import_cv2, look
+from twinpix.pipeline.second_look.align import alignments
+from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
+from twinpix.pipeline.second_look.verify import Outcome, is_plain, unaligned, verify
 from twinpix.pipeline.stream import cores
-from twinpix.pipeline.verify import Outcome, is_plain, unaligned, verify
 
 NEAREST = 60  # candidates of each picture that are looked at
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each

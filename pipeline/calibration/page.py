@@ -12,8 +12,8 @@ import numpy as np
 
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
+from twinpix.pipeline.calibration.study import RECALL_RATES, ClosePair, Study
 from twinpix.pipeline.report import thumbnail
-from twinpix.pipeline.study import RECALL_RATES, ClosePair, Study
 
 LIBRARIES = (1_000, 10_000, 100_000, 1_000_000)
 THUMB_PX = 240

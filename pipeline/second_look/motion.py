@@ -12,16 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.agreement import TILE, Plane, tile_means
-from twinpix.pipeline.align import Aligned, Alignment, Matrix, superpose, zoom
-from twinpix.pipeline.look import Levels, Look, import_cv2
+from twinpix.pipeline.second_look.align import Aligned, Alignment, Matrix, superpose, zoom
+from twinpix.pipeline.second_look.look import Levels, Look, import_cv2
+from twinpix.pipeline.second_look.tiles import TILE, Plane, tile_means
 
-SIGMA = 1.5  # px
+SIGMA, DRIFT_SIGMA = 1.5, 3.0  # px
 CONTRAST_WINDOW, CONTRAST_FLOOR = 25, 3.0  # px, levels: brightness and contrast are evened out over that much
 NEIGHBOURS = 3  # tiles, each way: their shifts are estimated together
 CORNER = 2e-3  # smaller eigenvalue of the gradients: an edge alone does not say how far along it a tile moved
 FARTHEST = 4.0  # px; beyond it the estimate means nothing
 FEWEST = 6  # tiles that say where they moved
+PATCH, REACH, SOUGHT = 24, 64, 40  # px, px; how many patches are sought at most
+PATCH_TEXTURE, SEEN_AGAIN, TOGETHER = 6.0, 0.8, 3.0  # levels; correlation; px
 ROUNDS = 4  # of the reweighted fit: what really moved must not pull at it
 
 
@@ -51,10 +53,60 @@ def refine(
         if len(motion.at) < FEWEST:
             return alignment, 0.0
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
-    motion = measure(superpose(query, reference, alignment), tone)
-    if len(motion.at) < FEWEST:
-        return alignment, 0.0
-    return alignment, float(np.median(_fit(motion, alignment.is_tilted)[1]))
+    return alignment, off(superpose(query, reference, alignment), tone, alignment.is_tilted) or 0.0
+
+
+def off(aligned: Aligned, tone: int = 0, tilted: bool = False) -> float | None:
+    """How far a tile is from where the whole fits best, in px (median); None if too few can tell."""
+    motion = measure(aligned, tone)
+    return float(np.median(_fit(motion, tilted)[1])) if len(motion.at) >= FEWEST else None
+
+
+def drift(aligned: Aligned) -> float | None:
+    """How far a tile is from where it should be, in px (median), by coarse structure; None if too few can tell."""
+    query, reference = (
+        import_cv2().GaussianBlur(tones, (0, 0), DRIFT_SIGMA) for tones in (aligned.query, aligned.reference)
+    )
+    motion = measure(Aligned(query, reference, aligned.inside))
+    return float(np.median(np.hypot(*motion.shift.T))) if len(motion.at) >= FEWEST else None
+
+
+def wandered(aligned: Aligned, covered: NDArray[np.bool_]) -> float:
+    """How much of what these tiles show in one picture lies elsewhere, but not far, in the other; 0..1.
+
+    A thing that moved before a camera on a tripod is found again there; what a sticker hides is not.
+
+    Args:
+        covered: bool (down, across).
+    """
+    a, b = (
+        import_cv2().GaussianBlur(tones[..., 0].astype(np.float32), (0, 0), SIGMA)
+        for tones in (aligned.query, aligned.reference)
+    )
+    places = TILE * np.argwhere(covered)
+    places = places[np.unique(np.linspace(0, len(places) - 1, SOUGHT).astype(int))]
+    return max(_found_again(a, b, places), _found_again(b, a, places))
+
+
+def _found_again(a: Plane, b: Plane, places: NDArray[np.intp]) -> float:
+    shifts = [shift for row, column in places.tolist() if (shift := _shift_of(a, b, row, column)) is not None]
+    if not shifts:
+        return 0.0
+    together = np.hypot(*(np.array(shifts)[:, None] - np.array(shifts)[None]).transpose(2, 0, 1)) <= TOGETHER
+    return float(together.sum(1).max() / len(places))
+
+
+def _shift_of(a: Plane, b: Plane, row: int, column: int) -> tuple[int, int] | None:
+    # of the patch of one picture in the other; None where it is not seen, or where it was
+    patch = a[row : row + PATCH, column : column + PATCH]
+    top, left = max(0, row - REACH), max(0, column - REACH)
+    window = b[top : row + PATCH + REACH, left : column + PATCH + REACH]
+    if patch.shape != (PATCH, PATCH) or patch.std() < PATCH_TEXTURE:
+        return None
+    match = import_cv2().matchTemplate(window, patch, import_cv2().TM_CCOEFF_NORMED)
+    down, across = np.unravel_index(int(match.argmax()), match.shape)
+    shift = int(down) + top - row, int(across) + left - column
+    return shift if match.max() >= SEEN_AGAIN and np.hypot(*shift) > TOGETHER else None
 
 
 def measure(aligned: Aligned, tone: int = 0) -> Motion:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from twinpix.encoder.calibration import pairs
-from twinpix.pipeline.calibrate import calibrate, measure
-from twinpix.pipeline.promise import Promise, check_promise, poisson_interval
+from twinpix.pipeline.calibration.calibrate import calibrate, measure
+from twinpix.pipeline.calibration.promise import Promise, check_promise, poisson_interval
 
 
 def sphere(n: int, dim: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.align import Aligned
-from twinpix.pipeline.look import Levels, import_cv2
+from twinpix.pipeline.second_look.align import Aligned
+from twinpix.pipeline.second_look.look import Levels, import_cv2
+from twinpix.pipeline.second_look.tiles import TILE, Plane, correlate, tile_means
 
-TILE = 16  # px
 SMOOTHING = 1.0  # px; sigma that both sides get before they are compared: single pixels survive no edit
 TEXTURE, STRONG_TEXTURE = 4.0, 8.0  # levels of deviation; tiles flatter than the first say nothing
-NOISE = 2.0  # levels; keeps the correlation of nearly flat tiles low
 CLIPPED = (4, 251)  # levels beyond which an edit may have wiped structure out
 AGREEING, CONTRADICTING = 0.7, 0.4  # correlation of two tiles from which, and below which, they show the same or not
 DETAIL_MARGIN = 16  # px
-CAPTION_HEIGHT, CAPTION_COVERS, CAPTION_TILES = 0.34, 0.7, 3  # shares of the height and of a row; tiles
-
-Plane = NDArray[np.float32]
+COVERS, COVER_TILES = 4, 3  # rectangles that may cover parts of a picture, at most; wrong tiles in each, at least
+APART = 5  # tiles; wrong ones that lie nearer together are one thing: letters of a line
+COVERED = 0.4  # share of the area, at most
+MATCHING_SIGMAS = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # px
 
 
 @dataclass(frozen=True)
@@ -49,24 +49,51 @@ def agree(aligned: Aligned, sigma: float = SMOOTHING) -> Agreement:
     return NOTHING if min(aligned.inside.shape) < TILE else _summary(_correlate(aligned, sigma))
 
 
-def agree_beside_caption(aligned: Aligned) -> Agreement:
-    """The same without a band along the top or the bottom in which nearly all tiles disagree: a caption covers it."""
+def cover(aligned: Aligned) -> NDArray[np.bool_] | None:
+    """The tiles in a few rectangles in which tiles disagree: a caption, a sticker; bool (down, across).
+
+    None if there are none, or if they leave too little.
+    """
     if min(aligned.inside.shape) < TILE:
-        return NOTHING
+        return None
     tiles = _correlate(aligned, SMOOTHING)
-    counts = tiles.textured.sum(1)
-    wrong = (tiles.textured & (tiles.by_tone.max(2) < AGREEING)).sum(1)
-    top, bottom = (_caption(wrong[way], counts[way]) for way in (slice(None), slice(None, None, -1)))
-    rows = slice(top, len(counts) - bottom)
-    return _summary(_Tiles(tiles.by_tone[rows], tiles.textured[rows], tiles.strong[rows]))
+    covered = _rectangles(tiles.textured & (tiles.by_tone.max(2) < AGREEING))
+    return covered if covered.any() and covered.mean() <= COVERED else None
 
 
-def _caption(wrong: NDArray[np.intp], counts: NDArray[np.intp]) -> int:
-    # rows of tiles from the edge on that a caption covers, and the one that it cuts; 0 if it is too tall for one
-    covered = wrong >= CAPTION_COVERS * counts  # a row without any texture goes along
-    depth = int(np.argmin([*covered, False]))
-    is_caption = wrong[:depth].max(initial=0) >= CAPTION_TILES and depth + 1 <= CAPTION_HEIGHT * len(counts)
-    return depth + 1 if is_caption else 0
+def without(aligned: Aligned, covered: NDArray[np.bool_]) -> Aligned:
+    """The same two pictures without these tiles."""
+    free = np.ones_like(aligned.inside)
+    down, across = (TILE * side for side in covered.shape)
+    free[:down, :across] = np.kron(~covered, np.ones((TILE, TILE), bool))
+    return replace(aligned, inside=aligned.inside & free)
+
+
+def _rectangles(wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # the rectangles round the largest clusters of tiles
+    cv2 = import_cv2()
+    near = cv2.dilate(wrong.astype(np.uint8), np.ones((APART, APART), np.uint8))
+    _, label = cv2.connectedComponents(near, connectivity=8)
+    sizes = np.bincount(label[wrong], minlength=2)
+    covered = np.zeros_like(wrong)
+    for one in np.argsort(-sizes)[:COVERS]:
+        if sizes[one] >= COVER_TILES:
+            rows, columns = np.nonzero((label == one) & wrong)
+            covered[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+    return covered
+
+
+def agree_at_one_sharpness(aligned: Aligned) -> Agreement:
+    """The best agreement once the sharper picture is blurred."""
+    blunter = aligned.query if _sharper_by(aligned) < 0 else aligned.reference
+    found = []
+    for sigma in MATCHING_SIGMAS:
+        query, reference = (
+            tones if tones is blunter else np.asarray(import_cv2().GaussianBlur(tones, (0, 0), sigma))
+            for tones in (aligned.query, aligned.reference)
+        )
+        found.append(agree(replace(aligned, query=query, reference=reference)))
+    return max(found, key=lambda agreement: agreement.median)
 
 
 @dataclass(frozen=True)
@@ -78,18 +105,12 @@ class _Tiles:
 
 def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
     a, b = (_blurred(tones, sigma) for tones in (aligned.query, aligned.reference))
-    means, squares = (tile_means(a), tile_means(b)), (tile_means(a * a), tile_means(b * b))
-    deviation = [np.sqrt(np.maximum(s - m * m, 0)) for s, m in zip(squares, means, strict=True)]
-    covariance = tile_means(a * b) - means[0] * means[1]
+    correlation, structures = correlate(a, b)
     shown = _share(aligned.inside) > 1 - 1e-6
     for plane in (a, b):  # mostly black or white
         shown &= _share((plane[..., 0] < CLIPPED[0]) | (plane[..., 0] > CLIPPED[1])) <= 0.5
-    structure = np.maximum(*deviation)[..., 0]
-    return _Tiles(
-        np.asarray(covariance / (deviation[0] * deviation[1] + NOISE), np.float32),
-        shown & (structure > TEXTURE),
-        shown & (structure > STRONG_TEXTURE),
-    )
+    structure = structures[..., 0]
+    return _Tiles(correlation, shown & (structure > TEXTURE), shown & (structure > STRONG_TEXTURE))
 
 
 def _summary(tiles: _Tiles) -> Agreement:
@@ -104,12 +125,17 @@ def _summary(tiles: _Tiles) -> Agreement:
 
 def detail_lost(aligned: Aligned) -> float:
     """How much more fine detail one picture has than the other, in doublings."""
+    return abs(_sharper_by(aligned))
+
+
+def _sharper_by(aligned: Aligned) -> float:
+    # doublings of fine detail that the query has more than the reference
     reach = np.ones((2 * DETAIL_MARGIN + 1,) * 2, np.uint8)  # what lies outside must not leak in
     inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1).astype(bool)
     if not inside.any():
         return 0.0
     a, b = (_detail(tones[..., :1], inside) for tones in (aligned.query, aligned.reference))
-    return float(abs(np.log2(a / b)))
+    return float(np.log2(a / b))
 
 
 def _detail(luma: Levels, inside: NDArray[np.bool_]) -> float:
@@ -124,10 +150,3 @@ def _blurred(tones: Levels, sigma: float) -> Plane:
 
 def _share(where: NDArray[np.bool_]) -> Plane:
     return tile_means(where.astype(np.float32))
-
-
-def tile_means(planes: Plane) -> Plane:
-    """(h, w[, k]) -> (h // TILE, w // TILE[, k]); what is left over at the right and the bottom is not looked at."""
-    down, across = planes.shape[0] // TILE, planes.shape[1] // TILE
-    cut = planes[: down * TILE, : across * TILE]
-    return np.asarray(import_cv2().resize(cut, (across, down), interpolation=import_cv2().INTER_AREA))

@@ -12,7 +12,7 @@ import twinpix
 from twinpix.encoder.calibration import Calibration, SecondLook
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.calibrations import (
+from twinpix.pipeline.calibration.calibrations import (
     forget_calibration,
     in_force,
     is_calibrated,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpix.pipeline.tail import Tail, fit_tail
+from twinpix.pipeline.calibration.tail import Tail, fit_tail
 
 
 def test_a_power_law_is_recovered() -> None:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
+from twinpix.pipeline.calibration.negatives import Negatives, Rows, closest_pairs
+from twinpix.pipeline.calibration.tail import Tail
 from twinpix.pipeline.index import Pairs, select
-from twinpix.pipeline.negatives import Negatives, Rows, closest_pairs
-from twinpix.pipeline.second_look import look_again
-from twinpix.pipeline.tail import Tail
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.look_again import look_again
+from twinpix.pipeline.second_look.verify import Outcome
 
 HIGHEST_RATE = CANDIDATE_RATE
 POINTS_PER_DECADE = 5
@@ -56,14 +56,15 @@ def calibrate(
 ) -> Calibration:
     """Measure the false-match rate of an encoder on pictures that are all different.
 
-    The measured part counts pairs. Below it a tail (`twinpix.pipeline.tail`) reaches at most two decades further.
+    The measured part counts pairs. Below it a tail (`twinpix.pipeline.calibration.tail`) reaches at most two decades
+    further.
 
     Args:
         vectors: float32 (n, dim), n pictures without near twins, not trained on.
         source: what they are, for people.
         pictures: the n pictures themselves; the nearest of their pairs then get a second look, and where it finds
             one picture twice, one of the two is left out.
-        sets: int (n,), the photo set that each is from, -1 to leave it out (`twinpix.pipeline.negatives`).
+        sets: int (n,), the photo set that each is from, -1 to leave it out (`twinpix.pipeline.calibration.negatives`).
         labels: str (n,), the kind of each picture; kinds of 200 pictures or more get a curve of their own.
 
     Raises:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import pairs
+from twinpix.pipeline.calibration.tail import Tail, fit_tail
 from twinpix.pipeline.index import Pairs, exact_distances
-from twinpix.pipeline.tail import Tail, fit_tail
 
 Rows = NDArray[np.intp]
 WITHIN = 0.5  # of the pairs of a library lie within one photo set: two sets of one size

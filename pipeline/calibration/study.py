@@ -19,12 +19,12 @@ from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.calibrate import Measured
-from twinpix.pipeline.gather import MOST, Gathered, gather
+from twinpix.pipeline.calibration.calibrate import Measured
+from twinpix.pipeline.calibration.gather import MOST, Gathered, gather
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
+from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import Chunk, cores
-from twinpix.pipeline.verify import Outcome
 
 if TYPE_CHECKING:
     from twinpix.pipeline.bench.edits import Edit

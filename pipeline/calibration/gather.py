@@ -15,10 +15,10 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.calibrate import Labels, Measured, check_enough, measure
+from twinpix.pipeline.calibration.calibrate import Labels, Measured, check_enough, measure
+from twinpix.pipeline.calibration.negatives import Rows
+from twinpix.pipeline.calibration.picture_class import SIDE, picture_class
 from twinpix.pipeline.index import Pairs, exact_distances
-from twinpix.pipeline.negatives import Rows
-from twinpix.pipeline.picture_class import SIDE, picture_class
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk, cores, encode_images, list_files
 from twinpix.pipeline.twins import fine_structure, thumbnails, twin_groups

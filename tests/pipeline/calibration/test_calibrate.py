@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration, pairs, read_calibration
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline import calibrate as calibrating
-from twinpix.pipeline.calibrate import DECADES_BEYOND, HIGHEST_RATE, SMALLEST_SET, calibrate, measure, one_of_each_pair
+from twinpix.pipeline.calibration import calibrate as calibrating
+from twinpix.pipeline.calibration.calibrate import (
+    DECADES_BEYOND,
+    HIGHEST_RATE,
+    SMALLEST_SET,
+    calibrate,
+    measure,
+    one_of_each_pair,
+)
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.verify import Outcome
+from twinpix.pipeline.second_look.verify import Outcome
 
 Floats = NDArray[np.float32]
 DIM = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from twinpix.pipeline.picture_class import picture_class
+from twinpix.pipeline.calibration.picture_class import picture_class
 
 
 def page(ink: int = 30) -> Image.Image:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinpix.pipeline.agreement import agree
-from twinpix.pipeline.align import Alignment, alignments, superpose
 from twinpix.pipeline.bench.edits import jitter, perspective, zoom
-from twinpix.pipeline.look import look
-from twinpix.pipeline.motion import measure, refine
-from twinpix.pipeline.verify import STILL, TILTED_STILL, Outcome, verify
+from twinpix.pipeline.second_look.agreement import agree
+from twinpix.pipeline.second_look.align import Alignment, alignments, superpose
+from twinpix.pipeline.second_look.judge import STILL, TILTED_STILL
+from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.motion import measure, refine
+from twinpix.pipeline.second_look.verify import Outcome, verify
 
 
 def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinpix.pipeline import second_look
 from twinpix.pipeline.bench.edits import jpeg, mirror, zoom
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.look import look
-from twinpix.pipeline.second_look import look_again, nearest_candidates, one_thread_each, try_look
-from twinpix.pipeline.verify import Outcome, verify
+from twinpix.pipeline.second_look import look_again as second_look
+from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates, one_thread_each, try_look
+from twinpix.pipeline.second_look.verify import Outcome, verify
 
 Paint = Callable[..., Image.Image]
 Row = tuple[int, int, float]

@@ -15,8 +15,8 @@ from twinpix.pipeline import show
 if TYPE_CHECKING:
     from twinpix.encoder.calibration import Calibration
     from twinpix.encoder.protocol import Encoder
-    from twinpix.pipeline.promise import Promise
-    from twinpix.pipeline.study import Study
+    from twinpix.pipeline.calibration.promise import Promise
+    from twinpix.pipeline.calibration.study import Study
 
 LIBRARIES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -64,11 +64,11 @@ def calibrate(
 def _calibrate(
     folders: list[Path], encoder: Encoder, output: Path | None, limit: int, dry_run: bool, json: bool
 ) -> int:
-    from twinpix.pipeline.calibrate_page import check_page, write_page
-    from twinpix.pipeline.calibrations import check_store, keep_calibration
-    from twinpix.pipeline.gather import gather
+    from twinpix.pipeline.calibration.calibrations import check_store, keep_calibration
+    from twinpix.pipeline.calibration.gather import gather
+    from twinpix.pipeline.calibration.page import check_page, write_page
+    from twinpix.pipeline.calibration.study import study
     from twinpix.pipeline.progress import progress_meter
-    from twinpix.pipeline.study import study
 
     if output is not None:
         check_page(output)
@@ -94,7 +94,7 @@ def _calibrate(
 
 
 def _forget(encoder: Encoder, json: bool) -> int:
-    from twinpix.pipeline.calibrations import forget_calibration, own_path
+    from twinpix.pipeline.calibration.calibrations import forget_calibration, own_path
 
     gone = forget_calibration(encoder)
     if json:
@@ -104,7 +104,7 @@ def _forget(encoder: Encoder, json: bool) -> int:
 
 
 def _show(encoder: Encoder, json: bool) -> int:
-    from twinpix.pipeline.calibrations import in_force
+    from twinpix.pipeline.calibration.calibrations import in_force
 
     found = in_force(encoder)
     if json:
@@ -116,10 +116,10 @@ def _show(encoder: Encoder, json: bool) -> int:
 
 
 def _check(folders: list[Path], encoder: Encoder, limit: int, json: bool) -> int:
-    from twinpix.pipeline.calibrations import in_force
-    from twinpix.pipeline.gather import gather
+    from twinpix.pipeline.calibration.calibrations import in_force
+    from twinpix.pipeline.calibration.gather import gather
+    from twinpix.pipeline.calibration.promise import check_promise
     from twinpix.pipeline.progress import progress_meter
-    from twinpix.pipeline.promise import check_promise
 
     found = in_force(encoder)
     with progress_meter() as meter:

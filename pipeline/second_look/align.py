@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.pipeline.index import import_faiss
-from twinpix.pipeline.look import LOOK_PX, SHRUNK, Levels, Look, import_cv2
+from twinpix.pipeline.second_look.in_place import lay_upon, seems_in_place
+from twinpix.pipeline.second_look.look import LOOK_PX, SHRUNK, Levels, Look, import_cv2
 
 RATIO = 0.85  # nearest descriptor against the second nearest, at most (Lowe 2004)
 REPROJECTION = 3.0  # px
@@ -31,7 +32,7 @@ class Alignment:
         matrix: float64 (3, 3), homogeneous; px of the query's look (after mirroring) -> px of the reference's.
         mirrored: whether the query was mirrored first.
         inliers: local features that agree with it within 3 px.
-        matches: local features that were matched.
+        matches: local features that were matched; 0 where one picture was laid on the other as it is.
     """
 
     matrix: Matrix
@@ -43,6 +44,11 @@ class Alignment:
     def fits(self) -> bool:
         """Whether enough of the matched features agree with it."""
         return self.inliers >= FITTING * self.matches
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether no local feature was asked."""
+        return self.matches == 0
 
     @property
     def is_tilted(self) -> bool:
@@ -67,9 +73,14 @@ class Aligned:
 
 
 def alignments(query: Look, reference: Look) -> Iterator[Alignment]:
-    """Maps under which local features match: as is, then mirrored; affine, then with perspective."""
+    """Maps under which two pictures may be one: as is, then mirrored.
+
+    Each time first the one on the other as they lie, then as local features match: affine, then with perspective.
+    """
     for mirrored in (False, True):
         source = query.mirrored if mirrored else query
+        if seems_in_place(source, reference):
+            yield Alignment(lay_upon(source, reference), mirrored, 0, 0)
         rows = match_features(source.descriptors, reference.descriptors)
         points = source.points[rows[0]], reference.points[rows[1]]
         for fit in (_affine, _perspective):
@@ -114,9 +125,15 @@ def _perspective(query: Points, reference: Points) -> tuple[Matrix | None, int]:
     if found is None or not np.isfinite(found).all() or abs(found[2, 2]) < 1e-6:
         return None, 0
     found = found / found[2, 2]
-    if not _is_plausible(found[:2, :2]) or np.abs(found[2, :2]).max() * LOOK_PX > TILT:
+    tilt = min(np.abs(way[2, :2]).max() for way in (found, _inverse(found)))  # either picture may come first
+    if not _is_plausible(found[:2, :2]) or tilt * LOOK_PX > TILT:
         return None, 0
     return found, int(inliers.sum())
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    back = np.linalg.inv(matrix)
+    return np.asarray(back / back[2, 2], np.float64)
 
 
 def match_features(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

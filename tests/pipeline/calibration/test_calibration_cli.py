@@ -18,13 +18,13 @@ from PIL import Image
 import twinpix
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline import calibrate as calibrating
-from twinpix.pipeline import calibrate_cli
-from twinpix.pipeline import study as studying
-from twinpix.pipeline.calibrate_page import check_page, page
-from twinpix.pipeline.calibrations import in_force, own_path
-from twinpix.pipeline.gather import gather
-from twinpix.pipeline.study import SHOWN, Study, calibrate
+from twinpix.pipeline.calibration import calibrate as calibrating
+from twinpix.pipeline.calibration import cli as calibrate_cli
+from twinpix.pipeline.calibration import study as studying
+from twinpix.pipeline.calibration.calibrations import in_force, own_path
+from twinpix.pipeline.calibration.gather import gather
+from twinpix.pipeline.calibration.page import check_page, page
+from twinpix.pipeline.calibration.study import SHOWN, Study, calibrate
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ODD = "<b>a & b.png"

@@ -1,0 +1,100 @@
+"""A second look at two pictures that may be one: are the same details there, in the same places?
+
+An embedding says how alike two pictures are, and two frames of a burst are very alike. So a candidate pair is
+aligned by local features, and the aligned grey levels are compared tile by tile. An edited copy agrees almost
+everywhere, whatever was done to its colours; another shot of the scene does not, because the camera or something
+in front of it has moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from twinpix.pipeline.second_look.align import alignments
+from twinpix.pipeline.second_look.judge import PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
+from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.twins import TWIN_CORRELATION
+
+RICH, POOR = 100, 20  # local features from which a picture can be aligned for sure, and below which not at all
+PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 4.0, 16.0  # px, levels: within these, plain pictures have the same pixels
+IN_PLACE = 0.985  # correlation of the thumbnails (their fine structure) from which it is noise that looks like motion
+SOUND = 0.75  # correlation from which an alignment is a right one
+ALIKE = TWIN_CORRELATION  # of the thumbnails: details that can't be aligned refute nothing then
+
+
+def verify(query: Look, reference: Look) -> Outcome:
+    """Whether the details of two pictures agree.
+
+    `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
+    or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
+    to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are.
+    """
+    if is_plain(query, reference):
+        return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
+    findings: list[Finding] = []
+    for finding in _both_ways(query, reference):
+        if finding.outcome is Outcome.CONFIRMED and finding.motion <= TILTED_STILL:
+            return Outcome.CONFIRMED
+        findings.append(finding)
+    return _weigh(findings, unaligned(query, reference), is_in_place(query, reference))
+
+
+def _both_ways(query: Look, reference: Look) -> Iterator[Finding]:
+    # features of a crop find their places in the whole more surely than the other way round
+    promising = False
+    for alignment in alignments(query, reference):
+        finding = look_closer(query, reference, alignment)
+        promising |= finding.agreement.agreeing >= PROMISING
+        yield finding
+    if promising:
+        for alignment in alignments(reference, query):
+            yield look_closer(reference, query, alignment)
+
+
+def _weigh(findings: Sequence[Finding], otherwise: Outcome, in_place: bool) -> Outcome:
+    for finding in findings:
+        if finding.outcome is Outcome.CONFIRMED:  # a little off, by one estimate: by all of them it must be no more
+            all_of_them = [
+                f.motion for f in findings if f.is_clear and (f.tilted, f.mirrored) == (False, finding.mirrored)
+            ]
+            return Outcome.CONFIRMED if np.mean(all_of_them or [finding.motion]) <= STILL else Outcome.REFUTED
+    if not in_place and any(finding.moved for finding in findings):
+        return Outcome.REFUTED
+    for outcome in (Outcome.LIKELY, Outcome.UNCLEAR):
+        if any(finding.outcome is outcome for finding in findings):
+            return outcome
+    # an alignment under which hardly anything agrees is a wrong one, and refutes nothing
+    return Outcome.REFUTED if any(finding.agreement.median >= SOUND for finding in findings) else otherwise
+
+
+def is_in_place(query: Look, reference: Look) -> bool:
+    """Whether two thumbnails are the same down to their finest structure."""
+    return bool(query.structure @ reference.structure >= IN_PLACE)
+
+
+def is_plain(query: Look, reference: Look) -> bool:
+    """Whether neither picture has any detail."""
+    return max(len(query.points), len(reference.points)) < POOR
+
+
+def unaligned(query: Look, reference: Look) -> Outcome:
+    """What it means that two pictures can't be aligned; pixelated or posterized ones may look alike all the same."""
+    if is_in_place(query, reference):
+        return Outcome.LIKELY
+    rich = min(len(query.points), len(reference.points)) >= RICH
+    return Outcome.REFUTED if rich and query.structure @ reference.structure < ALIKE else Outcome.UNCLEAR
+
+
+def has_same_levels(query: Look, reference: Look) -> bool:
+    """Whether two pictures have the same pixels but for compression, once they are small."""
+    cv2, size = import_cv2(), (PLAIN_PX, PLAIN_PX)
+    small = [
+        cv2.resize(look.tones, size, interpolation=cv2.INTER_AREA).astype(np.float32) for look in (query, reference)
+    ]
+    gap = np.abs(small[0] - small[1])
+    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
+
+
+__all__ = ["Outcome", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]
