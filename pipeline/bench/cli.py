@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from twinpix.encoder.errors import InputError
+from twinpix.pipeline import show
 from twinpix.pipeline.bench.split import Split
 
 
@@ -30,6 +31,8 @@ def bench(
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
 ) -> int:  # fmt: skip
     """Measure the encoder beside hashes and other methods: known groups (with --groups), else edits of the pictures.
+
+    Exit codes: 0 done; 3 done, but some pictures that --groups names could not be read; 2 error.
 
     Without --groups DIR should hold different pictures; its near twins are left out.
 
@@ -66,7 +69,7 @@ def bench(
         json.write_text(jsonlib.dumps(numbers, indent=1, allow_nan=False) + "\n")
     if html is not None:
         html.write_text(run.page(numbers, measured.scores), encoding="utf-8")
-    return 0
+    return show.SOME_SKIPPED if numbers.get("missing") else 0
 
 
 def _checked(rates: Sequence[float]) -> tuple[float, ...]:

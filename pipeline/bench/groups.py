@@ -38,6 +38,12 @@ class Groups:
     view: Mapping[str, Sequence[str]]
     alone: Sequence[str] | None = None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all pictures that are named anywhere."""
+        grouped = (name for kind in (self.same, self.view) for members in kind.values() for name in members)
+        return frozenset(grouped) | frozenset(self.alone or ())
+
 
 @dataclass(frozen=True)
 class GroupScore:

@@ -71,6 +71,7 @@ def by_groups(folder: Path, groups: Path, choice: Choice, split: Split) -> Measu
     names, pictures = load_folder(folder)
     if len(names) < 2:
         raise InputError(f"{folder}: too few images to compare")
+    missing = sorted(known.names - set(names))
     methods, looked, left_out = load_methods(choice, len(names))
     scores: dict[str, GroupScore] = {}
     with _telling() as tell:
@@ -88,7 +89,9 @@ def by_groups(folder: Path, groups: Path, choice: Choice, split: Split) -> Measu
                 scores[method.name] = score_groups(called, names, known, split)
     if not scores:
         raise InputError("; ".join(left_out) or "name a method")
-    return Measured({**group_numbers(scores, len(names)), "left_out": _said(left_out)})
+    for name in missing:
+        message(f"not there, or not readable, so no pair of it counts: {name}")
+    return Measured({**group_numbers(scores, len(names)), "missing": missing, "left_out": _said(left_out)})
 
 
 def _said(left_out: list[str]) -> list[str]:

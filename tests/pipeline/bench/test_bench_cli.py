@@ -111,6 +111,21 @@ def test_known_groups(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert Tags(page.read_text()).tags.count("svg") == 1
 
 
+@pytest.mark.usefixtures("cheap")
+def test_known_groups_that_name_pictures_that_are_not_there(
+    rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, out = tmp_path / "groups.json", tmp_path / "out.json"
+    (rows / "broken.png").write_bytes(b"no image")
+    known.write_text(
+        json.dumps({"same": {"a/0": ["00.png", "01.png", "gone.png"]}, "view": {"b/0": ["02.png", "broken.png"]}})
+    )
+    assert bench(rows, groups=known, methods="euclidean", split=Split.ALL, json=out) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "gone.png" in line] and [line for line in said if "broken.png" in line]
+    assert json.loads(out.read_text())["missing"] == ["broken.png", "gone.png"]
+
+
 def test_cost_is_that_of_a_process_of_its_own(rows: Path) -> None:
     files = sorted(rows.iterdir())[:4]
     found = cost("euclidean", Choice(("euclidean",)), files)
