@@ -21,6 +21,7 @@ MIN_TILES, ENOUGH_TILES = 8, 30  # to judge sharp pictures by, and worn ones
 PROMISING, LAID_PROMISING = 0.35, 0.5  # share of agreeing tiles from which an alignment is worth refining
 # px: where a copy fits best, its tiles are off by .05, noisy ones by .25; those of a second shot by .3 and more
 STILL, TILTED_STILL = 0.28, 0.12  # a perspective leaves less of either
+SHARP, SHARP_STILL = 0.95, 0.2  # correlation from which there is no noise that could excuse more than this
 CLEAR = 0.9  # correlation from which it is plain that something moved
 # a whole copy: nearly all tiles agree, and no strong one contradicts (a thing that moved would)
 WHOLE, CONTRADICTED = 0.88, 0.01
@@ -36,7 +37,7 @@ TILTED_WHOLE, TILTED_CONTRADICTED = 0.92, 0.005
 BLURRED, AS_BLURRED = 0.7, 0.95
 WORN, WORN_MEDIAN = 0.96, 0.88
 WORN_OUT, WORN_OUT_MEDIAN, WORN_OUT_CONTRADICTED = 0.9, 0.8, 0.1
-WORN_SIGMA = 4.0
+WORN_SIGMA, WORN_STILL = 4.0, 0.8  # px
 SMOOTH = 0.98
 # a worn copy that nobody has cropped or turned lies where its original lies
 STAYED = 2.5  # px
@@ -108,13 +109,14 @@ def judge(
         motion: how far a tile is still off, px.
         laid: the whole of one picture on the whole of the other, where that was the start.
     """
-    still = motion <= (TILTED_STILL if alignment.is_tilted else STILL)
+    sharp = SHARP_STILL if agreement.median >= SHARP else STILL
+    still = motion <= (TILTED_STILL if alignment.is_tilted else sharp)
     if agreement.tiles < MIN_TILES:
         outcome = Outcome.UNCLEAR
     elif alignment.fits and _is_copy(agreement, aligned, alignment.is_tilted, still):
         outcome = Outcome.CONFIRMED
     else:
-        worn = _may_be_worn(alignment, aligned, agreement) if laid is None else _is_worn_in_place(laid)
+        worn = _may_be_worn(alignment, aligned, agreement, motion) if laid is None else _is_worn_in_place(laid)
         outcome = Outcome.LIKELY if worn else Outcome.REFUTED
     return Finding(outcome, agreement, motion, alignment.is_tilted, alignment.mirrored)
 
@@ -141,8 +143,9 @@ def _is_same_blurred(aligned: Aligned) -> bool:
     )
 
 
-def _may_be_worn(alignment: Alignment, aligned: Aligned, agreement: Agreement) -> bool:
-    return _is_same_blurred(aligned) or (alignment.fits and _is_worn(agreement, aligned))
+def _may_be_worn(alignment: Alignment, aligned: Aligned, agreement: Agreement, motion: float) -> bool:
+    worn = alignment.fits and motion <= WORN_STILL and _is_worn(agreement, aligned)
+    return worn or _is_same_blurred(aligned)
 
 
 def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool, still: bool) -> bool:

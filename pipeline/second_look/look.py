@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
-FEATURES = 600
+CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
 SHRUNK = 4
 _BLACK, _WHITE = 2, 253  # levels that salt and pepper take
 _SPECK = 30  # levels that a speck differs from its neighbourhood
@@ -38,17 +39,21 @@ class Look:
         points: float32 (n, 2), (x, y) in px.
         descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
         speckled: whether salt and pepper was taken out of it.
+        keypoints: n, as OpenCV has them.
     """
 
     tones: Levels
     points: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
     speckled: bool = False
+    keypoints: tuple[Any, ...] = ()
 
     @cached_property
     def mirrored(self) -> Look:
         """The same picture, left and right swapped: ORB does not match mirror images."""
-        return _features(np.ascontiguousarray(self.tones[:, ::-1]))
+        return _describe(
+            np.ascontiguousarray(self.tones[:, ::-1]), [_mirrored(k, self.size[0]) for k in self.keypoints]
+        )
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -140,13 +145,44 @@ def _are_lonely(specks: NDArray[np.bool_], luma: Levels) -> bool:
 def _features(tones: Levels) -> Look:
     if min(tones.shape[:2]) < _THINNEST:
         return _without_features(tones)
-    orb = import_cv2().ORB_create(FEATURES, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
-    keypoints, descriptors = orb.detectAndCompute(np.ascontiguousarray(tones[..., 0]), None)
+    corners = _orb().detect(np.ascontiguousarray(tones[..., 0]), None)
+    return _describe(tones, [corners[k] for k in _spread(corners, tones.shape[:2])])
+
+
+def _orb() -> Any:
+    return import_cv2().ORB_create(CORNERS, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
+
+
+def _describe(tones: Levels, keypoints: Sequence[Any]) -> Look:
+    if not keypoints:
+        return _without_features(tones)
+    kept, descriptors = _orb().compute(np.ascontiguousarray(tones[..., 0]), keypoints)
     if descriptors is None:
         return _without_features(tones)
     # OpenCV scales a level's coordinates by corners of pixels, not by their middles
-    points = [(p.pt[0] + shift, p.pt[1] + shift) for p in keypoints for shift in [(_PYRAMID**p.octave - 1) / 2]]
-    return Look(tones, np.array(points, np.float32), descriptors)
+    points = [(p.pt[0] + shift, p.pt[1] + shift) for p in kept for shift in [(_PYRAMID**p.octave - 1) / 2]]
+    return Look(tones, np.array(points, np.float32), descriptors, keypoints=tuple(kept))
+
+
+def _mirrored(keypoint: Any, width: int) -> Any:
+    x, y = keypoint.pt
+    angle = (180 - keypoint.angle) % 360
+    place = width - _PYRAMID**keypoint.octave - x  # of the level's pixel that is the mirror image, see `_describe`
+    return import_cv2().KeyPoint(place, y, keypoint.size, angle, keypoint.response, keypoint.octave)
+
+
+def _spread(corners: Sequence[Any], shape: tuple[int, int]) -> list[int]:
+    # half of the features are the strongest of all, half the strongest of each cell: letters would eat them all
+    strength = np.array([corner.response for corner in corners], np.float32)
+    strongest = np.argsort(-strength, kind="stable")
+    place = np.array([corner.pt for corner in corners]).reshape(-1, 2)
+    cell = (place * GRID / shape[::-1]).astype(int) @ (1, GRID)
+    by_cell = np.lexsort((-strength, cell))
+    rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
+    in_turn = by_cell[np.argsort(rank, kind="stable")]
+    first = strongest[: FEATURES // 2]
+    others = in_turn[~np.isin(in_turn, first)][: FEATURES - len(first)]
+    return sorted([*first.tolist(), *others.tolist()])
 
 
 def _without_features(tones: Levels) -> Look:
