@@ -18,9 +18,11 @@ import typer
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
-from twinpix.pipeline.options import FalsePairs, Folders, Json, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.library.errors import LibraryBusyError
+from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.report import Report
 
-DUPLICATE, NOT_DUPLICATE, ERROR, INTERRUPTED = 0, 1, 2, 130
+DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
 P = ParamSpec("P")
 
@@ -43,6 +45,8 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
             with show.quiet_decoders():
                 code = command(*args, **kwargs)
             sys.stdout.flush()
+        except LibraryBusyError as error:
+            fail(str(error), BUSY)
         except TwinpixError as error:
             fail(str(error))
         except KeyboardInterrupt:
@@ -74,10 +78,10 @@ def _settle() -> None:
         warnings.simplefilter("ignore")
 
 
-def fail(text: str) -> NoReturn:
-    """One line on stderr, exit code 2."""
+def fail(text: str, code: int = ERROR) -> NoReturn:
+    """One line on stderr, and the exit code."""
     show.message(f"error: {text}")
-    raise typer.Exit(ERROR)
+    raise typer.Exit(code)
 
 
 @app.command("encode-images")
@@ -88,22 +92,30 @@ def encode_images(
     model: Model = None,
     workers: Workers = None,
     where: Where = None,
+    library: LibraryPath = None,
 ) -> int:
     """Turn every image under DIR into an embedding, and write them to a file.
 
-    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 130 interrupted.
+    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.save import check_target, save_embeddings
-    from twinpix.pipeline.stream import list_files, stream, watch
+    from twinpix.pipeline.stream import Chunk, list_files, stream, watch
 
     check_target(output)
     encoder = load_encoder(model)
-    files, skipped = list_files(folders, where)
-    with progress_meter() as meter:
-        chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
+    if library is not None:
+        from twinpix.pipeline.library.cli import encode_through
+
+        found = encode_through(library, folders, encoder, workers, where)
+        skipped, chunks = list(found.skipped), iter([Chunk(found.paths, found.vectors, ())])
         written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
+    else:
+        files, skipped = list_files(folders, where)
+        with progress_meter() as meter:
+            chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
+            written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
     show.skipped_lines(skipped)
     show.message(f"{written} images embedded, {len(skipped)} skipped -> {output}")
     return show.scan_exit_code(skipped)
@@ -147,6 +159,7 @@ def find_duplicates(
     metric: MetricName = None,
     weights: Weights = None,
     false_pairs: FalsePairs = None,
+    library: LibraryPath = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -154,23 +167,32 @@ def find_duplicates(
     compares their details: about one false pair in a library of that size.
 
     Exit codes: 0 done; 1 duplicates found (with --fail-on-duplicates); 3 some images could not be read;
-    2 error; 130 interrupted.
+    2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import find_duplicates
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
+        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library}
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
-                              where=where, fail_on_duplicates=fail_on_duplicates, unusable={
-                                  "--model": model, "--verify": verify, "--false-pairs": false_pairs})  # fmt: skip
+                              where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
         raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
     encoder = load_encoder(model)
+    if library is not None:
+        from twinpix.pipeline.library.cli import duplicates_through
+
+        report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where)
+        return _reported(report, json, fail_on_duplicates)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
                                  false_pairs=false_pairs)  # fmt: skip
+    return _reported(report, json, fail_on_duplicates)
+
+
+def _reported(report: Report, json: bool, fail_on_duplicates: bool) -> int:
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE
@@ -197,7 +219,18 @@ def _common(
 def _add_plugins() -> None:
     # `train` lives in a package of its own that needs torch; it joins by this door
     for point in entry_points(group="twinpix.commands"):
-        app.command(point.name)(one_line_errors(point.load()))
+        loaded = point.load()
+        if isinstance(loaded, typer.Typer):
+            _add_group(loaded, point.name)
+        else:
+            app.command(point.name)(one_line_errors(loaded))
+
+
+def _add_group(group: typer.Typer, name: str) -> None:
+    for entry in group.registered_commands:
+        if entry.callback is not None:
+            entry.callback = one_line_errors(entry.callback)
+    app.add_typer(group, name=name)
 
 
 _add_plugins()

@@ -48,3 +48,12 @@ Where = Annotated[
         show_default="all",
     ),
 ]
+LibraryPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        help="Folder of a library: images it knows are not encoded again.",
+        show_default=False,
+        metavar="PATH",
+    ),
+]

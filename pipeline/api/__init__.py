@@ -6,6 +6,7 @@
     match = twinpix.compare("a.jpg", "b.jpg")   # .l2_distance .threshold .is_duplicate
     report = twinpix.find_duplicates("./dir")   # .groups .matches .skipped .threshold
     found = twinpix.search("a.jpg", "./dir")    # .nearest
+    library = twinpix.Library()                 # .add("./dir"): no picture is encoded twice
     pipe = twinpix.image_encoding()             # pipe("a.jpg"), pipe.is_duplicate("a.jpg", "b.jpg")
 
 Importing it loads no FAISS, no ONNX Runtime and no torch; the first use does.
@@ -27,6 +28,12 @@ from twinpix.pipeline.calibration.calibrations import keep_calibration
 from twinpix.pipeline.calibration.study import ClosePair, Study, calibrate
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
 from twinpix.pipeline.explore.search import Neighbour, Neighbours, search, search_embeddings
+from twinpix.pipeline.library.add import Added
+from twinpix.pipeline.library.check import Problem
+from twinpix.pipeline.library.errors import LibraryBusyError, LibraryDamagedError, LibraryError
+from twinpix.pipeline.library.forget import Forgotten
+from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.status import Status
 from twinpix.pipeline.load import load_embeddings
 from twinpix.pipeline.pipe import ImageEncoding, image_encoding
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
@@ -34,16 +41,22 @@ from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import encode_images
 
 __all__ = [
+    "Added",
     "Calibration",
     "ClosePair",
     "Embeddings",
     "Encoder",
     "FingerprintError",
+    "Forgotten",
     "Group",
     "ImageEncoding",
     "ImageError",
     "ImageLike",
     "InputError",
+    "Library",
+    "LibraryBusyError",
+    "LibraryDamagedError",
+    "LibraryError",
     "Match",
     "MissingPackageError",
     "ModelError",
@@ -52,8 +65,10 @@ __all__ = [
     "OnnxEncoder",
     "Outcome",
     "Preprocess",
+    "Problem",
     "Report",
     "Skipped",
+    "Status",
     "Study",
     "TwinpixError",
     "calibrate",

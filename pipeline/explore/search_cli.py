@@ -53,8 +53,13 @@ def search(
         with progress_meter() as meter:
             found = search(query, *folders or (), k=k, encoder=encoder, where=where, threshold=threshold,
                            workers=workers, progress=meter)  # fmt: skip
-    show.print_json(neighbours_dict(found)) if json else _print(found)
+    show_neighbours(found, json)
     return show.scan_exit_code(found.skipped)
+
+
+def show_neighbours(found: Neighbours, as_json: bool) -> None:
+    """On stdout, for people or as JSON."""
+    show.print_json(neighbours_dict(found)) if as_json else _print(found)
 
 
 def neighbours_dict(found: Neighbours) -> dict[str, Any]:

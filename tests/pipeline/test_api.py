@@ -93,7 +93,7 @@ def test_importing_is_cheap() -> None:
             took.append(time.perf_counter() - start)
         return min(took)
 
-    assert seconds("import numpy, twinpix") - seconds("import numpy") < 0.3
+    assert seconds("import numpy, twinpix") < 4 * seconds("import numpy"), "a ratio: machines are noisy"
 
 
 def test_importing_writes_nothing_and_configures_no_logging() -> None:

@@ -1,0 +1,169 @@
+"""Adding files: what is unchanged is not read, what is known is not encoded, and a batch at a time is kept."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from twinpix.encoder.errors import ImageError
+from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.library.generations import begin_generation, finish_generation
+from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.scan import OF_THE_CONTENT, Found, scan
+from twinpix.pipeline.library.schema import Row
+from twinpix.pipeline.library.store import below, put, sound_rows, transaction
+from twinpix.pipeline.report import Skipped
+from twinpix.pipeline.stream import Chunk
+
+BATCH_IMAGES, BATCH_SECONDS = 256, 3.0  # what a kill can cost
+Roots = Sequence[str | os.PathLike[str]]
+Progress = Callable[[Chunk, int], None]
+
+
+@dataclass(frozen=True)
+class Added:
+    """The outcome of adding folders.
+
+    Attributes:
+        images: files under the folders that have a vector now.
+        encoded: pictures that were encoded for that; copies count once.
+        reused: of `images`, those that needed no encoding: known already, or copies.
+        skipped: the other files, with reasons.
+    """
+
+    images: int
+    encoded: int
+    reused: int
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass
+class Addition:
+    """Files on their way into the library.
+
+    Attributes:
+        contents: hash by path, of all files that could be read.
+        failed: what could not be decoded, by hash.
+        encoded: how many pictures were.
+        skipped: files that could not be read.
+    """
+
+    connection: sqlite3.Connection
+    encoder: Encoder
+    contents: dict[Path, bytes] = field(default_factory=dict)
+    failed: dict[bytes, ImageError] = field(default_factory=dict)
+    encoded: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    _batch: list[Found] = field(default_factory=list)
+    _since: float = field(default_factory=time.monotonic)
+
+    def run(self, roots: Roots, files: Sequence[Path], workers: int | None, progress: Progress | None) -> None:
+        """Read what may have changed, encode what is new, and keep it batch by batch."""
+        folders = [(os.fsencode(os.path.realpath(root)),) for root in roots if Path(root).is_dir()]
+        with transaction(self.connection):
+            put(self.connection, "roots", folders)
+        begin_generation(self.connection, self.encoder)
+        self.failed = known_failures(self.connection)
+        known = known_contents(self.connection, self.encoder.fingerprint) | set(self.failed)
+        self.contents = unchanged(self.connection, roots, files, known)
+        rest = [path for path in files if path not in self.contents]
+        for found in scan(self.encoder, rest, known, workers):
+            self._note(found)
+            if progress is not None:
+                progress(_progress_chunk(found), len(rest))
+        self._keep()
+        finish_generation(self.connection, self.encoder.fingerprint)
+
+    def _note(self, found: Found) -> None:
+        self._batch.append(found)
+        self.contents.update((path, reading.content) for path, reading in found.files)
+        self.failed.update(found.failed)
+        self.encoded += len(found.vectors)
+        self.skipped += found.skipped
+        if (
+            sum(len(f.files) for f in self._batch) + len(found.files) > BATCH_IMAGES
+            or time.monotonic() - self._since > BATCH_SECONDS
+        ):
+            self._keep()
+
+    def _keep(self) -> None:
+        with transaction(self.connection):
+            for found in self._batch:
+                put(self.connection, "vectors", vector_rows(found, self.encoder.fingerprint))
+                put(self.connection, "failures", failure_rows(found))
+                put(self.connection, "files", file_rows(found))
+        self._batch.clear()
+        self._since = time.monotonic()
+
+    def outcome(self) -> Added:
+        """Counts, and every file without a vector."""
+        failed = [(path, self.failed[content]) for path, content in self.contents.items() if content in self.failed]
+        skipped = self.skipped + [Skipped(path, error.reason, f"{path}: {error}") for path, error in failed]
+        images = len(self.contents) - len(failed)
+        return Added(images, self.encoded, images - self.encoded, tuple(sorted(skipped, key=lambda s: str(s.path))))
+
+
+@cache
+def decoder() -> bytes:
+    """What decided that a picture can't be read: another version may be able to."""
+    from importlib.metadata import version
+
+    return f"twinpix {version('twinpix')}, Pillow {PIL.__version__}".encode()
+
+
+def known_contents(connection: sqlite3.Connection, fingerprint: str) -> set[bytes]:
+    """What has a vector of this encoder."""
+    rows = connection.execute("SELECT content FROM vectors WHERE fingerprint = ?", (fingerprint.encode(),))
+    return {content for (content,) in rows}
+
+
+def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
+    """What this decoder can't read, by content."""
+    rows = sound_rows(connection, "failures", "WHERE decoder = ?", (decoder(),))
+    return {content: ImageError(reason.decode(), os.fsdecode(message)) for content, _, reason, message in rows}
+
+
+def unchanged(
+    connection: sqlite3.Connection, roots: Roots, files: Sequence[Path], known: set[bytes]
+) -> dict[Path, bytes]:
+    """The files that need not be read, and their contents."""
+    where, values = below(roots)
+    rows = {row[0]: row[1:] for row in sound_rows(connection, "files", where, values)}
+    kept: dict[Path, bytes] = {}
+    for path in files:
+        *columns, settled, content = rows.get(os.fsencode(path), (0, b""))
+        if settled and content in known and stamp_at(path) == Stamp(*columns):
+            kept[path] = content
+    return kept
+
+
+def vector_rows(found: Found, fingerprint: str) -> list[Row]:
+    """For the table `vectors`."""
+    rows = found.vectors.items()
+    return [(fingerprint.encode(), content, np.asarray(vector, "<f4").tobytes()) for content, vector in rows]
+
+
+def failure_rows(found: Found) -> list[Row]:
+    """For the table `failures`: permissions and the like are not remembered."""
+    rows = ((content, error) for content, error in found.failed.items() if error.reason in OF_THE_CONTENT)
+    return [(content, decoder(), error.reason.encode(), os.fsencode(str(error))) for content, error in rows]
+
+
+def file_rows(found: Found) -> list[Row]:
+    """For the table `files`."""
+    return [
+        (os.fsencode(path), *reading.stamp.columns, int(reading.settled), reading.content)
+        for path, reading in found.files
+    ]
+
+
+def _progress_chunk(found: Found) -> Chunk:
+    return Chunk(tuple(path for path, _ in found.files), np.empty((0, 0), np.float32), found.skipped)

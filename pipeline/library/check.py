@@ -1,0 +1,134 @@
+"""Is everything in the library what was written? And if not: a new file of all that is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpix.pipeline.library.errors import DAMAGE, LibraryDamagedError, is_damage
+from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.schema import TABLES, Row, is_sound
+from twinpix.pipeline.library.store import connect, open_to_read, open_to_write, transaction
+
+BESIDE = ("-wal", "-shm")
+REPAIRED = f"{NAME}.repaired"
+UNLISTED = "{} FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the library that is not what was written.
+
+    Attributes:
+        place: the table, or `file`.
+        message: one line for people.
+    """
+
+    place: str
+    message: str
+
+
+def problems_of(folder: Path) -> tuple[Problem, ...]:
+    """Everything that is wrong: with the file, with its structure (SQLite's own check), with any row (digests).
+
+    Raises:
+        InputError: there is no library.
+        sqlite3.Error: it can't be read just now, which says nothing of what is in it.
+    """
+    try:
+        with closing(open_to_read(folder)) as connection:
+            return (*_structure(connection), *(problem for table in TABLES for problem in _rows(connection, table)))
+    except LibraryDamagedError as error:
+        return (Problem("file", str(error)),)
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
+        return (Problem("file", str(error)),)
+
+
+def _structure(connection: sqlite3.Connection) -> Iterator[Problem]:
+    for (said,) in connection.execute("PRAGMA integrity_check"):
+        if said != b"ok":
+            yield Problem("file", said.decode("utf-8", "backslashreplace"))
+    (unknown,) = connection.execute(UNLISTED.format("SELECT count(*)")).fetchone()
+    if unknown:
+        yield Problem("generations", f"{unknown} vectors of a model that is not listed")
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> Iterator[Problem]:
+    number = 0
+    try:
+        for number, row in enumerate(connection.execute(f"SELECT * FROM {table}"), 1):
+            if not is_sound(table, row):
+                yield Problem(table, f"row {number} is not what was written")
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
+        yield Problem(table, f"can't be read after row {number} ({error})")
+
+
+def repair_store(folder: Path) -> Path | None:
+    """Put every sound row into a new file, and set the damaged one aside; None where nothing is wrong.
+
+    The caller holds the writer's lock. Files whose rows are lost are read, and encoded if need be, by the next `add`.
+
+    Returns:
+        Where the damaged file is now.
+    """
+    if not problems_of(folder):
+        return None
+    new = folder / REPAIRED
+    _delete(new)
+    with closing(open_to_write(folder, REPAIRED)) as target:
+        _salvage(folder / NAME, target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log, can be moved
+    return _exchange(folder / NAME, new)
+
+
+def _exchange(old: Path, new: Path) -> Path:
+    # there is a library under its name at every moment, and never one with the log of another
+    aside = old.with_name(f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}")
+    shutil.copy2(old, aside)
+    for ending in BESIDE:
+        if (beside := old.with_name(f"{NAME}{ending}")).exists():
+            os.replace(beside, f"{aside}{ending}")
+    os.replace(new, old)
+    return aside
+
+
+def _delete(path: Path) -> None:
+    for ending in ("", *BESIDE):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _salvage(source: Path, target: sqlite3.Connection) -> None:
+    try:
+        damaged = connect(source, "rw")
+    except sqlite3.Error:
+        return
+    with closing(damaged), transaction(target):
+        for table in TABLES:
+            _copy_sound(damaged, target, table)
+        target.execute(UNLISTED.format("DELETE"))
+
+
+def _copy_sound(damaged: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
+    for row in _legible(damaged, table):
+        if is_sound(table, row):
+            marks = ", ".join("?" * len(row))
+            target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+
+
+def _legible(damaged: sqlite3.Connection, table: str) -> Iterator[Row]:
+    # only errors of reading end up here: one of writing the new file must end the repair
+    try:
+        yield from damaged.execute(f"SELECT * FROM {table} NOT INDEXED")
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise

@@ -1,0 +1,224 @@
+"""`twinpix library …`, and `--library` on other commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline import show
+from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.show import added_dict, print_status, status_dict
+from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.report import Embeddings, Report
+
+FINE, PROBLEMS = 0, 1
+
+app = typer.Typer(
+    help="The library of all images ever added: no picture is encoded twice.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _open(path: Path | None, model: Path | None = None) -> Library:
+    from twinpix.encoder.onnx import load_encoder
+
+    return Library(path, None if model is None else load_encoder(model))
+
+
+@app.command()
+def add(
+    folders: Folders,
+    library: LibraryPath = None,
+    where: Where = None,
+    json: Json = False,
+    model: Model = None,
+    workers: Workers = None,
+) -> int:
+    """Add every image under DIR; only what is new is encoded.
+
+    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted
+    (run it again: it goes on from there).
+    """
+    from twinpix.pipeline.progress import progress_meter
+
+    with progress_meter() as meter:
+        added = _open(library, model).add(*folders, where=where, workers=workers, progress=meter)
+    if json:
+        show.print_json(added_dict(added))
+    else:
+        show.skipped_lines(added.skipped)
+        print(f"{added.images} images: {added.encoded} encoded, {added.reused} reused; {len(added.skipped)} skipped")
+    return show.scan_exit_code(added.skipped)
+
+
+@app.command()
+def remove(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or folders with all below them.")],
+    library: LibraryPath = None,
+) -> int:
+    """Forget files; the files themselves are not touched.
+
+    Exit codes: 0 done; 2 error; 11 library busy.
+    """
+    print(f"{_open(library).remove(*paths)} files forgotten")
+    return FINE
+
+
+@app.command("forget-missing")
+def forget_missing(
+    library: LibraryPath = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where nothing at all is left of a folder.")] = False,
+) -> int:
+    """Forget the files that are gone. Folders of which nothing is left (a disk not connected) are kept.
+
+    Exit codes: 0 done; 2 error; 11 library busy.
+    """
+    outcome = _open(library).forget_missing(force)
+    for root in outcome.kept:
+        show.message(f"kept, for nothing of it is there (--force forgets it): {root}")
+    print(f"{len(outcome.paths)} files forgotten")
+    return FINE
+
+
+@app.command()
+def status(library: LibraryPath = None, json: Json = False) -> int:
+    """Say how much there is, and how far each model is.
+
+    Exit codes: 0 done; 2 error.
+    """
+    now = _open(library).status()
+    show.print_json(status_dict(now)) if json else print_status(now)
+    return FINE
+
+
+@app.command()
+def check(library: LibraryPath = None) -> int:
+    """Read everything, and list what is not as it was written.
+
+    Exit codes: 0 all is well; 1 there are problems; 2 error.
+    """
+    problems = _open(library).check()
+    for problem in problems:
+        print(show.safe(f"{problem.place}: {problem.message}"))
+    show.message(f"{len(problems)} problems: run `twinpix library repair`" if problems else "all is well")
+    return PROBLEMS if problems else FINE
+
+
+@app.command()
+def repair(library: LibraryPath = None) -> int:
+    """Keep all that is sound, and set the damaged file aside; `add` encodes again what was lost.
+
+    Exit codes: 0 done; 2 error; 11 library busy.
+    """
+    aside = _open(library).repair()
+    print(
+        "all is well"
+        if aside is None
+        else show.safe(f"repaired; the damaged file is now {aside}: add the folders again")
+    )
+    return FINE
+
+
+@app.command()
+def compact(library: LibraryPath = None) -> int:
+    """Drop vectors that no file needs, and those of past models; give the room back.
+
+    Exit codes: 0 done; 2 error; 11 library busy.
+    """
+    _open(library).compact()
+    return FINE
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .npz, .parquet or .jsonl file to write.")],
+    library: LibraryPath = None,
+    model: Model = None,
+) -> int:
+    """Write all embeddings to a file, as encode-images does.
+
+    Exit codes: 0 done; 2 error.
+    """
+    written = _open(library, model).export(output)
+    show.message(f"{written} embeddings -> {output}")
+    return FINE
+
+
+@app.command()
+def duplicates(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR]...", help="Only files below these.", show_default="all files")
+    ] = None,
+    library: LibraryPath = None,
+    threshold: Threshold = None,
+    verify: Verify = None,
+    false_pairs: FalsePairs = None,
+    json: Json = False,
+    model: Model = None,
+    workers: Workers = None,
+) -> int:
+    """Find the images in the library that show the same picture; folders are not searched for new ones.
+
+    Exit codes: 0 done; 3 some images could not be read; 2 error; 130 interrupted.
+    """
+    from twinpix.pipeline.progress import progress_meter
+
+    with progress_meter() as meter:
+        report = _open(library, model).duplicates(*folders or (), threshold=threshold, verify=verify, workers=workers,
+                                                  false_pairs=false_pairs, looking=meter.looking)  # fmt: skip
+    show.report(report, json)
+    return show.scan_exit_code(report.skipped)
+
+
+@app.command()
+def search(
+    query: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many images to list.")] = 10,
+    library: LibraryPath = None,
+    threshold: Threshold = None,
+    json: Json = False,
+    model: Model = None,
+) -> int:
+    """List the images in the library that are nearest to IMAGE, by L2 distance (0 same, 2 opposite).
+
+    Exit codes: 0 done; 3 some images could not be read; 2 error.
+    """
+    from twinpix.pipeline.explore.search_cli import show_neighbours
+
+    found = _open(library, model).search(query, k, threshold)
+    show_neighbours(found, json)
+    return show.scan_exit_code(found.skipped)
+
+
+def encode_through(
+    library: Path, folders: list[Path], encoder: Encoder, workers: int | None, where: str | None
+) -> Embeddings:
+    """`--library` of other commands: the images are added first, and their embeddings come from there."""
+    from twinpix.pipeline.progress import progress_meter
+
+    with progress_meter() as meter:
+        return Library(library, encoder).encode(*folders, where=where, workers=workers, progress=meter)
+
+
+def duplicates_through(
+    library: Path,
+    folders: list[Path],
+    encoder: Encoder,
+    threshold: float | None,
+    verify: bool | None,
+    false_pairs: float | None,
+    workers: int | None,
+    where: str | None,
+) -> Report:
+    """`find-duplicates --library`."""
+    from twinpix.pipeline.duplicates import group_duplicates, limits
+    from twinpix.pipeline.progress import progress_meter
+
+    limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
+    found = encode_through(library, folders, encoder, workers, where)
+    with progress_meter() as meter:
+        return group_duplicates(found, encoder, threshold, workers, verify, meter.looking, false_pairs)

@@ -1,0 +1,77 @@
+"""Taking files out of the library. Pictures on the disk are never touched, and vectors stay until it is compacted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpix.pipeline.library.add import Roots
+from twinpix.pipeline.library.generations import State
+from twinpix.pipeline.library.store import below, sound_rows, transaction
+
+ORPHANS = (
+    "DELETE FROM vectors WHERE content NOT IN (SELECT content FROM files)",
+    "DELETE FROM failures WHERE content NOT IN (SELECT content FROM files)",
+    "DELETE FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)",
+)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """The outcome of forgetting files that are gone.
+
+    Attributes:
+        paths: the files that were forgotten; of a folder that was moved and added again, the old names.
+        kept: folders below which nothing at all is left, as on a disk that is not connected: their files are kept.
+    """
+
+    paths: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def remove_files(connection: sqlite3.Connection, roots: Roots) -> int:
+    """Forget these files and all files below these folders; how many there were."""
+    where, values = below(roots)
+    with transaction(connection):
+        connection.execute(f"DELETE FROM roots {where}", values)
+        return connection.execute(f"DELETE FROM files {where}", values).rowcount
+
+
+def forget_missing_files(connection: sqlite3.Connection, force: bool) -> Forgotten:
+    """Forget the files that are gone, but those of a disk that is not there (unless `force`, or they were moved)."""
+    contents = {os.fsdecode(row[0]): row[-1] for row in sound_rows(connection, "files", "ORDER BY path")}
+    there = {path for path in contents if os.path.lexists(path)}
+    seen = {contents[path] for path in there}
+    lost = [path for path in contents if path not in there and contents[path] not in seen]
+    kept = () if force else _absent_roots(connection, there, lost)
+    held = {path for path in lost if any(_is_below(path, root) for root in kept)}
+    gone = [path for path in contents if path not in there and path not in held]
+    with transaction(connection):
+        connection.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in gone])
+    return Forgotten(tuple(map(Path, gone)), tuple(map(Path, kept)))
+
+
+def _absent_roots(connection: sqlite3.Connection, there: set[str], lost: Sequence[str]) -> tuple[str, ...]:
+    # an empty folder is what is left of a mount point: a root counts only while one of its files is there
+    roots = [os.fsdecode(row[0]) for row in sound_rows(connection, "roots", "ORDER BY path")]
+    empty = [root for root in roots if not any(_is_below(path, root) for path in there)]
+    unnamed = {str(Path(path).parent) for path in lost if not any(_is_below(path, root) for root in roots)}
+    absent = [*empty, *sorted(folder for folder in unnamed if not Path(folder).is_dir())]
+    return tuple(root for root in absent if any(_is_below(path, root) for path in lost))
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def compact_store(connection: sqlite3.Connection) -> None:
+    """Drop the vectors that no file needs and those of past models; give the room back."""
+    with transaction(connection):
+        connection.execute("DELETE FROM generations WHERE state = ?", (State.PAST.value,))
+        for statement in ORPHANS:
+            connection.execute(statement)
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,271 @@
+"""The library: every image that was ever added, by content, so that no picture is encoded twice."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from twinpix.encoder.decode import ImageLike
+from twinpix.encoder.errors import FingerprintError, InputError
+from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.duplicates import group_duplicates
+from twinpix.pipeline.explore.search import Neighbours, search_embeddings
+from twinpix.pipeline.library.add import Added, Addition, Progress, Roots
+from twinpix.pipeline.library.check import Problem, problems_of, repair_store
+from twinpix.pipeline.library.errors import LibraryError, one_line
+from twinpix.pipeline.library.forget import Forgotten, compact_store, forget_missing_files, remove_files
+from twinpix.pipeline.library.generations import Generation, State, generations
+from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.place import NAME, default_library
+from twinpix.pipeline.library.serve import among, on_disk, stored_embeddings
+from twinpix.pipeline.library.status import Status, status_of
+from twinpix.pipeline.library.store import open_to_read, open_to_write
+from twinpix.pipeline.report import Embeddings, Report
+from twinpix.pipeline.save import save_embeddings
+from twinpix.pipeline.stream import Chunk, list_files
+
+
+class Library:
+    """Images and their vectors, kept in a folder of its own: `library.sqlite` and `lock`.
+
+    Nothing is written among your pictures. Any number of processes may read, one at a time may write; whatever ends a
+    process, what it had added is kept, but for the last batch (256 images or 3 seconds).
+
+    Args:
+        path: the folder; by default the one library in your data folder (TWINPIX_DATA names another).
+        encoder: the shipped one by default. Vectors of different encoders are never mixed: with an encoder given here
+            its vectors are read, without one those of the current generation, the last that was encoded completely.
+
+    Every method raises LibraryError, in one line, where the disk fails or the file is not a library;
+    LibraryDamagedError where a row is not what was written; InputError where there is nothing to read yet.
+    Those that write raise LibraryBusyError, at once, where another process is writing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, encoder: Encoder | None = None) -> None:
+        self.path = default_library() if path is None else Path(path).absolute()
+        self._given = encoder
+        self._loaded = encoder
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing is left open between calls."""
+
+    def __repr__(self) -> str:
+        return f"Library({str(self.path)!r})"
+
+    @property
+    def encoder(self) -> Encoder:
+        """The one given, else the shipped one."""
+        if self._loaded is None:
+            self._loaded = load_encoder()
+        return self._loaded
+
+    # -- writing
+
+    def add(
+        self,
+        *roots: str | os.PathLike[str],
+        where: str | None = None,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Add every image under the folders; only what is new is encoded.
+
+        A file whose size, times and number on the disk are as before is not read; any other is read and hashed, and
+        encoded if its content is new. Interrupted, it goes on from there when it is called again.
+
+        Args:
+            roots: folders, searched through and through, or single files.
+            where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
+            workers: threads; all cores by default.
+            progress: called with each finished chunk (without vectors) and the number of files that are read.
+
+        Raises:
+            InputError: no folder given or one is not there, or the filter can't be understood.
+        """
+        return self._add(roots, where, workers, progress)[0]
+
+    def encode(
+        self,
+        *roots: str | os.PathLike[str],
+        where: str | None = None,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Embeddings:
+        """As `add`, and then the embeddings of just the images that were found: float32 (n, dim).
+
+        Raises:
+            InputError: as of `add`.
+        """
+        added, files = self._add(roots, where, workers, progress)
+        with self._reading() as connection:
+            stored = stored_embeddings(connection, _generation(connection, self.encoder.fingerprint), roots)
+        found = among(stored, files)
+        late = tuple(entry for entry in stored.skipped if entry.reason == "changed")
+        return Embeddings(found.paths, found.vectors, found.fingerprint, added.skipped + late)
+
+    def _add(
+        self, roots: Roots, where: str | None, workers: int | None, progress: Progress | None
+    ) -> tuple[Added, Sequence[Path]]:
+        if not roots:
+            raise InputError("name at least one folder")
+        files, unlisted = list_files(roots, where)
+        encoder = self.encoder
+        with self._writing() as connection:
+            addition = Addition(connection, encoder, skipped=unlisted)
+            addition.run(roots, files, workers, progress)
+            return addition.outcome(), files
+
+    def remove(self, *paths: str | os.PathLike[str]) -> int:
+        """Forget files, and all files below folders; how many there were. The files themselves are not touched.
+
+        Raises:
+            InputError: no path given.
+        """
+        if not paths:
+            raise InputError("name at least one file or folder")
+        with self._changing() as connection:
+            return remove_files(connection, paths)
+
+    def forget_missing(self, force: bool = False) -> Forgotten:
+        """Forget the files that are gone.
+
+        Folders of which nothing is left (a disk that is not connected) are kept, and named in the outcome.
+
+        Args:
+            force: forget those, too.
+        """
+        with self._changing() as connection:
+            return forget_missing_files(connection, force)
+
+    def compact(self) -> None:
+        """Drop vectors that no file needs, and those of models before the current one; give the room back."""
+        with self._changing() as connection:
+            compact_store(connection)
+
+    def repair(self) -> Path | None:
+        """Put all sound rows into a new file and set the damaged one aside, never deleting it.
+
+        The next `add` encodes again what was lost.
+
+        Returns:
+            Where the damaged file is now; None: nothing was wrong.
+        """
+        self._must_exist()
+        with one_line(self.path), writer_lock(self.path):
+            return repair_store(self.path)
+
+    # -- reading
+
+    def embeddings(self, *roots: str | os.PathLike[str]) -> Embeddings:
+        """The vectors of all files known under these folders, by name as bytes: float32 (n, dim).
+
+        Files on a disk that is not there are among them. Those that have changed, or have no vector, are in `.skipped`.
+
+        Args:
+            roots: folders or files; all that is known, by default.
+
+        Raises:
+            FingerprintError: the encoder given has encoded nothing here.
+        """
+        with self._reading() as connection:
+            fingerprint = None if self._given is None else self._given.fingerprint
+            return stored_embeddings(connection, _generation(connection, fingerprint), roots)
+
+    def search(self, image: ImageLike, k: int = 10, threshold: float | None = None) -> Neighbours:
+        """The k images of the library that are nearest to one; see `twinpix.search`.
+
+        Raises:
+            ImageError: the image can't be used.
+            FingerprintError: this encoder has encoded nothing here.
+        """
+        return search_embeddings(image, self._own_embeddings(), k, self.encoder, threshold=threshold)
+
+    def duplicates(
+        self,
+        *roots: str | os.PathLike[str],
+        threshold: float | None = None,
+        verify: bool | None = None,
+        false_pairs: float | None = None,
+        workers: int | None = None,
+        looking: Callable[[int, int], None] | None = None,
+    ) -> Report:
+        """Pairs and groups among the files known under these folders (all, by default); see `find_duplicates`.
+
+        Files that are gone, or have changed since, are in `.skipped`.
+
+        Raises:
+            InputError, ModelError: as of `find_duplicates`.
+            FingerprintError: this encoder has encoded nothing here.
+        """
+        stored = on_disk(self._own_embeddings(*roots))
+        return group_duplicates(stored, self.encoder, threshold, workers, verify, looking, false_pairs)
+
+    def export(self, target: str | os.PathLike[str]) -> int:
+        """Write all embeddings to a `.parquet`, `.npz` or `.jsonl` file; how many there were.
+
+        Raises:
+            InputError, MissingPackageError: the file can't be written.
+        """
+        stored = self.embeddings()
+        dim = stored.vectors.shape[1]
+        return save_embeddings(Path(target), [Chunk(stored.paths, stored.vectors, ())], stored.fingerprint, dim)
+
+    def status(self) -> Status:
+        """How much there is, and how far each model is."""
+        with self._reading() as connection:
+            return status_of(connection, self.path)
+
+    def check(self) -> tuple[Problem, ...]:
+        """Read everything, and say what is not as it was written: structure, and every row by its digest."""
+        with one_line(self.path):
+            return problems_of(self.path)
+
+    def _own_embeddings(self, *roots: str | os.PathLike[str]) -> Embeddings:
+        with self._reading() as connection:
+            return stored_embeddings(connection, _generation(connection, self.encoder.fingerprint), roots)
+
+    # -- the file
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with one_line(self.path), closing(open_to_read(self.path)) as connection:
+            connection.execute("BEGIN")  # one moment's state, whatever a writer does meanwhile
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with one_line(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with writer_lock(self.path), closing(open_to_write(self.path)) as connection:
+                yield connection
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        self._must_exist()
+        with self._writing() as connection:
+            yield connection
+
+    def _must_exist(self) -> None:
+        if not (self.path / NAME).exists():
+            raise InputError(f"library {self.path}: there is none: add a folder first (twinpix library add DIR)")
+
+
+def _generation(connection: sqlite3.Connection, fingerprint: str | None) -> Generation:
+    known = generations(connection)
+    for generation in known:
+        if generation.fingerprint == fingerprint or (fingerprint is None and generation.state is State.CURRENT):
+            return generation
+    if fingerprint is None:
+        raise LibraryError("the library holds no vectors of any model: add a folder first (twinpix library add DIR)")
+    others = ", ".join(generation.fingerprint for generation in known) or "none"
+    raise FingerprintError(
+        f"the library holds nothing of encoder {fingerprint}, but of {others}: add the folders with this encoder first"
+    )

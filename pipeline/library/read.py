@@ -1,0 +1,124 @@
+"""Reading one file: what it is (stat), what it holds (hash), and the picture, all of the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from twinpix.encoder.decode import sniff
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.library.schema import Row
+
+HEADER = 64  # bytes that tell an image from another file
+IN_MEMORY = 64 << 20  # bytes; larger files are hashed block by block, and then decoded from the disk
+BLOCK = 1 << 20
+CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT)
+OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file
+INT64 = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What `stat` says of a file: while all of it stays, the file is taken for unchanged.
+
+    Attributes:
+        size: bytes.
+        mtime_ns, ctime_ns: ns since 1970; ctime is the last change of anything (on Windows: when it was made).
+        inode: its number on the volume.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @property
+    def columns(self) -> Row:
+        """As they are stored."""
+        return self.size, self.mtime_ns, self.ctime_ns, self.inode
+
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether a later change is sure to show: the last one was longer before `now_ns` than clocks are coarse."""
+        return all(abs(now_ns - moment) > CLOCK for moment in (self.mtime_ns, self.ctime_ns))
+
+
+def stamp_of(stat: os.stat_result) -> Stamp:
+    """The part of a `stat` that counts."""
+    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino & INT64)
+
+
+def stamp_at(path: Path) -> Stamp | None:
+    """What `stat` says of a file now; None where it is gone or can't be asked."""
+    try:
+        return stamp_of(os.lstat(path))
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file that was read.
+
+    Attributes:
+        stamp: before it was read.
+        settled: the stamp was the same after it, and is old enough to be trusted.
+        content: hash of its bytes, 16 bytes.
+        source: to decode: its bytes, or its path where it is large.
+    """
+
+    stamp: Stamp
+    settled: bool
+    content: bytes
+    source: bytes | Path
+
+
+def read_file(path: Path) -> Reading:
+    """Read and hash one file; one that is no image is not read beyond its header.
+
+    Raises:
+        ImageError: it is none, or can't be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            _check_header(file)
+            return _read(path, file)
+    except FileNotFoundError:
+        raise ImageError("vanished", "no such file") from None
+    except PermissionError:
+        raise ImageError("permission_denied", "no permission to read it") from None
+    except OSError as error:
+        if error.errno in OURS:
+            raise
+        raise ImageError("corrupt", f"can't be read ({error.strerror})") from None
+
+
+def _check_header(file: IO[bytes]) -> None:
+    header = file.read(HEADER)
+    if not header:
+        raise ImageError("empty_file", "the file is empty")
+    sniff(header)
+    file.seek(0)
+
+
+def _read(path: Path, file: IO[bytes]) -> Reading:
+    now, before = time.time_ns(), stamp_of(os.fstat(file.fileno()))
+    source: bytes | Path = path
+    if before.size <= IN_MEMORY:
+        source = file.read()
+        content = hashlib.blake2b(source, digest_size=16).digest()
+    else:
+        content = _hash(file)
+    unchanged = before == stamp_of(os.fstat(file.fileno()))
+    return Reading(before, unchanged and before.is_settled(now), content, source)
+
+
+def _hash(file: IO[bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    while block := file.read(BLOCK):
+        digest.update(block)
+    return digest.digest()

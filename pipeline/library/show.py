@@ -1,0 +1,50 @@
+"""What people and programs see of a library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinpix.pipeline.library.add import Added
+from twinpix.pipeline.library.status import Status
+from twinpix.pipeline.show import safe, skipped_rows
+
+
+def added_dict(added: Added) -> dict[str, Any]:
+    """Schema 1."""
+    return {
+        "schema": 1,
+        "images": added.images,
+        "encoded": added.encoded,
+        "reused": added.reused,
+        "skipped": skipped_rows(added.skipped),
+    }
+
+
+def status_dict(status: Status) -> dict[str, Any]:
+    """Schema 1. Undecodable bytes of paths are surrogate escapes."""
+    return {
+        "schema": 1,
+        "path": str(status.path),
+        "bytes": status.size,
+        "files": status.files,
+        "contents": status.contents,
+        "unreadable": status.unreadable,
+        "roots": [str(root) for root in status.roots],
+        "models": [
+            {"fingerprint": m.fingerprint, "dim": m.dim, "state": m.state.name.lower(), "pictures": m.pictures,
+             "missing": m.missing}
+            for m in status.models
+        ],
+    }  # fmt: skip
+
+
+def print_status(status: Status) -> None:
+    """On stdout, a few lines."""
+    print(safe(f"{status.path}: {status.size / 1e6:.1f} MB"))
+    print(f"{status.files} files, {status.contents} different ones, {status.unreadable} of them unreadable")
+    for model in status.models:
+        missing = f", {model.missing} to go" if model.missing else ""
+        state = model.state.name.lower().replace("_", " ")
+        print(safe(f"model {model.fingerprint} ({state}): {model.pictures} pictures{missing}"))
+    for root in status.roots:
+        print(safe(f"folder {root}"))

@@ -1,0 +1,162 @@
+"""The SQLite file: opened for reading or for writing, checked for being ours, its rows checked as they are read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.library.errors import DAMAGED, LibraryDamagedError, LibraryError
+from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES, TABLES, VERSION, Row, is_sound, signed
+
+WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
+READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
+SEPARATOR = os.fsencode(os.sep)
+AFTER_SEPARATOR = bytes([SEPARATOR[0] + 1])
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open a database file; `mode` as in SQLite's URIs: `ro`, `rw`, `rwc`, or `ro&immutable=1`."""
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None)
+    connection.text_factory = bytes
+    return connection
+
+
+def open_to_read(folder: Path) -> sqlite3.Connection:
+    """Also beside a writer, and where nothing may be written.
+
+    Raises:
+        InputError: there is no library.
+        LibraryError: another program's file, or a newer twinpix's.
+        sqlite3.Error: it is damaged, or can't be read.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise InputError(f"library {folder}: there is none: add a folder first (twinpix library add DIR)")
+    try:
+        return _open_checked(folder, "ro")
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith(READ_ONLY) or _has_log(path):
+            raise
+        return _open_checked(folder, "ro&immutable=1")
+
+
+def _open_checked(folder: Path, mode: str) -> sqlite3.Connection:
+    connection = connect(folder / NAME, mode)
+    try:
+        check_ours(connection, folder)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{NAME}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
+    """Open or create; every commit is on the disk before it returns.
+
+    Raises:
+        LibraryError, sqlite3.Error: as of `open_to_read`.
+    """
+    connection = connect(folder / name, "rwc")
+    try:
+        if connection.execute("PRAGMA schema_version").fetchone() == (0,) and not is_marked(connection):
+            _create(connection)
+        check_ours(connection, folder)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_marked(connection: sqlite3.Connection) -> bool:
+    """Whether some program has put its mark on the file."""
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(mark)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        for statement in (*TABLES.values(), *INDEXES.values()):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
+
+
+def check_ours(connection: sqlite3.Connection, folder: Path) -> None:
+    """Raises LibraryError where it is another program's file, or a newer twinpix's."""
+    (application,), (version,) = (
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+    )
+    version, flipped = divmod(version, FOUR_TIMES)
+    if application != APPLICATION_ID or flipped or version < 1:
+        raise LibraryDamagedError(f"library {folder}: {NAME} is not a twinpix library, or damaged: {DAMAGED}")
+    if version > VERSION:
+        raise LibraryError(f"library {folder}: made by a newer twinpix (schema {version}): upgrade twinpix")
+    if schema_of(connection) != {**TABLES, **INDEXES}:
+        raise LibraryDamagedError(f"library {folder}: its tables are damaged: {DAMAGED}")
+
+
+def schema_of(connection: sqlite3.Connection) -> dict[str, str]:
+    """The statements that made its tables and indexes, by name."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name.decode("utf-8", "replace"): sql.decode("utf-8", "replace") for name, sql in rows}
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite itself has rolled back where the disk is full
+            connection.execute("ROLLBACK")
+        raise
+
+
+def put(connection: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
+    """Insert rows, in place of those with their keys; the digest is added here."""
+    rows = [signed(table, row) for row in rows]
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+
+
+def sound_rows(
+    connection: sqlite3.Connection, table: str, where: str = "", values: Sequence[int | bytes] = ()
+) -> Iterator[Row]:
+    """The rows of a table without their digest, in the order of their keys.
+
+    Raises:
+        sqlite3.DatabaseError: one is not what was written: it is not served.
+    """
+    for row in connection.execute(f"SELECT * FROM {table} {where}", values):
+        if not is_sound(table, row):
+            raise sqlite3.DatabaseError(f"a damaged row in {table}")
+        yield row[:-1]
+
+
+def below(roots: Sequence[str | os.PathLike[str]], column: str = "path") -> tuple[str, list[bytes]]:
+    """A WHERE clause for the paths that are, or lie under, one of `roots` (all, if there are none), and its values."""
+    if not roots:
+        return "", []
+    clause = " OR ".join(f"{column} = ? OR ({column} > ? AND {column} < ?)" for _ in roots)
+    values: list[bytes] = []
+    for root in roots:
+        start = os.fsencode(os.path.realpath(root)).rstrip(SEPARATOR)
+        values += (start, start + SEPARATOR, start + AFTER_SEPARATOR)
+    return f"WHERE ({clause})", values

@@ -1,0 +1,227 @@
+"""What is added: nothing is encoded twice, nothing stale is served."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twinpix.encoder.errors import ImageError, InputError
+from twinpix.pipeline.library import add, read, scan
+from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.stream import encode_images
+
+Shelf = Callable[..., Library]
+
+
+def names(library: Library, *roots: Path) -> list[str]:
+    return [path.name for path in library.embeddings(*roots).paths]
+
+
+def vector(library: Library, path: Path) -> np.ndarray[Any, Any]:
+    found = library.embeddings(path)
+    assert found.paths == (path,)
+    row: np.ndarray[Any, Any] = found.vectors[0]
+    return row
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    seen: list[Path] = []
+
+    def read_and_note(path: Path) -> read.Reading:
+        seen.append(path)
+        return read.read_file(path)
+
+    monkeypatch.setattr(scan, "read_file", read_and_note)
+    return seen
+
+
+def test_as_encoding_without_a_library(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    added = library.add(photos)
+    assert (added.images, added.encoded, added.reused) == (13, 12, 1)
+    assert [(s.path.name, s.reason) for s in added.skipped] == [("cut.png", "corrupt"), ("notes.txt", "not_an_image")]
+    plain, stored = encode_images(photos, encoder=library.encoder), library.embeddings()
+    order = [plain.paths.index(path) for path in stored.paths]
+    assert sorted(order) == list(range(13))
+    assert np.array_equal(plain.vectors[order], stored.vectors)
+    assert stored.vectors.dtype == np.float32
+    assert stored.fingerprint == "tiny"
+    plain_messages = {s.path: (s.reason, s.message) for s in plain.skipped}
+    assert plain_messages[photos / "cut.png"] == ("corrupt", added.skipped[0].message)
+
+
+def test_an_unchanged_folder_is_neither_read_nor_encoded(
+    shelf: Shelf, photos: Path, fine_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shelf().add(photos)
+    seen = count_reads(monkeypatch)
+    again = shelf()
+    second = again.add(photos)
+    assert (second.images, second.encoded, second.reused) == (13, 0, 13)
+    assert second.skipped == first.skipped
+    assert [path.name for path in seen] == ["notes.txt"]
+
+
+def test_times_as_new_as_the_reading_are_not_trusted(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf().add(photos)
+    seen = count_reads(monkeypatch)
+    assert shelf().add(photos).encoded == 0
+    assert len(seen) == 15
+
+
+def test_a_renamed_folder_costs_no_encoding(shelf: Shelf, photos: Path, tmp_path: Path) -> None:
+    shelf().add(photos)
+    photos.rename(tmp_path / "pictures")
+    library = shelf()
+    assert (library.add(tmp_path / "pictures").images, library.add(tmp_path / "pictures").encoded) == (13, 0)
+    assert len(names(library, tmp_path / "pictures")) == 13
+
+
+def test_a_copy_is_encoded_once_even_in_one_chunk(shelf: Shelf, photos: Path) -> None:
+    data = (photos / "old" / "03.png").read_bytes()
+    for i in range(40):
+        (photos / f"again{i}.png").write_bytes(data)
+    added = shelf().add(photos, workers=5)
+    assert (added.images, added.encoded, added.reused) == (53, 12, 41)
+
+
+def test_a_replaced_file_with_the_same_size_and_time_is_not_stale(
+    shelf: Shelf, photos: Path, fine_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = photos / "old" / "02.png", photos / "old" / "03.png"
+    one.write_bytes(one.read_bytes().ljust(2000, b"\0"))
+    library = shelf()
+    library.add(photos)
+    before, when = vector(library, one), one.stat()
+    one.write_bytes(other.read_bytes().ljust(2000, b"\0"))
+    os.utime(one, ns=(when.st_atime_ns, when.st_mtime_ns))
+    assert (one.stat().st_size, one.stat().st_mtime_ns) == (when.st_size, when.st_mtime_ns)
+    changed = library.embeddings(one)
+    assert (changed.paths, [s.reason for s in changed.skipped]) == ((), ["changed"])
+    library.add(photos)
+    assert np.array_equal(vector(library, one), vector(library, other))
+    assert not np.array_equal(vector(library, one), before)
+
+
+def test_names_that_are_no_text(shelf: Shelf, photos: Path) -> None:
+    data = (photos / "old" / "00.png").read_bytes()
+    raw = [os.fsencode(photos) + name for name in (b"/\xff\xfe.png", b"/new\nline.png", b"/%_'\".png")]
+    for name in raw:
+        Path(os.fsdecode(name)).write_bytes(data)
+    library = shelf()
+    library.add(photos)
+    assert set(raw) <= {os.fsencode(path) for path in library.embeddings().paths}
+
+
+def test_a_folder_is_not_one_whose_name_goes_on(shelf: Shelf, photos: Path) -> None:
+    (photos / "old").rename(photos / "new and old")
+    library = shelf()
+    library.add(photos)
+    assert len(names(library, photos / "new")) == 6
+    assert library.remove(photos / "new") == 6
+    assert len(names(library)) == 7
+
+
+def test_failures_of_the_content_are_remembered_and_others_are_not(
+    shelf: Shelf, photos: Path, fine_clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shelf()
+    library.add(photos)
+    prepared: list[int] = []
+    library.encoder.hook = lambda: prepared.append(1)  # type: ignore[attr-defined]
+    assert [s.reason for s in library.add(photos).skipped] == ["corrupt", "not_an_image"]
+    assert prepared == []
+    tall = photos / "old" / "00.png"
+
+    def refuse() -> None:
+        raise ImageError("needs_heif", "HEIC needs the extra")
+
+    tall.write_bytes(tall.read_bytes() + b"more")
+    library.encoder.hook = refuse  # type: ignore[attr-defined]
+    assert [s.reason for s in library.add(photos).skipped] == ["corrupt", "not_an_image", "needs_heif"]
+    library.encoder.hook = lambda: None  # type: ignore[attr-defined]
+    assert library.add(photos).encoded == 1
+
+
+def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf("small").add(photos)
+    monkeypatch.setattr(read, "IN_MEMORY", 100)
+    shelf("large").add(photos)
+    small, large = shelf("small").embeddings(), shelf("large").embeddings()
+    assert np.array_equal(small.vectors, large.vectors)
+    assert small.skipped == large.skipped
+
+
+def test_a_large_file_that_changes_while_it_is_read_gets_no_vector(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "IN_MEMORY", 100)
+    library, path = shelf(), photos / "old" / "00.png"
+    library.encoder.hook = lambda: path.write_bytes(path.read_bytes() + b"\0")  # type: ignore[attr-defined]
+    assert [s.reason for s in library.add(path).skipped] == ["vanished"]
+    library.encoder.hook = lambda: None  # type: ignore[attr-defined]
+    assert library.add(path).encoded == 1
+
+
+def test_only_what_a_filter_accepts(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    assert library.add(photos, where="folder=new").encoded == 6
+    assert library.add(photos).encoded == 6
+    assert len(library.encode(photos, where="folder=new").paths) == 6
+
+
+def test_nothing_named_or_not_there(shelf: Shelf, photos: Path, tmp_path: Path) -> None:
+    library = shelf()
+    with pytest.raises(InputError, match="at least one"):
+        library.add()
+    with pytest.raises(InputError, match="no such folder"):
+        library.add(tmp_path / "gone")
+    for reading in (library.embeddings, library.status, library.check, library.repair, library.compact):
+        with pytest.raises(InputError, match="there is none"):
+            reading()
+    assert not library.path.exists()
+
+
+def test_nothing_is_written_among_the_photos(shelf: Shelf, photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    shelf().add(photos)
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_the_default_place(photos: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TWINPIX_DATA", str(tmp_path / "data"))
+    with Library(encoder=tiny()) as library:
+        library.add(photos)
+    assert sorted(path.name for path in (tmp_path / "data" / "library").glob("l*k")) == ["lock"]
+    assert library.status().path == tmp_path / "data" / "library"
+
+
+def test_a_batch_at_a_time_is_kept(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(add, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(scan, "CHUNK", 4)
+
+    def interrupt(chunk: object, total: int) -> None:
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(total)
+
+    seen: list[int] = []
+    library = shelf()
+    with pytest.raises(KeyboardInterrupt):
+        library.add(photos, workers=1, progress=interrupt)
+    kept = len(library.embeddings().paths)
+    assert kept >= 8
+    rest = shelf()
+    before = len({v.tobytes() for v in library.embeddings().vectors})
+    assert rest.add(photos).encoded == 12 - before
+    assert len(rest.embeddings().paths) == 13
+    with sqlite3.connect(library.path / "library.sqlite") as file:
+        assert file.execute("SELECT count(*), count(DISTINCT content) FROM vectors").fetchone() == (12, 12)

@@ -1,0 +1,149 @@
+"""Flipped bits, torn files, another program's file: found, never served, repaired."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinpix.pipeline.library.errors import LibraryDamagedError, LibraryError
+from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.schema import TABLES
+
+Shelf = Callable[..., Library]
+Dump = dict[str, list[tuple[object, ...]]]
+
+
+def dump(library: Library) -> Dump:
+    with closing(sqlite3.connect(library.path / "library.sqlite")) as file:
+        return {table: sorted(file.execute(f"SELECT * FROM {table}")) for table in TABLES}
+
+
+@pytest.fixture
+def library(shelf: Shelf, photos: Path, fine_clock: None) -> Library:
+    """Everything added, in one file without a log."""
+    made = shelf()
+    made.add(photos)
+    made.compact()
+    return made
+
+
+def file_of(library: Library) -> Path:
+    for ending in ("-wal", "-shm"):
+        library.path.joinpath(f"library.sqlite{ending}").unlink(missing_ok=True)
+    return library.path / "library.sqlite"
+
+
+def places(data: bytes, value: bytes) -> list[int]:
+    found, start = [], data.find(value)
+    while start >= 0:
+        found.append(start)
+        start = data.find(value, start + 1)
+    return found
+
+
+def test_a_sound_library_has_no_problems(library: Library) -> None:
+    assert library.check() == ()
+    assert library.repair() is None
+
+
+def test_a_flipped_bit_in_any_value_of_any_row_is_found(library: Library) -> None:
+    rows, file = dump(library), file_of(library)
+    data, tried = file.read_bytes(), 0
+    values = {v for table in TABLES for row in rows[table] for v in row if isinstance(v, bytes) and len(v) >= 4}
+    for value in values:
+        for place in places(data, value):
+            offset = place + tried % len(value)
+            flipped = bytearray(data)
+            flipped[offset] ^= 1 << tried % 8
+            file_of(library).write_bytes(flipped)
+            assert library.check(), (value, offset)
+            tried += 1
+    assert tried > 60
+
+
+def test_a_flipped_bit_anywhere_is_found_or_changes_nothing_that_is_read(library: Library) -> None:
+    rows, data = dump(library), file_of(library).read_bytes()
+    dice = np.random.default_rng(0)
+    found = 0
+    for offset in [*range(100), *dice.integers(100, len(data), 400).tolist()]:
+        flipped = bytearray(data)
+        flipped[offset] ^= 1 << int(dice.integers(8))
+        file_of(library).write_bytes(flipped)
+        problems = library.check()
+        found += bool(problems)
+        if not problems:
+            assert dump(library) == rows, offset
+    assert found > 100
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_repairing_and_adding_equals_a_rebuild(library: Library, photos: Path, table: str) -> None:
+    before = dump(library)
+    value = next(v for v in reversed(before[table][-1][:-1]) if isinstance(v, bytes))
+    flipped = bytearray(file_of(library).read_bytes())
+    for place in places(bytes(flipped), value):
+        flipped[place + 1] ^= 4
+    file_of(library).write_bytes(flipped)
+    assert library.check()
+    aside = library.repair()
+    assert aside is not None
+    assert aside.read_bytes() == flipped
+    assert library.check() == ()
+    library.add(photos)
+    assert dump(library) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0" + bytes(5000), b"garbage" * 1000])
+def test_a_file_that_is_no_library_is_set_aside(library: Library, photos: Path, content: bytes) -> None:
+    before = dump(library)
+    file_of(library).write_bytes(content)
+    for reading in (library.embeddings, library.status):
+        with pytest.raises(LibraryDamagedError, match="twinpix library repair"):
+            reading()
+    assert library.check()
+    aside = library.repair()
+    assert aside is not None
+    assert aside.read_bytes() == content
+    assert library.add(photos).encoded == 12
+    assert dump(library) == before
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_file(library: Library, photos: Path, share: float) -> None:
+    before, data = dump(library), file_of(library).read_bytes()
+    file_of(library).write_bytes(data[: int(len(data) * share)])
+    assert library.check()
+    assert library.repair() is not None
+    library.add(photos)
+    assert dump(library) == before
+
+
+def test_a_damaged_vector_is_not_served(library: Library) -> None:
+    with closing(sqlite3.connect(library.path / "library.sqlite", isolation_level=None)) as file:
+        file.execute("UPDATE vectors SET vector = zeroblob(length(vector)) WHERE rowid = 3")
+    with pytest.raises(LibraryDamagedError, match=r"library .*: a damaged row in vectors: run"):
+        library.embeddings()
+    assert [problem.place for problem in library.check()] == ["vectors"]
+
+
+def test_another_programs_file_and_a_newer_twinpixs_stay_as_they_are(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    library.path.mkdir()
+    path = library.path / "library.sqlite"
+    for mark, error, message in (
+        ("application_id = 77", LibraryDamagedError, "not a twinpix library"),
+        (f"application_id = {0x74777078}; PRAGMA user_version = {9 * 0x01010101}", LibraryError, "newer twinpix"),
+    ):
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as file:
+            file.executescript(f"PRAGMA {mark}; CREATE TABLE mine (a)")
+        before = path.read_bytes()
+        for attempt in (lambda: library.add(photos), library.embeddings):
+            with pytest.raises(error, match=message):
+                attempt()
+        assert path.read_bytes() == before

@@ -1,0 +1,172 @@
+"""A full or failing disk, a folder that can't be written: one named error, and the old state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twinpix.pipeline.library import check as check_module
+from twinpix.pipeline.library import library as library_module
+from twinpix.pipeline.library import store
+from twinpix.pipeline.library.errors import LibraryDamagedError, LibraryError
+from twinpix.pipeline.library.library import Library
+
+Shelf = Callable[..., Library]
+
+
+def test_a_full_disk_keeps_what_was_there(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = shelf()
+    library.add(photos / "old")
+    real = store.open_to_write
+
+    def open_on_a_full_disk(folder: Path) -> sqlite3.Connection:
+        connection = real(folder)
+        connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library_module, "open_to_write", open_on_a_full_disk)
+        with pytest.raises(LibraryError, match=r"^library .* full: make room"):
+            library.add(photos)
+    assert len(library.embeddings().paths) == 6
+    assert library.check() == ()
+    assert library.add(photos).encoded == 6
+
+
+def test_a_failure_at_any_call_leaves_the_old_or_the_new_state(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = shelf("start")
+    start.add(photos / "old")
+    start.compact()
+    calls, limit = 0, 10**9
+
+    class Failing(sqlite3.Connection):
+        def _count(self) -> None:
+            nonlocal calls
+            calls += 1
+            if calls >= limit:
+                raise sqlite3.OperationalError("disk I/O error")
+
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            self._count()
+            return super().execute(*args)
+
+        def executemany(self, *args: Any) -> sqlite3.Cursor:
+            self._count()
+            return super().executemany(*args)
+
+    def connect(path: Path, mode: str) -> sqlite3.Connection:
+        made = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None, factory=Failing)
+        made.text_factory = bytes
+        return made
+
+    def attempt(name: str) -> Library:
+        shutil.copytree(start.path, start.path.with_name(name))
+        return shelf(name)
+
+    monkeypatch.setattr(store, "connect", connect)
+    attempt("whole").add(photos)
+    whole = calls
+    assert whole > 15
+    for failing in range(1, whole + 1):
+        calls, limit = 0, failing
+        library = attempt(f"at {failing}")
+        with pytest.raises(LibraryError, match=r"^library .*disk"):
+            library.add(photos)
+        limit = 10**9
+        assert len(library.embeddings().paths) in (6, 13), failing
+        assert library.check() == ()
+
+
+def test_a_disk_that_fails_while_repairing_changes_nothing(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shelf()
+    library.add(photos)
+    library.compact()
+    path = library.path / "library.sqlite"
+    damaged = path.read_bytes().replace(b"corrupt", b"corrupT")
+    path.write_bytes(damaged)
+    real = store.transaction
+
+    @contextmanager
+    def on_a_full_disk(connection: sqlite3.Connection) -> Iterator[None]:
+        with real(connection):
+            connection.execute("PRAGMA max_page_count = 1")
+            yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(check_module, "transaction", on_a_full_disk)
+        with pytest.raises(LibraryError, match="full"):
+            library.repair()
+    assert path.read_bytes() == damaged
+    assert [problem.place for problem in library.check()] == ["failures"]
+    assert library.repair() is not None
+    assert len(library.embeddings().paths) == 13
+
+
+def test_a_file_that_cant_be_opened_is_not_taken_for_damaged(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shelf()
+    library.add(photos)
+
+    def connect(path: Path, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{path.parent / 'gone' / path.name}?mode=ro", uri=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "connect", connect)
+        for attempt in (library.check, library.repair, library.embeddings):
+            with pytest.raises(LibraryError, match="unable to open") as caught:
+                attempt()
+            assert not isinstance(caught.value, LibraryDamagedError)
+    assert len(library.embeddings().paths) == 13
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_folder_that_can_only_be_read(public: Path, photos: Path, tiny: Any) -> None:
+    if not hasattr(os, "seteuid") or os.geteuid() != 0:
+        pytest.skip("needs to become another user")
+    Library(public / "library", tiny()).add(photos)
+    os.seteuid(65534)
+    try:
+        library = Library(public / "library", tiny())
+        assert library.status().files == 14
+        with pytest.raises(LibraryError, match="must be yours to write"):
+            library.add(public)
+        with pytest.raises(LibraryError, match="must be yours to write"):
+            Library(public / "new", tiny()).add(public)
+    finally:
+        os.seteuid(0)
+
+
+def test_too_many_open_files(shelf: Shelf, photos: Path) -> None:
+    resource = pytest.importorskip("resource")
+    library = shelf()
+    library.add(photos)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = os.open(os.devnull, os.O_RDONLY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held, hard))
+    try:
+        with pytest.raises(LibraryError):
+            library.embeddings()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(held)
+    assert len(library.embeddings().paths) == 13
