@@ -17,7 +17,13 @@ from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.duplicates import Limits
 from twinpix.pipeline.index import FlatIndex, Pairs, select
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import NEAREST, look_again, nearest_candidates, one_thread_each
+from twinpix.pipeline.second_look.look_again import (
+    NEAREST,
+    faiss_alone,
+    look_again,
+    nearest_candidates,
+    one_thread_each,
+)
 from twinpix.pipeline.second_look.verify import Outcome, verify
 from twinpix.pipeline.stream import cores
 
@@ -73,7 +79,7 @@ class SecondLooked:
         def look_at(k: int) -> Outcome:
             return verify(self._look_at_original(int(rows[k])), look(copies[k]))
 
-        with one_thread_each(), ThreadPoolExecutor(cores()) as pool:
+        with one_thread_each(), ThreadPoolExecutor(cores(), initializer=faiss_alone) as pool:
             outcomes[doubtful] = list(pool.map(look_at, doubtful.tolist()))
         return self._score(own, outcomes)
 

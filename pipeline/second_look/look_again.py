@@ -11,7 +11,7 @@ import numpy as np
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.index import Pairs, select
+from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.second_look.verify import Outcome, is_plain, unaligned, verify
@@ -80,7 +80,7 @@ def look_again(
     outcomes: list[Outcome] = []
     if not rows:
         return ()
-    with one_thread_each(), ThreadPoolExecutor(workers or cores(), thread_name_prefix="twinpix") as pool:
+    with one_thread_each(), ThreadPoolExecutor(workers or cores(), "twinpix", faiss_alone) as pool:
         for start in range(0, len(rows), BLOCK):
             outcomes += pool.map(one, rows[start : start + BLOCK])
             if looking is not None:
@@ -94,6 +94,11 @@ def try_look(source: ImageLike) -> Look | None:
         return look(source)
     except ImageError:
         return None
+
+
+def faiss_alone() -> None:
+    """For the start of a thread: FAISS's own threads, several for each of ours, would wait for one another."""
+    import_faiss().omp_set_num_threads(1)
 
 
 @contextmanager

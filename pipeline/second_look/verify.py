@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from twinpix.pipeline.second_look.align import alignments
-from twinpix.pipeline.second_look.judge import PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
+from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
@@ -46,7 +46,7 @@ def _both_ways(query: Look, reference: Look) -> Iterator[Finding]:
     promising = False
     for alignment in alignments(query, reference):
         finding = look_closer(query, reference, alignment)
-        promising |= finding.agreement.agreeing >= PROMISING
+        promising |= finding.agreement.agreeing >= LAID_PROMISING
         yield finding
     if promising:
         for alignment in alignments(reference, query):
