@@ -1,4 +1,4 @@
-"""Two aligned pictures at one set of levels: a bright copy has lost what was brightest, and must not be asked for it."""
+"""Two aligned pictures at one set of levels: a bright copy has lost what was brightest, and is not asked for it."""
 
 from __future__ import annotations
 
