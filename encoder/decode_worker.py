@@ -24,10 +24,13 @@ if __name__ == "__main__":
         sys.modules[_name] = ModuleType(_name)
         sys.modules[_name].__path__ = _folders
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.preprocess import prepared
 from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
 
@@ -151,25 +154,30 @@ def serve(requests: IO[bytes], replies: IO[bytes], watch: Watch) -> None:
 def answer(facts: dict[str, Any], body: bytearray, replies: IO[bytes], watch: Watch) -> None:
     """Decode one picture, and send its levels, or why there are none."""
     try:
-        source = os.fsdecode(bytes(body)) if facts["path"] else bytes(body)
-        picture = decode(source, facts["at_least"], begun=watch.begin)
+        levels = decoded(facts, bytes(body), watch)
     except ImageError as error:
         watch.end()
         send(replies, {"reason": error.reason, "message": str(error)})
     else:
-        send_levels(picture, facts.get("preprocess"), replies, watch)
+        watch.end()  # how long the owner takes to read is its own affair
+        send_levels(levels, replies)
 
 
-def send_levels(picture: Image.Image, preprocess: dict[str, Any] | None, replies: IO[bytes], watch: Watch) -> None:
-    """A picture as it is, uint8 (height, width, 3), or preprocessed, uint8 (3, height, width)."""
-    levels = None if preprocess is None else Recipe(**preprocess)(picture)
-    watch.end()  # how long the owner takes to read is its own affair
-    if levels is not None:
-        send(replies, {"shape": levels.shape}, levels.size, (levels.tobytes(),))
+def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | NDArray[np.uint8]:
+    """A picture as it is, or preprocessed."""
+    picture = decode(os.fsdecode(body) if facts["path"] else body, facts["at_least"], begun=watch.begin)
+    if "preprocess" not in facts:
+        return picture
+    return prepared(picture, Recipe(**facts["preprocess"]))
+
+
+def send_levels(levels: Image.Image | NDArray[np.uint8], replies: IO[bytes]) -> None:
+    """A picture as uint8 (height, width, 3), or what preprocessing made of it, (3, height, width)."""
+    if isinstance(levels, Image.Image):
+        width, height = levels.size
+        send(replies, {"shape": (height, width, 3)}, 3 * width * height, strips(levels))
     else:
-        send(
-            replies, {"shape": (picture.height, picture.width, 3)}, 3 * picture.width * picture.height, strips(picture)
-        )
+        send(replies, {"shape": levels.shape}, levels.size, (levels.tobytes(),))
 
 
 def strips(picture: Image.Image) -> Iterator[bytes]:

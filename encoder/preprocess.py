@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from twinpix.encoder.errors import ImageError
 
 LARGEST = 2048  # px
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
@@ -39,3 +42,17 @@ class Preprocess:
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def prepared(picture: Image.Image, preprocess: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The picture, preprocessed.
+
+    Raises:
+        ImageError: `out_of_memory`: squeezing a picture of millions of rows takes gigabytes.
+    """
+    try:
+        return preprocess(picture)
+    except MemoryError:
+        raise ImageError(
+            "out_of_memory", f"{picture.width}x{picture.height} px: not enough memory to resize it"
+        ) from None
