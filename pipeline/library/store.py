@@ -17,6 +17,8 @@ from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES,
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
 READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
 SEPARATOR = os.fsencode(os.sep)
+BELOW = "WHERE path = ? OR (path > ? AND path < ?)"
+AT_ONCE = 500  # values in one statement
 AFTER_SEPARATOR = bytes([SEPARATOR[0] + 1])
 
 
@@ -150,13 +152,36 @@ def sound_rows(
         yield row[:-1]
 
 
-def below(roots: Sequence[str | os.PathLike[str]], column: str = "path") -> tuple[str, list[bytes]]:
-    """A WHERE clause for the paths that are, or lie under, one of `roots` (all, if there are none), and its values."""
+def rows_by_key(
+    connection: sqlite3.Connection, table: str, key: str, values: Sequence[bytes], where: str = "", *more: bytes
+) -> Iterator[Row]:
+    """The rows, without their digest, whose column `key` is one of `values`; many at a time, in no order.
+
+    Raises:
+        sqlite3.DatabaseError: as of `sound_rows`.
+    """
+    for start in range(0, len(values), AT_ONCE):
+        some = values[start : start + AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        yield from sound_rows(connection, table, f"WHERE {key} IN ({marks}) {where}", [*some, *more])
+
+
+def rows_below(connection: sqlite3.Connection, table: str, roots: Sequence[str | os.PathLike[str]]) -> list[Row]:
+    """The rows, without their digest, of all files that are, or lie under, one of `roots`; sorted by path.
+
+    Raises:
+        sqlite3.DatabaseError: as of `sound_rows`.
+    """
+    rows: dict[bytes, Row] = {}
+    for where, values in below(roots):
+        rows.update((row[0], row) for row in sound_rows(connection, table, where, values))
+    return [rows[path] for path in sorted(rows)]
+
+
+def below(roots: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, list[bytes]]]:
+    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values."""
     if not roots:
-        return "", []
-    clause = " OR ".join(f"{column} = ? OR ({column} > ? AND {column} < ?)" for _ in roots)
-    values: list[bytes] = []
-    for root in roots:
+        yield "", []
+    for root in roots:  # one by one: a shell's *.jpg can be more than fits into one clause
         start = os.fsencode(os.path.realpath(root)).rstrip(SEPARATOR)
-        values += (start, start + SEPARATOR, start + AFTER_SEPARATOR)
-    return f"WHERE ({clause})", values
+        yield BELOW, [start, start + SEPARATOR, start + AFTER_SEPARATOR]
