@@ -22,6 +22,7 @@ from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.forget import Forgotten, compact_store, forget_missing_files, remove_files
 from twinpix.pipeline.library.generations import Generation, State, finish_generation, generations
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.place import NAME, default_library
 from twinpix.pipeline.library.serve import on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
@@ -234,8 +235,10 @@ class Library:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with one_line(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            with writer_lock(self.path), closing(open_to_write(self.path)) as connection:
-                yield connection
+            with writer_lock(self.path):
+                refuse_damaged_log(self.path)
+                with closing(open_to_write(self.path)) as connection:
+                    yield connection
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

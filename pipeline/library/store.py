@@ -72,15 +72,30 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     """
     connection = connect(folder / name, "rwc")
     try:
-        if connection.execute("PRAGMA schema_version").fetchone() == (0,) and not is_marked(connection):
+        is_new = connection.execute("PRAGMA schema_version").fetchone() == (0,) and not is_marked(connection)
+        if is_new:
             _create(connection)
         check_ours(connection, folder)
         connection.execute("PRAGMA journal_mode = WAL")
+        if is_new:
+            sync_folder(folder)
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that the names in a folder, and its own, are on the disk; Windows does that by itself."""
+    if os.name == "nt":
+        return
+    for place in (folder, folder.parent):
+        opened = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def is_marked(connection: sqlite3.Connection) -> bool:
