@@ -111,10 +111,11 @@ def _exchange(folder: Path) -> None:
 
 def _copy(folder: Path, aside: Path) -> None:
     for ending in ("", "-wal"):
-        if (part := folder / f"{NAME}{ending}").exists():
-            shutil.copy2(part, f"{aside}{ending}")
-            with open(f"{aside}{ending}", "rb+") as copy:
-                os.fsync(copy.fileno())
+        part, copy = folder / f"{NAME}{ending}", f"{aside}{ending}"
+        if part.exists() and (part.stat().st_size or not ending):
+            shutil.copy2(part, copy)
+            with open(copy, "rb+") as file:
+                os.fsync(file.fileno())
     sync_folder(folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -70,20 +70,33 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     Raises:
         LibraryError, sqlite3.Error: as of `open_to_read`.
     """
-    connection = connect(folder / name, "rwc")
+    path = folder / name
+    if not path.exists() or not path.stat().st_size:
+        _create(path)
+    connection = connect(path, "rw")
     try:
-        is_new = connection.execute("PRAGMA schema_version").fetchone() == (0,) and not is_marked(connection)
-        if is_new:
-            _create(connection)
         check_ours(connection, folder)
-        connection.execute("PRAGMA journal_mode = WAL")
-        if is_new:
-            sync_folder(folder)
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path) -> None:
+    # whole or not at all: half a file with a journal beside it can't be read where nothing may be written
+    new = path.with_name(f"{path.name}.new")
+    for ending in ("", "-journal", "-wal", "-shm"):
+        new.with_name(f"{new.name}{ending}").unlink(missing_ok=True)
+    with closing(connect(new, "rwc")) as connection:
+        with transaction(connection):
+            for statement in (*TABLES.values(), *INDEXES.values()):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    os.replace(new, path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -96,20 +109,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
-
-
-def is_marked(connection: sqlite3.Connection) -> bool:
-    """Whether some program has put its mark on the file."""
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    return bool(mark)
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        for statement in (*TABLES.values(), *INDEXES.values()):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
 
 
 def check_ours(connection: sqlite3.Connection, folder: Path) -> None:

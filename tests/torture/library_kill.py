@@ -32,6 +32,7 @@ from rig.pictures import PixelEncoder, make_files, setting
 
 from twinpix.pipeline.library import add
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.log import log_fault
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
@@ -167,24 +168,32 @@ def await_moment(child: int, board: Board, dice: np.random.Generator) -> bool:
         time.sleep(0.0005)
 
 
-def kept(library: Path) -> tuple[set[bytes], int]:
-    """What has a vector, or is known to be unreadable; and how many rows are there twice."""
-    if not (library / NAME).exists() or not (library / NAME).stat().st_size:
-        return set(), 0
-    with closing(open_to_read(library)) as file:
-        rows = [
-            content for (content,) in file.execute("SELECT content FROM vectors UNION ALL SELECT content FROM failures")
-        ]
-    return set(rows), len(rows) - len(set(rows))
+@dataclass(frozen=True)
+class Kept:
+    """What is in a library.
+
+    Attributes:
+        contents: what has a vector, or is known to be unreadable.
+        vectors: how many there are.
+        doubled: how many of the contents are there twice.
+    """
+
+    contents: frozenset[bytes] = frozenset()
+    vectors: int = 0
+    doubled: int = 0
 
 
-def encoded_and_kept(library: Path) -> int:
-    """How many vectors there are."""
+def kept(library: Path) -> Kept:
+    """What is in a library that may be half made. Its log stays, for the next scan to find."""
     if not (library / NAME).exists() or not (library / NAME).stat().st_size:
-        return 0
+        return Kept()
     with closing(open_to_read(library)) as file:
-        (count,) = file.execute("SELECT count(*) FROM vectors").fetchone()
-    return int(count)
+        vectors, failed = (
+            [content for (content,) in file.execute(f"SELECT content FROM {table}")]
+            for table in ("vectors", "failures")
+        )
+    contents = frozenset(vectors + failed)
+    return Kept(contents, len(vectors), len(vectors) + len(failed) - len(contents))
 
 
 def tables(library: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -202,7 +211,7 @@ def torture(kills: int, images: int, seed: int, room: Path) -> Figures:
     Library(room / "whole", PixelEncoder()).add(folder)
     print(f"an uninterrupted scan of {images} files: {time.monotonic() - begun:.1f} s", flush=True)
     whole = tables(room / "whole")
-    known, vectors, begun = set[bytes](), 0, time.monotonic()
+    before, begun = Kept(), time.monotonic()
     while figures.kills.total() < kills:
         child = start(library, folder, board)
         if not await_moment(child, board, dice):
@@ -210,7 +219,7 @@ def torture(kills: int, images: int, seed: int, room: Path) -> Figures:
             figures.different += tables(library) != whole
             figures.alarms += [problem.message for problem in Library(library).check()]
             shutil.rmtree(library)
-            known, vectors = set(), 0
+            before = Kept()
             continue
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
@@ -218,15 +227,16 @@ def torture(kills: int, images: int, seed: int, room: Path) -> Figures:
         if not os.WIFSIGNALED(status):
             continue  # it ended in the very moment: the next one finds everything done
         figures.kills[board.phase] += 1
-        now, doubled = kept(library)
-        figures.lost, figures.doubled = figures.lost + len(known - now), figures.doubled + doubled
-        now_vectors = encoded_and_kept(library)
-        figures.redone.append(board.encoded - (now_vectors - vectors))
-        known, vectors = now, now_vectors
-        if (total := figures.kills.total()) % 10 == 0 and known:
-            figures.alarms += [problem.message for problem in Library(library).check()]
-            if total % 100 == 0:
-                print(f"{total} kills, {figures.scans} scans done, {time.monotonic() - begun:.0f} s", flush=True)
+        now = kept(library)
+        figures.lost += len(before.contents - now.contents)
+        figures.doubled += now.doubled
+        figures.redone.append(board.encoded - (now.vectors - before.vectors))
+        before = now
+        if fault := log_fault(library):
+            figures.alarms.append(fault.value)
+        if (total := figures.kills.total()) % 50 == 0:
+            figures.alarms += [problem.message for problem in Library(library).check()] if before.vectors else []
+            print(f"{total} kills, {figures.scans} scans done, {time.monotonic() - begun:.0f} s", flush=True)
     Library(library, PixelEncoder()).add(folder)  # the last one is brought to its end
     figures.scans += 1
     figures.different += tables(library) != whole
