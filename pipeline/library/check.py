@@ -15,9 +15,8 @@ from twinpix.pipeline.library.errors import DAMAGE, LibraryDamagedError, is_dama
 from twinpix.pipeline.library.log import log_fault
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES, Row, is_sound
-from twinpix.pipeline.library.store import connect, open_to_read, open_to_write, sync_folder, transaction
+from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
 
-BESIDE = ("-wal", "-shm")
 REPAIRED = f"{NAME}.repaired"
 UNLISTED = "{} FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)"
 
@@ -92,7 +91,7 @@ def repair_store(folder: Path) -> Path | None:
         _copy(folder, aside)
         _exchange(folder)
     except BaseException:
-        _delete(aside)  # a copy of what is still there
+        delete(aside)  # a copy of what is still there
         raise
     sync_folder(folder)
     return aside
@@ -101,11 +100,12 @@ def repair_store(folder: Path) -> Path | None:
 def _exchange(folder: Path) -> None:
     # a power cut finds the old library, whole, or the new one, and never one with the log of another
     new, log = folder / REPAIRED, folder / f"{NAME}-wal"
-    _delete(new)
+    delete(new)
     with closing(open_to_write(folder, REPAIRED)) as target:
         _salvage(folder / NAME, target)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log, can be moved
     log.unlink(missing_ok=True)  # one that is still there belongs to a file that SQLite can't read
+    sync_folder(folder)
     os.replace(new, folder / NAME)
 
 
@@ -117,11 +117,6 @@ def _copy(folder: Path, aside: Path) -> None:
             with open(copy, "rb+") as file:
                 os.fsync(file.fileno())
     sync_folder(folder)
-
-
-def _delete(path: Path) -> None:
-    for ending in ("", *BESIDE):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _salvage(source: Path, target: sqlite3.Connection) -> None:

@@ -86,8 +86,7 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
 def _create(path: Path) -> None:
     # whole or not at all: half a file with a journal beside it can't be read where nothing may be written
     new = path.with_name(f"{path.name}.new")
-    for ending in ("", "-journal", "-wal", "-shm"):
-        new.with_name(f"{new.name}{ending}").unlink(missing_ok=True)
+    delete(new)
     with closing(connect(new, "rwc")) as connection:
         with transaction(connection):
             for statement in (*TABLES.values(), *INDEXES.values()):
@@ -95,8 +94,16 @@ def _create(path: Path) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
         connection.execute("PRAGMA journal_mode = WAL")
+    delete(path)  # a log would be played back over the new file, even that of one that somebody has taken away
+    sync_folder(path.parent)
     os.replace(new, path)
     sync_folder(path.parent)
+
+
+def delete(path: Path) -> None:
+    """A database and what SQLite keeps beside it, as far as there is any."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
