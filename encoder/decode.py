@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # decoded pixels; 50 MP of RGBA is 200 MB
 MAX_REDUCED_JPEG_PIXELS = 175_000_000  # a baseline JPEG decoded at reduced scale never holds them all
+IN_MEMORY = 64 << 20  # bytes; larger files are decoded off the disk
 BACKDROP = (128, 128, 128)  # behind transparency: neither white nor black drawings vanish on it
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -101,9 +104,13 @@ def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
         return upright(source, at_least)
     if isinstance(source, np.ndarray):
         return upright(_from_array(source), at_least)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return decode(bytes(source), at_least)
-    return decode(os.fspath(source), at_least)
+    file, decoder = as_file(source), elsewhere()
+    return decode(file, at_least) if decoder is None else decoder.decode(file, at_least)
+
+
+def as_file(source: str | os.PathLike[str] | bytes) -> str | bytes:
+    """A path as text, or the bytes of a file."""
+    return bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -113,7 +120,12 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
 
 
-def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(
+    source: str | Path | bytes,
+    at_least: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    begun: Callable[[], object] = lambda: None,
+) -> Image.Image:
     """Read one image, first frame, upright, alpha composited on mid grey.
 
     Args:
@@ -122,6 +134,7 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
             least twice this many pixels. Every format is reduced by the same factor (JPEG inside its
             decoder, which is where the time is saved), so that copies in different formats still agree.
         max_pixels: what a file may decode to; more is refused from the header alone.
+        begun: called once the file is read and decoding begins.
 
     Returns:
         A Pillow image of mode RGB.
@@ -131,7 +144,8 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     """
     name = "the image" if isinstance(source, bytes) else str(source)
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else _open_regular(source) as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else _read(source) as file:
+            begun()
             return _decode_stream(file, at_least, max_pixels)
     except ImageError as error:
         raise ImageError(error.reason, f"{name}: {error}") from None
@@ -142,9 +156,27 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     except PermissionError:
         raise ImageError("permission_denied", f"{name}: no permission to read it") from None
     except MemoryError:
-        raise ImageError("too_large", f"{name}: not enough memory to decode it") from None
+        raise ImageError("out_of_memory", f"{name}: not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
         raise _damaged(name, error) from None
+
+
+def _read(path: str | Path) -> IO[bytes]:
+    # at once, so that a slow disk and a slow decoder are told apart; what is no image is not read
+    file = _open_regular(path)
+    if os.fstat(file.fileno()).st_size > IN_MEMORY:
+        return file
+    with file:
+        sniff(_header(file))
+        return io.BytesIO(file.read())
+
+
+def _header(file: IO[bytes]) -> bytes:
+    header = file.read(_HEADER_BYTES)
+    if not header:
+        raise ImageError("empty_file", "the file is empty")
+    file.seek(0)
+    return header
 
 
 def _open_regular(path: str | Path) -> IO[bytes]:
@@ -165,13 +197,9 @@ def open_image(file: IO[bytes]) -> Image.Image:
     Raises:
         ImageError: not an image, or not a supported one.
     """
-    header = file.read(_HEADER_BYTES)
-    if not header:
-        raise ImageError("empty_file", "the file is empty")
-    kind = sniff(header)
+    kind = sniff(_header(file))
     if kind == "HEIF":
         _register_heif()
-    file.seek(0)
     return _open(file, kind)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.threads import cores, decoding_threads
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
 
@@ -55,30 +56,22 @@ class Memory(Protocol):
         """
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:
     """Embed files in parallel; chunks come in the order of `paths`, whatever the timing.
 
-    A worker decodes a chunk and runs it through the encoder itself (both release the interpreter lock),
+    A worker has a chunk decoded and runs it through the encoder itself (both release the interpreter lock),
     so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
     """
     workers = workers or cores()
     chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
     pending: deque[Future[Chunk]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="twinpix")
-    try:
+    with decoding_threads(workers) as pool:
         for chunk in chunks:
             pending.append(pool.submit(_embed, encoder, chunk))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:

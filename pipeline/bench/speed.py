@@ -19,7 +19,8 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import load_encoder
-from twinpix.pipeline.stream import CHUNK, cores, list_files, stream
+from twinpix.pipeline.stream import CHUNK, list_files, stream
+from twinpix.pipeline.threads import cores
 
 ROUNDS = 3
 

@@ -18,7 +18,7 @@ from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
 from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
 SHOWN_OF_CLUSTER = 12

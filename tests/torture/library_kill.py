@@ -36,7 +36,8 @@ from twinpix.pipeline.library.log import log_fault
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
-from twinpix.pipeline.stream import CHUNK, cores
+from twinpix.pipeline.stream import CHUNK
+from twinpix.pipeline.threads import cores
 
 BATCH = add.BATCH_IMAGES + 2 * cores() * CHUNK  # the batch that is not kept yet, and the chunks that are on their way
 LONGEST = 2.0  # s to a kill at a random time
