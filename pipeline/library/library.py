@@ -21,7 +21,7 @@ from twinpix.pipeline.library.check import Problem, problems_of, repair_store
 from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.forget import Forgotten, compact_store, forget_missing_files, remove_files
 from twinpix.pipeline.library.generations import Generation, State, finish_generation, generations
-from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.lock import refuse_busy, writer_lock
 from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.place import NAME, default_library
 from twinpix.pipeline.library.serve import on_disk, stored_embeddings
@@ -94,6 +94,8 @@ class Library:
         """
         if not roots:
             raise InputError("name at least one folder")
+        with one_line(self.path):
+            refuse_busy(self.path)
         files, unlisted = list_files(roots, where)
         encoder = self.encoder
         with self._writing() as connection:

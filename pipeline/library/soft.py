@@ -10,8 +10,9 @@ from pathlib import Path
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.library.errors import LibraryError
+from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.lock import refuse_busy
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import Chunk, Memory, stream
@@ -62,10 +63,15 @@ def memory(named: Path | None, without: bool, encoder: Encoder, is_own_model: bo
 
     Raises:
         InputError: both were given.
+        LibraryBusyError: another process is writing to the one that was named: that is said before folders are listed.
     """
     if named is not None and without:
         raise InputError("--library or --no-library: give one of the two")
     given = encoder if is_own_model else None
     if without:
         return None
-    return Cache(Library(None, given), message) if named is None else Library(named, given)
+    if named is None:
+        return Cache(Library(None, given), message)
+    with one_line(named):
+        refuse_busy(named)
+    return Library(named, given)
