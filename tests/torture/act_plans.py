@@ -29,7 +29,7 @@ from rig.act_strikes import FAULTS, Calls, Failing, hostile_act, in_child, momen
 from rig.act_world import World, build, hashed, picture, random_plan
 
 from twinpix.encoder.errors import TwinpixError
-from twinpix.pipeline.act.acted import Acted, Status
+from twinpix.pipeline.act.acted import Acted, ActStatus
 from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.plan_file import read_plan, write_plan
@@ -101,7 +101,7 @@ def calm(world: World, tally: Tally, plan: Plan, oracle: Oracle, before: Account
         tally.wrong.append("calm, but an error")
         return True
     moved = {path for path, seen in before.users(world).items() if after.users(world).get(path) != seen}
-    reported = {oracle.true[file.path] for file in done.files if file.status is Status.DONE}
+    reported = {oracle.true[file.path] for file in done.files if file.status is ActStatus.DONE}
     if not moved <= reported:
         tally.wrong.append(f"moved, but not reported: {moved - reported!r}")
     due = legitimate(oracle, plan, before) if action in ("quarantine", "trash", "folder") else set()
@@ -110,7 +110,7 @@ def calm(world: World, tally: Tally, plan: Plan, oracle: Oracle, before: Account
     tally.counts["moved"] += len(moved)
     if due - moved:
         tally.wrong.append(f"could have gone: {due - moved!r}: {[(f.reason, f.message) for f in done.files]}")
-    if all(f.status is not Status.DONE for f in done.files) != (done.run == ""):
+    if all(f.status is not ActStatus.DONE for f in done.files) != (done.run == ""):
         tally.wrong.append("a run that did nothing has a name")
     return True
 
@@ -246,7 +246,7 @@ def no_quarantine(tally: Tally) -> None:
                                       hashed(p.read_bytes())) for p in copies)  # fmt: skip
             before = take_account(world)
             done = apply_plan(Plan((PlannedGroup(files, True, "", 0.0),), (), (), (), ""), action, yes=True)
-            tally.counts["refused without a quarantine"] += done.count(Status.REFUSED)
+            tally.counts["refused without a quarantine"] += done.count(ActStatus.REFUSED)
             if take_account(world) != before or [f.reason for f in done.files] != ["no_quarantine"]:
                 tally.wrong.append(f"no quarantine, yet not refused: {done}")
 
