@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -92,11 +92,11 @@ class Guard:
         planned_too = self._staying | self.gone
         if new := sorted(there - known - planned_too):
             raise Unusable("new_partner", f"{new[0].name} belongs to it and is not in the plan: plan again")
-        return [p for p in file.partners if p.path in there - planned_too and not self._is_needed(p.path, file.path)]
-
-    def _is_needed(self, partner: Path, by_now: Path) -> bool:
+        going = {file.path} | (known & there - planned_too)
         # the live video of a HEIC and a JPEG goes with the last of them
-        return any(owner not in self.gone | {by_now} for owner in owners_of(partner))
+        while needed := {p for p in going - {file.path} if not going | self.gone >= set(owners_of(p))}:
+            going -= needed
+        return [partner for partner in file.partners if partner.path in going]
 
     def _survivor(self, stack: ExitStack, group: PlannedGroup, going: set[tuple[int, int]]) -> Held:
         trouble = "nothing of its group stays"
@@ -144,10 +144,10 @@ def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
     found = set()
     for path in paths:
         try:
-            now = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+            now = path.stat()
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                continue
             raise InputError(f"{path}: can't be looked at ({error.strerror or error}): nothing was touched") from None
         found.add((now.st_dev, now.st_ino))
     return found

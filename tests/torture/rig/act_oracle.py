@@ -169,7 +169,7 @@ def decodes(content: bytes) -> bool:
 def legitimate(oracle: Oracle, plan: Plan, before: Account) -> set[str]:
     """Files that nothing speaks against, by a rule of the oracle's own; those with partners are left out."""
     old, due = before.users(oracle.world), set()
-    kept_inodes = {old[p][0] for p in oracle.stays() if p in old}
+    kept_inodes = {old[real][0] for p in oracle.stays() if (real := os.path.realpath(p)) in old}
     for group in plan.groups:
         survivors = [f for f in group.files if not f.goes and f.content and is_straight(oracle.world, f.path) and
                      oracle.holds(f, old)]  # fmt: skip
