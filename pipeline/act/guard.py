@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +28,27 @@ class Held:
         path: absolute.
         folder: open descriptor; the name in it is the last part of the path.
         state: as it was read.
+        forbidden: device and inode of folders it must not lie in.
     """
 
     path: Path
     folder: int
     state: State
+    forbidden: frozenset[tuple[int, int]] = frozenset()
 
     def check(self, what: str) -> None:
-        """Raises Unusable if the name does not stand for that very file any more."""
-        if not is_still(self.folder, self.path.name, self.state):
-            raise Unusable("changed", f"{what} changed at this moment")
+        """Raises Unusable if its path, walked anew, does not lead to that very file any more."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if is_still(now, self.path.name, self.state):
+                return
+        raise Unusable("changed", f"{what} changed at this moment")
+
+    def check_left(self) -> None:
+        """Raises Unusable if its folder is not where it was: what was taken from there was another's."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if os.path.samestat(os.fstat(now), os.fstat(self.folder)):
+                return
+        raise Unusable("changed", "its folder changed at this moment")
 
 
 class Guard:
@@ -48,7 +60,7 @@ class Guard:
         self._staying = {file.path for file in files if not file.goes}
         self._kept = _identities(self._staying)
         self._references = plan.references
-        self._forbidden = _identities(plan.references)
+        self._forbidden = frozenset(_identities(plan.references))
         self._decoded: set[str] = set()
         self.gone: set[Path] = set()  # what was moved in this run
 
@@ -127,12 +139,10 @@ class Guard:
         return held
 
 
-def _hold(
-    stack: ExitStack, path: Path, forbidden: set[tuple[int, int]] | frozenset[tuple[int, int]] = frozenset()
-) -> Held:
+def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:
     place = stack.enter_context(folder(path.parent, forbidden))
     _, state = stack.enter_context(opened(place, path.name))
-    return Held(path, place, state)
+    return Held(path, place, state, forbidden)
 
 
 def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
