@@ -64,6 +64,7 @@ def test_mistakes_are_one_line(command: Any, album: Path, tmp_path: Path) -> Non
         ("plan", album, "-o", tmp_path),
         ("plan", album, "-o", tmp_path / "nothing" / "p"),
         ("plan", album, "--reference", tmp_path / "nothing", "-o", tmp_path / "p"),
+        ("plan", album / "sub", "--reference", album, "-o", tmp_path / "p"),
         ("undo", "nonsense"),
         ("empty-quarantine", "--older-than=-1"),
     ):
