@@ -116,8 +116,10 @@ def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:
     assert [path.name for path in find_files([tmp_path])] == ["x"]
 
 
-@pytest.mark.parametrize("name", [".twinpix-quarantine", ".twinpix-quarantine-1000", ".Trash", ".Trash-1000", ".Trashes",
-                                  "$RECYCLE.BIN", ".local/share/Trash"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [".twinpix-quarantine", ".twinpix-quarantine-7", ".Trash", ".Trash-7", "$RECYCLE.BIN", ".local/share/Trash"],
+)
 def test_what_was_removed_is_not_found_again(tmp_path: Path, name: str) -> None:
     (tmp_path / name / "files").mkdir(parents=True)
     (tmp_path / name / "files" / "removed.png").touch()
