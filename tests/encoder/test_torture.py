@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scripts import one another from the root of the checkout."""
-    monkeypatch.syspath_prepend(ROOT)
+    """The scripts stand in one folder."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "torture")
 
 
 def test_malformed_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("NASTY", raising=False)
-    from tests.torture import decode_files
+    import decode_files
 
     assert decode_files.main(each=1) == 0, capsys.readouterr().out
     assert "no folder of bad files given" in capsys.readouterr().out
@@ -27,13 +27,13 @@ def test_malformed_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 def test_crashes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(contained, "SECONDS", 2.0)
-    from tests.torture import decode_crashes
+    import decode_crashes
 
     assert decode_crashes.main(images=24, looked=10) == 0, capsys.readouterr().out
 
 
 def test_a_missed_bar_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.torture import decode_files
+    import decode_files
 
     monkeypatch.setattr(decode_files, "SECONDS", 0.0)
     assert decode_files.main(each=0) == 1
@@ -41,8 +41,8 @@ def test_a_missed_bar_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_fifty_megapixels_fit_in_a_worker() -> None:
-    from tests.torture.parts.bombs import png
-    from tests.torture.parts.watched import peak_mb
+    from rig.bombs import png
+    from rig.watched import peak_mb
 
     decoders = contained.Decoders()
     picture = decoders.decode(png(10_000, 5_000, colour=6, pixels=200 << 20), 96)

@@ -10,10 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from rig.bombs import bombs
+from rig.watched import REASONS, peak_mb
 
-from tests.torture.parts.bombs import bombs
-from tests.torture.parts.watched import REASONS, peak_mb
 from twinpix.encoder.contained import Decoders
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.preprocess import Preprocess

@@ -13,13 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import numpy as np
 from PIL import Image
+from rig.watched import outcome_problems, watched
 
 import twinpix
-from tests.torture.parts.watched import outcome_problems, watched
 from twinpix.encoder import contained
 from twinpix.pipeline.report import Skipped
 

@@ -11,11 +11,10 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from rig.malformed import write_malformed
+from rig.watched import outcome_problems, watched
 
 import twinpix
-from tests.torture.parts.malformed import write_malformed
-from tests.torture.parts.watched import outcome_problems, watched
 from twinpix.pipeline.stream import list_files
 
 SECONDS, MEMORY_MB = 10.0, 512
