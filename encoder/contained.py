@@ -62,7 +62,7 @@ class Worker:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def ask(self, facts: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytearray] | None:
+    def ask(self, facts: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes] | None:
         """One request, one reply; None where it died over it."""
         self._deadline = time.monotonic() + READ_SECONDS + SECONDS + 1
         try:
@@ -119,7 +119,7 @@ class Decoders:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
-        self._closed = threading.Event()
+        self._closed, self._watched = threading.Event(), False
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -140,7 +140,7 @@ class Decoders:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
         if type(preprocess) not in (Preprocess, Recipe):
             return preprocess(self.decode(source, preprocess.size))
-        return self._ask(source, {"at_least": preprocess.size, "preprocess": preprocess.to_dict()})
+        return self._ask(source, {"at_least": preprocess.size, "preprocess": preprocess.to_dict()}).copy()
 
     def _ask(self, source: str | bytes, wish: dict[str, Any]) -> NDArray[np.uint8]:
         is_path = isinstance(source, str)
@@ -186,7 +186,8 @@ class Decoders:
             if self._closed.is_set():
                 raise DecodingError("the decoding processes have been ended")
             worker = Worker()
-            if not self._all:
+            if not self._watched:
+                self._watched = True
                 threading.Thread(target=self._end_overdue, name="twinpix deadlines", daemon=True).start()
             self._all.add(worker)
         return worker
@@ -211,7 +212,7 @@ class Decoders:
                     worker.kill(overdue_only=True)
 
 
-def _outcome(facts: dict[str, Any], body: bytearray) -> NDArray[np.uint8] | ImageError | None:
+def _outcome(facts: dict[str, Any], body: bytes) -> NDArray[np.uint8] | ImageError | None:
     # nothing that a worker says is taken on trust: a hostile file may speak in its place
     if "reason" in facts:
         return ImageError(str(facts["reason"]), str(facts.get("message")))

@@ -159,10 +159,10 @@ def serve(requests: IO[bytes], replies: IO[bytes], watch: Watch) -> None:
         answer(*request, replies, watch)
 
 
-def answer(facts: dict[str, Any], body: bytearray, replies: IO[bytes], watch: Watch) -> None:
+def answer(facts: dict[str, Any], body: bytes, replies: IO[bytes], watch: Watch) -> None:
     """Decode one picture, and send its levels, or why there are none."""
     try:
-        levels = decoded(facts, bytes(body), watch)
+        levels = decoded(facts, body, watch)
     except ImageError as error:
         watch.end()
         send(replies, {"reason": error.reason, "message": str(error)})
