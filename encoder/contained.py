@@ -39,6 +39,10 @@ class Worker:
     def __init__(self) -> None:
         self._deadline = float("inf")
         self._overdue = False
+        if not sys.executable or getattr(sys, "frozen", False):  # the frozen program would start itself, over and over
+            raise DecodingError(
+                "images of a scan are decoded in processes, and there is no Python interpreter to start"
+            )
         # isolated, and without `site`: it needs nothing but the places where its owner finds Pillow and NumPy
         places = [os.path.abspath(place) for place in sys.path if place]
         self._process = subprocess.Popen(

@@ -61,9 +61,10 @@ class Watch:
         self._begun = None
 
     def _is_late(self) -> bool:
-        if self._begun is None:
+        begun = self._begun
+        if begun is None:
             return False
-        passed, computed = time.monotonic() - self._begun[0], time.process_time() - self._begun[1]
+        passed, computed = time.monotonic() - begun[0], time.process_time() - begun[1]
         # on a machine with too much to do, a decoder that still computes is not to blame
         return computed > self.seconds or (passed > self.seconds and computed < IDLE * passed)
 

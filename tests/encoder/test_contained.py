@@ -175,6 +175,12 @@ def test_no_process_to_decode_in(decoders: Decoders, monkeypatch: pytest.MonkeyP
         decoders.decode(b"", None)
 
 
+def test_a_frozen_program_does_not_start_itself(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(DecodingError, match="no Python interpreter"):
+        decoders.decode(b"", None)
+
+
 def test_a_worker_imports_little() -> None:
     command: list[str | Path] = [
         sys.executable,
