@@ -48,7 +48,7 @@ class Watch:
     def __init__(self, seconds: float, memory: int) -> None:
         self.seconds, self.memory = seconds, memory
         self._begun: tuple[float, float] | None = None  # by the clock, and by what this process has computed
-        self._owner = os.getppid()
+        self._owner, self._put_off = os.getppid(), float("-inf")
         self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (stays open)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -81,8 +81,10 @@ class Watch:
             os._exit(OUT_OF_MEMORY)
         if os.getppid() != self._owner:
             os._exit(LOST)
-        # put off again and again, unless a decoder hangs without letting this thread run
-        faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
+        if time.monotonic() > self._put_off + self.seconds / 8:  # it takes a thread: not every time
+            # put off again and again, unless a decoder hangs without letting this thread run
+            faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
+            self._put_off = time.monotonic()
 
 
 def resident() -> int:
