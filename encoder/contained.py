@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinpix.encoder.decode_worker import MEMORY, OUT_OF_MEMORY, SECONDS, TIMED_OUT
+from twinpix.encoder.decode_worker import MEMORY, OUT_OF_MEMORY, PREPROCESSINGS, SECONDS, TIMED_OUT
 from twinpix.encoder.errors import DecodingError, ImageError
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
 
 WORKER = Path(__file__).with_name("decode_worker.py")
@@ -142,9 +141,11 @@ class Decoders:
 
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
-        if type(preprocess) not in (Preprocess, Recipe):
+        kind = type(preprocess)
+        if PREPROCESSINGS.get(kind.__name__) is not kind:
             return preprocess(self.decode(source, preprocess.size))
-        return self._ask(source, {"at_least": preprocess.size, "preprocess": preprocess.to_dict()}).copy()
+        wish = {"at_least": preprocess.size, "preprocess": kind.__name__, "settings": preprocess.to_dict()}
+        return self._ask(source, wish).copy()
 
     def _ask(self, source: str | bytes, wish: dict[str, Any]) -> NDArray[np.uint8]:
         is_path = isinstance(source, str)

@@ -30,7 +30,7 @@ from PIL import Image
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
-from twinpix.encoder.preprocess import prepared
+from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
 
@@ -39,6 +39,7 @@ SECONDS = 8.0  # for one picture, once its file is read
 TICK = 0.05  # s
 IDLE = 0.03  # share of a core; who uses less is waiting for something that does not come
 STRIP = 4 << 20  # bytes of pixels that are copied at a time
+PREPROCESSINGS: dict[str, type[Preprocess]] = {"Preprocess": Preprocess, "Recipe": Recipe}
 TIMED_OUT, OUT_OF_MEMORY, LOST = 1, 3, 4  # exit codes; 1 is what faulthandler exits with
 
 
@@ -179,7 +180,7 @@ def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | N
     picture = decode(os.fsdecode(body) if facts["path"] else body, facts["at_least"], begun=watch.begin)
     if "preprocess" not in facts:
         return picture
-    return prepared(picture, Recipe(**facts["preprocess"]))
+    return prepared(picture, PREPROCESSINGS[facts["preprocess"]](**facts["settings"]))
 
 
 def send_levels(levels: Image.Image | NDArray[np.uint8], replies: IO[bytes]) -> None:

@@ -85,12 +85,20 @@ def test_levels_are_those_of_decoding_here(
 
 
 @pytest.mark.parametrize(
-    "preprocess", [Preprocess(48), Preprocess(32, "bicubic"), Recipe(40, width=50, fit="crop", crop_pct=0.9)]
+    "preprocess",
+    [
+        Preprocess(48),
+        Preprocess(32, "bicubic"),
+        Preprocess(48, despeckle=True),
+        Recipe(40, width=50, fit="crop", crop_pct=0.9, mean=(0.5, 0.4, 0.3)),
+    ],
 )
 def test_preprocessing_there_is_preprocessing_here(
     decoders: Decoders, paint: Paint, pack: Pack, preprocess: Preprocess
 ) -> None:
-    data = pack(paint(2, 700, 500), "JPEG")
+    levels = np.asarray(paint(2, 700, 500)).copy()
+    levels[np.random.default_rng(0).random(levels.shape[:2]) < 0.05] = 255  # salt
+    data = pack(Image.fromarray(levels), "PNG")
     here = preprocess(decode(data, preprocess.size))
     there = decoders.prepare(data, preprocess)
     assert (there.dtype, there.shape) == (here.dtype, here.shape)
