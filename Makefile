@@ -79,4 +79,4 @@ $(ROOT)/.typecheck/twinpix:
 	ln -sfn ../../pipeline/api/__init__.py $@/__init__.py
 
 clean:
-	cd "$(ROOT)" && rm -rf $(VENV) .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	cd "$(ROOT)" && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.decode import decode
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
 from twinpix.pipeline.second_look.verify import Outcome
 
@@ -168,7 +168,7 @@ def thumbnail(path: Path, px: int = 132, quality: int = 80) -> str:
     Raises:
         ImageError: it can't be read.
     """
-    picture = decode(path, at_least=px // 2)
+    picture = read_picture(path, at_least=px // 2)
     picture.thumbnail((px, px))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)

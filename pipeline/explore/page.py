@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from importlib.resources import files
 from itertools import chain
@@ -18,7 +17,7 @@ from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
 from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
-from twinpix.pipeline.threads import cores
+from twinpix.pipeline.threads import decoding_threads
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
 SHOWN_OF_CLUSTER = 12
@@ -116,7 +115,7 @@ def _thumbnails(found: Exploration, workers: int | None) -> dict[int, str]:
         except ImageError:  # changed since it was embedded
             return None
 
-    with ThreadPoolExecutor(workers or cores()) as pool:
+    with decoding_threads(workers) as pool:
         made = list(pool.map(make, wanted))
     return {i: uri for i, uri in zip(wanted, made, strict=True) if uri is not None}
 
