@@ -109,6 +109,8 @@ class Report:
         looked_at: candidate pairs that got a second look.
         refuted: of those, how many it overruled.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
+        alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
+            pairs that a second look can't settle is stricter by as much.
     """
 
     groups: tuple[Group, ...]
@@ -123,6 +125,7 @@ class Report:
     looked_at: int = 0
     refuted: int = 0
     calibrated_on: str = ""
+    alikeness: float = 1.0
 
     @property
     def duplicates(self) -> int:
