@@ -19,7 +19,18 @@ from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
-from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    IndexKind,
+    Json,
+    LibraryPath,
+    Model,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 from twinpix.pipeline.report import Report
 
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
@@ -160,6 +171,7 @@ def find_duplicates(
     weights: Weights = None,
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
+    index: IndexKind = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -174,7 +186,8 @@ def find_duplicates(
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
-        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library}
+        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
+                    "--index": index}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
@@ -183,12 +196,13 @@ def find_duplicates(
     if library is not None:
         from twinpix.pipeline.library.cli import duplicates_through
 
-        report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where)
+        report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where,
+                                    index)  # fmt: skip
         return _reported(report, json, fail_on_duplicates)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs)  # fmt: skip
+                                 false_pairs=false_pairs, index=index)  # fmt: skip
     return _reported(report, json, fail_on_duplicates)
 
 

@@ -17,10 +17,12 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.index.near import candidate_pairs
+from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates
+from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, encode_images
@@ -130,6 +132,7 @@ def find_duplicates(
     looking: Callable[[int, int], None] | None = None,
     where: str | None = None,
     false_pairs: float | None = None,
+    index: str | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -144,21 +147,22 @@ def find_duplicates(
         looking: called with the number of pairs looked at so far, and of all.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
+        index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
-            and `false_pairs`, or the filter can't be understood.
+            and `false_pairs`, the filter can't be understood, or there is no such index.
     """
     if not roots:
         raise InputError("name at least one folder")
     if threshold is not None:
         check_threshold(threshold)
     encoder = encoder or load_encoder()
-    limits(
-        encoder, 2, threshold, verify, false_pairs
-    )  # where no threshold is known, it ends here, not after hours of encoding
+    # where no threshold is known, it ends here, not after hours of encoding
+    limits(encoder, 2, threshold, verify, false_pairs)
+    kind_for(2, index)
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
-    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs)
+    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs, index)
 
 
 def group_duplicates(
@@ -169,6 +173,7 @@ def group_duplicates(
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
     false_pairs: float | None = None,
+    index: str | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -182,7 +187,7 @@ def group_duplicates(
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
     known = in_force(encoder) if is_calibrated(encoder) else None
-    candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
+    candidates, used = _candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
     settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
@@ -202,7 +207,19 @@ def group_duplicates(
         images=n,
         fingerprint=encoder.fingerprint,
         calibrated_on="" if known is None else str(known),
+        index=used,
     )
+
+
+def _candidates(embeddings: Embeddings, limit: Limits, wanted: str | None) -> tuple[Pairs, IndexUsed]:
+    # by name: which of two equally near images counts as nearer does not depend on the order of the folders
+    vectors, names = embeddings.vectors, np.array([str(path) for path in embeddings.paths], object)
+    by_name = np.argsort(names, kind="stable")
+    rank = np.empty(len(names), np.intp)
+    rank[by_name] = np.arange(len(names))
+    most = 0 if limit.sure >= limit.candidate else NEAREST
+    index, used = build_index(vectors, limit.candidate, most, wanted, by_name)
+    return candidate_pairs(vectors, index, limit.candidate, limit.sure, most, rank), used
 
 
 def _expected(calibration: Calibration, limit: Limits, images: int) -> float:

@@ -57,3 +57,12 @@ LibraryPath = Annotated[
         metavar="PATH",
     ),
 ]
+IndexKind = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        help="How pairs are looked for: exact, ivf or ivf-sq8.",
+        show_default="exact up to 100,000 images",
+        metavar="KIND",
+    ),
+]

@@ -11,7 +11,18 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline import show
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.show import added_dict, print_status, status_dict
-from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    IndexKind,
+    Json,
+    LibraryPath,
+    Model,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 from twinpix.pipeline.report import Embeddings, Report
 
 FINE, PROBLEMS = 0, 1
@@ -157,6 +168,7 @@ def duplicates(
     threshold: Threshold = None,
     verify: Verify = None,
     false_pairs: FalsePairs = None,
+    index: IndexKind = None,
     json: Json = False,
     model: Model = None,
     workers: Workers = None,
@@ -169,7 +181,8 @@ def duplicates(
 
     with progress_meter() as meter:
         report = _open(library, model).duplicates(*folders or (), threshold=threshold, verify=verify, workers=workers,
-                                                  false_pairs=false_pairs, looking=meter.looking)  # fmt: skip
+                                                  false_pairs=false_pairs, looking=meter.looking,
+                                                  index=index)  # fmt: skip
     show.report(report, json)
     return show.scan_exit_code(report.skipped)
 
@@ -213,12 +226,15 @@ def duplicates_through(
     false_pairs: float | None,
     workers: int | None,
     where: str | None,
+    index: str | None = None,
 ) -> Report:
     """`find-duplicates --library`."""
     from twinpix.pipeline.duplicates import group_duplicates, limits
+    from twinpix.pipeline.index.policy import kind_for
     from twinpix.pipeline.progress import progress_meter
 
     limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
+    kind_for(2, index)
     found = encode_through(library, folders, encoder, workers, where)
     with progress_meter() as meter:
-        return group_duplicates(found, encoder, threshold, workers, verify, meter.looking, false_pairs)
+        return group_duplicates(found, encoder, threshold, workers, verify, meter.looking, false_pairs, index)
