@@ -50,7 +50,7 @@ class Index(Protocol):
         ...
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
-        """The k nearest of each query, closest first: int64 (q, k), float32 (q, k) L2; -1, inf where there are fewer."""
+        """The k nearest of each query, closest first: int64 (q, k), float32 (q, k) L2; -1, inf if there are fewer."""
         ...
 
     def range_search(self, queries: Vectors, max_distance: float) -> Pairs:

@@ -12,56 +12,68 @@ import numpy as np
 from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.read import Stamp, stamp_at
-from twinpix.pipeline.library.schema import is_sound
-from twinpix.pipeline.library.store import below, sound_rows
+from twinpix.pipeline.library.schema import Row, is_sound
+from twinpix.pipeline.library.store import below
 from twinpix.pipeline.report import Embeddings, Skipped
 
-VECTOR = "SELECT * FROM vectors WHERE fingerprint = ? AND content = ?"
+FILES_AND_VECTORS = (
+    "SELECT files.*, vectors.* FROM files "
+    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content {} ORDER BY path"
+)
+FILE_COLUMNS = 8
+MOVED_AT_ONCE = 1 << 14  # vectors
 
 
 def stored_embeddings(connection: sqlite3.Connection, generation: Generation, roots: Roots) -> Embeddings:
     """The files known under `roots`, by name as bytes; those without a vector, or changed since, are in `.skipped`.
 
+    Rows are read one by one: in memory are the vectors, once, and the names.
+
     Raises:
         sqlite3.DatabaseError: a row is damaged.
     """
     where, values = below(roots)
-    files = list(sound_rows(connection, "files", f"{where} ORDER BY path", values))
-    vectors = np.empty((len(files), generation.dim), np.float32)
+    (count,) = connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()
+    vectors = np.empty((count, generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
-    for name, *columns, _, content in files:
-        path = Path(os.fsdecode(name))
-        stored = _vector(connection, generation, content)
+    rows = connection.execute(FILES_AND_VECTORS.format(where), [generation.fingerprint.encode(), *values])
+    for row in rows:
+        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+        path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
-        elif stored is None:
+        elif stored[0] is None:
             skipped.append(Skipped(path, "not_encoded", f"{path}: not encoded by this model yet: add it again"))
         elif stamp_at(path) not in (None, Stamp(*columns)):
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         else:
-            vectors[len(paths)] = np.frombuffer(stored, "<f4")
+            vectors[len(paths)] = _vector(stored, generation.dim)
             paths.append(path)
     return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
 
 
-def _vector(connection: sqlite3.Connection, generation: Generation, content: bytes) -> bytes | None:
-    row = connection.execute(VECTOR, (generation.fingerprint.encode(), content)).fetchone()
-    if row is None:
-        return None
-    if not is_sound("vectors", row) or len(row[2]) != 4 * generation.dim:
+def _sound(table: str, row: Row) -> Row:
+    if not is_sound(table, row):
+        raise sqlite3.DatabaseError(f"a damaged row in {table}")
+    return row
+
+
+def _vector(row: Row, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    stored = bytes(_sound("vectors", row)[2])
+    if len(stored) != 4 * dim:
         raise sqlite3.DatabaseError("a damaged row in vectors")
-    return bytes(row[2])
+    return np.frombuffer(stored, "<f4")
 
 
 def on_disk(embeddings: Embeddings) -> Embeddings:
-    """Without the files that are gone: they are in `.skipped` as vanished."""
+    """Without the files that are gone: they are in `.skipped` as vanished. The vectors given are used up."""
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
     return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
 
 
 def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
-    """Only these files."""
+    """Only these files. The vectors given are used up."""
     wanted = set(files)
     return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
 
@@ -69,5 +81,10 @@ def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
 def _only(
     embeddings: Embeddings, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], skipped: tuple[Skipped, ...]
 ) -> Embeddings:
-    paths = tuple(path for path, kept in zip(embeddings.paths, rows, strict=True) if kept)
-    return Embeddings(paths, embeddings.vectors[rows], embeddings.fingerprint, embeddings.skipped + skipped)
+    # vectors move up in place: a million of them are not to be in memory twice
+    kept, vectors = np.flatnonzero(rows), embeddings.vectors
+    for start in range(0, len(kept), MOVED_AT_ONCE) if len(kept) < len(rows) else ():
+        some = kept[start : start + MOVED_AT_ONCE]
+        vectors[start : start + len(some)] = vectors[some]
+    paths = tuple(embeddings.paths[row] for row in kept.tolist())
+    return Embeddings(paths, vectors[: len(kept)], embeddings.fingerprint, embeddings.skipped + skipped)
