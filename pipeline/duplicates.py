@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from twinpix.encoder.calibration import Calibration
@@ -15,6 +16,8 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.calibration.alikeness import alikeness
+from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import IndexUsed, Pairs, select
@@ -56,6 +59,14 @@ class Limits:
         if outcome is Outcome.LIKELY:
             return distance <= max(self.likely, self.unverified)
         return outcome is Outcome.UNCLEAR and distance <= self.unverified
+
+    def at_most(self, curve: Calibration, images: int, false_pairs: float | None = None) -> Limits:
+        """The same, but what no second look settles by the stricter of two calibrations."""
+        unverified = min(self.unverified, curve.library_threshold(images, false_pairs))
+        if self.sure == self.candidate:  # no second look at all
+            return Limits(unverified, unverified, unverified, unverified)
+        likely = min(self.likely, curve.likely_threshold(images, false_pairs))
+        return Limits(self.candidate, unverified, min(self.sure, unverified), likely)
 
 
 def limits(
@@ -186,13 +197,19 @@ def group_duplicates(
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
-    known = in_force(encoder) if is_calibrated(encoder) else None
     candidates, used = _candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
     settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
     outcomes[doubtful] = settled
-    kept = np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
+    kept = _accepted(candidates, outcomes, limit)
+    known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
+    if known is not None and threshold is None:
+        different = one_of_each_pair(np.arange(n), select(candidates, kept))
+        raised = alikeness(embeddings.vectors, known.calibration, different)
+        limit = limit.at_most(known.calibration.raised(raised), n, false_pairs)
+        kept = _accepted(candidates, outcomes, limit)
+    curve = None if known is None else known.calibration.raised(raised)
     pairs = select(candidates, kept)
     return Report(
         groups=star_groups(paths, *pairs),
@@ -202,13 +219,18 @@ def group_duplicates(
         unverified_threshold=limit.unverified,
         looked_at=len(settled),
         refuted=settled.count(Outcome.REFUTED),
-        expected_false_pairs=None if known is None else _expected(known.calibration, limit, n),
-        clamped=threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs),
+        expected_false_pairs=None if curve is None else _expected(curve, limit, n),
+        clamped=threshold is None and curve is not None and curve.is_clamped(n, false_pairs),
         images=n,
         fingerprint=encoder.fingerprint,
         calibrated_on="" if known is None else str(known),
         index=used,
+        alikeness=raised,
     )
+
+
+def _accepted(candidates: Pairs, outcomes: NDArray[np.object_], limit: Limits) -> NDArray[np.bool_]:
+    return np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
 
 
 def _candidates(embeddings: Embeddings, limit: Limits, wanted: str | None) -> tuple[Pairs, IndexUsed]:

@@ -129,6 +129,8 @@ class Report:
         refuted: of those, how many it overruled.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
         index: how pairs were looked for, and what share of them that finds where it is not exact.
+        alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
+            pairs that a second look can't settle is stricter by as much.
     """
 
     groups: tuple[Group, ...]
@@ -144,6 +146,7 @@ class Report:
     refuted: int = 0
     calibrated_on: str = ""
     index: IndexUsed = EXACT
+    alikeness: float = 1.0
 
     @property
     def links(self) -> int:

@@ -19,6 +19,7 @@ from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
+NOTABLY_ALIKE = 1.5  # times
 SHOWN_SKIPPED = 10
 SHOWN_LINKS = 5
 SOME_SKIPPED = 3
@@ -107,6 +108,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
         "calibrated_on": outcome.calibrated_on,
+        "alikeness": outcome.alikeness,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
         "index": asdict(outcome.index),
@@ -199,6 +201,7 @@ def _promise(outcome: Report) -> str:
         f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
         f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"
         + (f"; calibrated on {safe(outcome.calibrated_on)}" if outcome.calibrated_on else "")
+        + (f", {outcome.alikeness:.1f} times as alike here" if outcome.alikeness >= NOTABLY_ALIKE else "")
     )
 
 
