@@ -197,7 +197,7 @@ def group_duplicates(
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
-    candidates, used = _candidates(embeddings, limit, index)
+    candidates, used = find_candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
     settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
@@ -233,15 +233,20 @@ def _accepted(candidates: Pairs, outcomes: NDArray[np.object_], limit: Limits) -
     return np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
 
 
-def _candidates(embeddings: Embeddings, limit: Limits, wanted: str | None) -> tuple[Pairs, IndexUsed]:
+def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = None) -> tuple[Pairs, IndexUsed]:
+    """The pairs worth a second look, or sure without one, and how they were looked for.
+
+    Args:
+        index: as in `find_duplicates`.
+    """
     # by name: which of two equally near images counts as nearer does not depend on the order of the folders
     vectors, names = embeddings.vectors, np.array([str(path) for path in embeddings.paths], object)
     by_name = np.argsort(names, kind="stable")
     rank = np.empty(len(names), np.intp)
     rank[by_name] = np.arange(len(names))
     most = 0 if limit.sure >= limit.candidate else NEAREST
-    index, used = build_index(vectors, limit.candidate, most, wanted, by_name)
-    return candidate_pairs(vectors, index, limit.candidate, limit.sure, most, rank), used
+    built, used = build_index(vectors, limit.candidate, most, index, by_name)
+    return candidate_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
 
 
 def _expected(calibration: Calibration, limit: Limits, images: int) -> float:

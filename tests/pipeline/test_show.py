@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from twinpix.pipeline import show
-from twinpix.pipeline.report import Group, Match, Report, Skipped
+from twinpix.pipeline.index import IndexUsed
+from twinpix.pipeline.report import Group, Link, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
 ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
@@ -57,6 +58,27 @@ def test_lines_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
         f"not a duplicate: {near}; but a second look finds other details",
         f"not a duplicate: {near}; a second look finds too little to compare",
     ]
+
+
+def test_an_index_that_is_not_exact_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    used = IndexUsed("IVF100,Flat", 0.9954, 1000, 100, 8)
+    show.report(replace(report(), index=used), as_json=False)
+    assert "IVF100,Flat, in 8 of 100 cells: that finds 99.5% of" in capsys.readouterr().out
+    show.report(replace(report(), index=used), as_json=True)
+    assert json.loads(capsys.readouterr().out)["index"]["recall"] == 0.9954
+    show.report(report(), as_json=False)
+    assert "cells" not in capsys.readouterr().out
+
+
+def test_pairs_left_apart_are_shown_beside_the_group(capsys: pytest.CaptureFixture[str]) -> None:
+    links = tuple(Link(Path("/r/a.png"), Path(f"/r/x{k}.png"), 0.2) for k in range(8))
+    group = Group((Path("/r/a.png"), Path("/r/b.png")), 0.1, links)
+    show.report(replace(report(), groups=(group,)), as_json=False, relative_to=Path("/r"))
+    shown = capsys.readouterr().out
+    assert "not in the group, but near a.png (0.200): x0.png" in shown
+    assert "and 3 more such pairs; --json lists them all" in shown
+    show.report(replace(report(), groups=(group,)), as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["groups"][0]["links"]) == 8
 
 
 def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
