@@ -3,6 +3,7 @@
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
+# make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv
@@ -17,7 +18,7 @@ CALIBRATION ?=
 GROUPS ?=
 ARGS ?=
 
-.PHONY: run test check train bench clean
+.PHONY: run test check train bench scale clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -37,6 +38,9 @@ train: $(VENV)/.train
 
 bench: $(VENV)/.bench
 	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") --html bench.html $(ARGS)
+
+scale: $(VENV)/.bench
+	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -48,11 +48,10 @@ def scale(
     for count in counts:
         rows.append(_measure(draw_vectors(count, embeddings, edits[_length(edits) <= within]), within, index))
         print(line(rows[-1]), flush=True)
+    alike = draw_vectors(10_000, embeddings, edits).vectors[:9_000]  # without the copies
+    shares = {"pictures": share_within(embeddings, LOOK_ALIKE), "drawn": share_within(alike, LOOK_ALIKE)}
     numbers = {"schema": 1, "folder": folder.name, "pictures": len(embeddings), "within": within, "sizes": rows,
-               "pairs_within_0.8": {"pictures": share_within(embeddings, LOOK_ALIKE),
-                                    "drawn": share_within(draw_vectors(10_000, embeddings, edits).vectors[:9_000],
-                                                          LOOK_ALIKE)}}  # fmt: skip
-    shares = numbers["pairs_within_0.8"]
+               "pairs_within_0.8": shares}  # fmt: skip
     print(
         f"pairs within {LOOK_ALIKE}: {shares['pictures']:.1e} of the pictures', {shares['drawn']:.1e} of the drawn ones"
     )
