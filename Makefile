@@ -5,6 +5,7 @@
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
 # make peers          imagededup, difPy and cleanvision beside twinpix, in their own environment; DIR=folder
 # make torture        bad files, crashes, kills, full disks: does everything survive? NASTY=folder of bad images, if you have one
+# make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv
@@ -21,7 +22,7 @@ ARGS ?=
 # bad image files of your own, for `make torture`
 NASTY ?=
 
-.PHONY: run test check train bench torture peers clean
+.PHONY: run test check train bench scale torture peers clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -50,6 +51,9 @@ torture: $(VENV)/.dev
 
 peers: $(VENV)/.run
 	@$(BIN)/python "$(ROOT)/tests/bench/peers.py" "$(call home,$(DIR))"
+
+scale: $(VENV)/.bench
+	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

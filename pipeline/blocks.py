@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.index import FlatIndex, Pairs, import_faiss
+from twinpix.pipeline.index import Pairs, import_faiss
+from twinpix.pipeline.index.near import pairs_within
 
 ROUNDS = 20  # of k-means
 
@@ -59,7 +60,7 @@ class Blocks:
         return np.asarray(nearest[:, 0], np.int64)
 
     def pairs(self, vectors: NDArray[np.float32], max_distance: float) -> Pairs:
-        """Pairs i < j of one block within `max_distance` (L2), in the form of `FlatIndex.pairs`."""
+        """Pairs i < j of one block within `max_distance` (L2), in the form of `pairs_within`."""
         block = self.assign(vectors)
         found = [_pairs_among(np.flatnonzero(block == b), vectors, max_distance) for b in np.unique(block)]
         if not found:
@@ -70,5 +71,5 @@ class Blocks:
 
 
 def _pairs_among(rows: NDArray[np.intp], vectors: NDArray[np.float32], max_distance: float) -> Pairs:
-    i, j, distance = FlatIndex(vectors[rows]).pairs(max_distance)
+    i, j, distance = pairs_within(vectors[rows], max_distance)
     return rows[i], rows[j], distance

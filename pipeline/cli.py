@@ -23,6 +23,7 @@ from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
     FalsePairs,
     Folders,
+    IndexKind,
     Json,
     LibraryPath,
     Model,
@@ -168,6 +169,7 @@ def find_duplicates(
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
     no_library: NoLibrary = False,
+    index: IndexKind = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -183,7 +185,8 @@ def find_duplicates(
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
-        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library}
+        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
+                    "--index": index}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
@@ -193,7 +196,7 @@ def find_duplicates(
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs, library=remembered)  # fmt: skip
+                                 false_pairs=false_pairs, library=remembered, index=index)  # fmt: skip
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE

@@ -20,10 +20,12 @@ from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.index.near import candidate_pairs
+from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates
+from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
@@ -142,6 +144,7 @@ def find_duplicates(
     where: str | None = None,
     false_pairs: float | None = None,
     library: Memory | None = None,
+    index: str | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -157,10 +160,11 @@ def find_duplicates(
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`: by default nothing is remembered.
+        index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
-            and `false_pairs`, or the filter can't be understood.
+            and `false_pairs`, the filter can't be understood, or there is no such index.
         LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
     if not roots:
@@ -168,13 +172,13 @@ def find_duplicates(
     if threshold is not None:
         check_threshold(threshold)
     encoder = encoder_for(encoder, library)
-    limits(
-        encoder, 2, threshold, verify, false_pairs
-    )  # where no threshold is known, it ends here, not after hours of encoding
+    # where no threshold is known, it ends here, not after hours of encoding
+    limits(encoder, 2, threshold, verify, false_pairs)
+    kind_for(2, index)
     embeddings = encode_images(
         *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
     )
-    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs)
+    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs, index)
 
 
 def group_duplicates(
@@ -185,6 +189,7 @@ def group_duplicates(
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
     false_pairs: float | None = None,
+    index: str | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -197,7 +202,7 @@ def group_duplicates(
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
-    candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
+    candidates, used = find_candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
     settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
@@ -206,7 +211,7 @@ def group_duplicates(
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
         different = one_of_each_pair(np.arange(n), select(candidates, kept))
-        raised = alikeness(embeddings.vectors[different], known.calibration)
+        raised = alikeness(embeddings.vectors, known.calibration, different)
         limit = limit.at_most(known.calibration.raised(raised), n, false_pairs)
         kept = _accepted(candidates, outcomes, limit)
     curve = None if known is None else known.calibration.raised(raised)
@@ -224,12 +229,29 @@ def group_duplicates(
         images=n,
         fingerprint=encoder.fingerprint,
         calibrated_on="" if known is None else str(known),
+        index=used,
         alikeness=raised,
     )
 
 
 def _accepted(candidates: Pairs, outcomes: NDArray[np.object_], limit: Limits) -> NDArray[np.bool_]:
     return np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
+
+
+def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = None) -> tuple[Pairs, IndexUsed]:
+    """The pairs worth a second look, or sure without one, and how they were looked for.
+
+    Args:
+        index: as in `find_duplicates`.
+    """
+    # by name: which of two equally near images counts as nearer does not depend on the order of the folders
+    vectors, names = embeddings.vectors, np.array([str(path) for path in embeddings.paths], object)
+    by_name = np.argsort(names, kind="stable")
+    rank = np.empty(len(names), np.intp)
+    rank[by_name] = np.arange(len(names))
+    most = 0 if limit.sure >= limit.candidate else NEAREST
+    built, used = build_index(vectors, limit.candidate, most, index, by_name)
+    return candidate_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
 
 
 def _expected(calibration: Calibration, limit: Limits, images: int) -> float:

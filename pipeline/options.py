@@ -60,3 +60,12 @@ LibraryPath = Annotated[
 NoLibrary = Annotated[
     bool, typer.Option("--no-library", help="Remember nothing, and encode every image.", show_default=False)
 ]
+IndexKind = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        help="How pairs are looked for: exact, ivf or ivf-sq8.",
+        show_default="exact up to 100,000 images",
+        metavar="KIND",
+    ),
+]

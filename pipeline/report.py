@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
+from twinpix.pipeline.index import EXACT, IndexUsed
 from twinpix.pipeline.second_look.verify import Outcome
 
 
@@ -78,16 +79,34 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A pair of duplicates that a group leaves apart: the other is no duplicate of the group's representative.
+
+    Attributes:
+        member: absolute path of a file in the group.
+        other: absolute path of one that is in another group, or in none.
+        l2_distance: L2 of the two.
+    """
+
+    member: Path
+    other: Path
+    l2_distance: float
+
+
+@dataclass(frozen=True)
 class Group:
     """Images that show one picture.
 
     Attributes:
         files: absolute paths; the first is the representative, every other lies within the threshold of it.
         max_l2_distance: L2, the largest distance of a member to the representative.
+        links: the pairs of duplicates of which just one is in this group, closest first. They are weaker evidence: the
+            other resembles a member, not the representative.
     """
 
     files: tuple[Path, ...]
     max_l2_distance: float
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,7 @@ class Report:
         looked_at: candidate pairs that got a second look.
         refuted: of those, how many it overruled.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
+        index: how pairs were looked for, and what share of them that finds where it is not exact.
         alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
             pairs that a second look can't settle is stricter by as much.
     """
@@ -125,7 +145,13 @@ class Report:
     looked_at: int = 0
     refuted: int = 0
     calibrated_on: str = ""
+    index: IndexUsed = EXACT
     alikeness: float = 1.0
+
+    @property
+    def links(self) -> int:
+        """How many matches have their two files in no group together."""
+        return len({frozenset((link.member, link.other)) for group in self.groups for link in group.links})
 
     @property
     def duplicates(self) -> int:

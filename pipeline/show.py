@@ -8,17 +8,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
 NOTABLY_ALIKE = 1.5  # times
 SHOWN_SKIPPED = 10
+SHOWN_LINKS = 5
 SOME_SKIPPED = 3
 SECOND_LOOK = {
     None: "",
@@ -108,6 +111,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "alikeness": outcome.alikeness,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
+        "index": asdict(outcome.index),
         "matches": [
             {
                 "query": str(m.query),
@@ -117,9 +121,14 @@ def report_dict(outcome: Report) -> dict[str, Any]:
             }
             for m in outcome.matches
         ],
-        "groups": [{"files": [str(f) for f in g.files], "max_l2_distance": g.max_l2_distance} for g in outcome.groups],
+        "groups": [_group_dict(group) for group in outcome.groups],
         "skipped": skipped_rows(outcome.skipped),
     }
+
+
+def _group_dict(group: Group) -> dict[str, Any]:
+    links = [{"member": str(k.member), "other": str(k.other), "l2_distance": k.l2_distance} for k in group.links]
+    return {"files": [str(f) for f in group.files], "max_l2_distance": group.max_l2_distance, "links": links}
 
 
 def skipped_rows(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
@@ -145,6 +154,8 @@ def _print_report(outcome: Report, base: Path) -> None:
     skipped_lines(outcome.skipped)
     console.print(Text(_summary(outcome), style="bold"))
     console.print(_promise(outcome), style="dim")
+    if not outcome.index.is_exact:
+        console.print(_index_line(outcome.index), style="dim")
 
 
 def _group_text(number: int, group: Group, base: Path) -> Text:
@@ -152,6 +163,13 @@ def _group_text(number: int, group: Group, base: Path) -> Text:
     text = Text(title + "\n", style="bold cyan")
     for path in group.files:
         text.append(f"  {safe(short(path, base))}\n", style="default not bold")
+    for link in group.links[:SHOWN_LINKS]:
+        member, other = (safe(short(path, base)) for path in (link.member, link.other))
+        text.append(f"  not in the group, but near {member} ({link.l2_distance:.3f}): {other}\n", style="default dim")
+    if len(group.links) > SHOWN_LINKS:
+        text.append(
+            f"  and {len(group.links) - SHOWN_LINKS} more such pairs; --json lists them all\n", style="default dim"
+        )
     return text
 
 
@@ -184,6 +202,13 @@ def _promise(outcome: Report) -> str:
         f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"
         + (f"; calibrated on {safe(outcome.calibrated_on)}" if outcome.calibrated_on else "")
         + (f", {outcome.alikeness:.1f} times as alike here" if outcome.alikeness >= NOTABLY_ALIKE else "")
+    )
+
+
+def _index_line(index: IndexUsed) -> str:
+    return (
+        f"looked for by {index.name}, in {index.probes} of {index.cells} cells: that finds {index.recall:.1%} of "
+        f"what --index exact finds, measured on {index.planted} planted copies"
     )
 
 

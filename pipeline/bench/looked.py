@@ -15,7 +15,8 @@ from twinpix.encoder.calibration import pairs
 from twinpix.pipeline.bench.method import Floats, Method, Plain, Rows, Unrelated
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.duplicates import Limits
-from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.index import Pairs, select
+from twinpix.pipeline.index.near import pairs_within
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
@@ -61,7 +62,7 @@ class SecondLooked:
 
     def unrelated(self) -> Unrelated:
         """See `Contestant`."""
-        near = nearest_candidates(FlatIndex(self._originals).pairs(self._limits.candidate), self._limits.sure)
+        near = nearest_candidates(pairs_within(self._originals, self._limits.candidate), self._limits.sure)
         begun = time.perf_counter()
         scores = np.sort(self._score(near[2], self._look_again(self._pictures, near)))
         self.seconds_a_pair = (time.perf_counter() - begun) / max(1, len(near[2]))

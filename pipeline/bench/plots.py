@@ -46,7 +46,8 @@ def require_matplotlib() -> Any:
     return plt
 
 
-def _svg(figure: Any) -> str:
+def svg(figure: Any) -> str:
+    """The figure as SVG in the colour of the page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
     require_matplotlib().close(figure)
@@ -86,7 +87,7 @@ def recall_per_edit(numbers: Numbers) -> str:
     axes.grid(True)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="lower center", bbox_to_anchor=(0.4, 1), ncols=MOST)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _at(level: str) -> str:
@@ -112,7 +113,7 @@ def recall_by_rate(numbers: Numbers) -> str:
     axes.set_xlabel("false-match rate (a star: the default threshold; at the left edge: none was seen)")
     axes.grid(True)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return _svg(figure)
+    return svg(figure)
 
 
 def histograms(numbers: Numbers, scores: Sequence[Scores]) -> str:
@@ -129,7 +130,7 @@ def histograms(numbers: Numbers, scores: Sequence[Scores]) -> str:
         _histogram(axes, numbers["methods"][k], scores[k])
     if plain:
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _histogram(axes: Any, method: Numbers, scores: Scores) -> None:
@@ -164,4 +165,4 @@ def group_bars(numbers: Numbers) -> str:
         axes.grid(True, axis="x")
     grid[0].set_yticks(range(len(names)), names)
     grid[0].invert_yaxis()
-    return _svg(figure)
+    return svg(figure)

@@ -21,7 +21,7 @@ MOST = 50.0
 BLOCK = 512  # rows
 
 
-def alikeness(vectors: NDArray[np.float32], calibration: Calibration) -> float:
+def alikeness(vectors: NDArray[np.float32], calibration: Calibration, rows: NDArray[np.intp] | None = None) -> float:
     """How many times as often as promised different pictures lie near one another, 1 to `MOST`.
 
     Below 1 it counts as 1: unusually different pictures loosen no threshold. It is 1, too, where fewer than about 65
@@ -30,8 +30,9 @@ def alikeness(vectors: NDArray[np.float32], calibration: Calibration) -> float:
     Args:
         vectors: float32 (n, dim), n different pictures; a few copies among them don't matter.
         calibration: what is promised.
+        rows: which of them count; all by default.
     """
-    sample = _sample(vectors)
+    sample = _sample(vectors, np.arange(len(vectors)) if rows is None else rows)
     formed = pairs(len(sample))
     rate = max(RATE, FEWEST / max(1, formed))
     if rate > HIGHEST_RATE:
@@ -40,12 +41,12 @@ def alikeness(vectors: NDArray[np.float32], calibration: Calibration) -> float:
     return float(np.clip(found / (rate * formed), 1.0, MOST))
 
 
-def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sample(vectors: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
     # by a hash of what is embedded: neither the order nor the names of the files choose it
-    if len(vectors) <= SAMPLE:
-        return vectors
-    marks = np.array([zlib.crc32(vector.tobytes()) for vector in vectors])
-    return vectors[np.argsort(marks, kind="stable")[:SAMPLE]]
+    if len(rows) <= SAMPLE:
+        return vectors[rows]
+    marks = np.array([zlib.crc32(vectors[row].tobytes()) for row in rows.tolist()])
+    return vectors[rows[np.argsort(marks, kind="stable")[:SAMPLE]]]
 
 
 def count_within(vectors: NDArray[np.float32], distance: float) -> int:

@@ -16,7 +16,8 @@ from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.blocks import Blocks
 from twinpix.pipeline.duplicates import group_duplicates, known_threshold
 from twinpix.pipeline.explore.layout import NEIGHBOURS, Plane, lay_out
-from twinpix.pipeline.index import FlatIndex, exact_distances
+from twinpix.pipeline.index import exact_distances
+from twinpix.pipeline.index.near import nearest_others
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
@@ -118,7 +119,7 @@ def explore_embeddings(
     embeddings.check_same_encoder(encoder.fingerprint)
     _check(clusters, encoder, threshold)
     vectors, n = embeddings.vectors, len(embeddings.paths)
-    rows, distances = FlatIndex(vectors).nearest(NEIGHBOURS)
+    rows, distances = nearest_others(vectors, NEIGHBOURS)
     isolation = distances[:, :ISOLATION_NEIGHBOURS].mean(1) if n > 1 else np.zeros(n, np.float32)
     return Exploration(
         embeddings=embeddings,

@@ -18,6 +18,8 @@ from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
 from twinpix.pipeline.stream import Chunk, Memory, embed, encoder_for, list_files, watch
 
+SEARCH_BLOCK = 8192  # vectors
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -123,8 +125,9 @@ def search_embeddings(
     vector = encoder.encode(encoder.prepare(query)[None])[0]
     chosen = [i for i, path in enumerate(embeddings.paths) if wanted.accepts(path)]
     rows = [i for i in chosen if embeddings.paths[i] != own]
-    paths = [embeddings.paths[i] for i in rows]
-    nearest, images = _nearest(vector, [(paths, embeddings.vectors[rows])], k, limit)
+    blocks = (rows[start : start + SEARCH_BLOCK] for start in range(0, len(rows), SEARCH_BLOCK))
+    parts = (([embeddings.paths[i] for i in block], embeddings.vectors[block]) for block in blocks)
+    nearest, images = _nearest(vector, parts, k, limit)
     left_out = own if len(rows) < len(chosen) else None
     return Neighbours(label(query), nearest, limit, images, left_out, embeddings.skipped, encoder.fingerprint)
 

@@ -10,7 +10,18 @@ import typer
 from twinpix.pipeline import show
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.show import added_dict, print_status, status_dict
-from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    IndexKind,
+    Json,
+    LibraryPath,
+    Model,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 
 FINE, PROBLEMS = 0, 1
 
@@ -155,6 +166,7 @@ def duplicates(
     threshold: Threshold = None,
     verify: Verify = None,
     false_pairs: FalsePairs = None,
+    index: IndexKind = None,
     json: Json = False,
     model: Model = None,
     workers: Workers = None,
@@ -167,7 +179,8 @@ def duplicates(
 
     with progress_meter() as meter:
         report = _open(library, model).duplicates(*folders or (), threshold=threshold, verify=verify, workers=workers,
-                                                  false_pairs=false_pairs, looking=meter.looking)  # fmt: skip
+                                                  false_pairs=false_pairs, looking=meter.looking,
+                                                  index=index)  # fmt: skip
     show.report(report, json)
     return show.scan_exit_code(report.skipped)
 

@@ -189,6 +189,7 @@ class Library:
         false_pairs: float | None = None,
         workers: int | None = None,
         looking: Callable[[int, int], None] | None = None,
+        index: str | None = None,
     ) -> Report:
         """Pairs and groups among the files known under these folders (all, by default); see `find_duplicates`.
 
@@ -199,7 +200,7 @@ class Library:
             FingerprintError: this encoder has encoded nothing here.
         """
         stored = on_disk(self._own_embeddings(*roots))
-        return group_duplicates(stored, self.encoder, threshold, workers, verify, looking, false_pairs)
+        return group_duplicates(stored, self.encoder, threshold, workers, verify, looking, false_pairs, index)
 
     def export(self, target: str | os.PathLike[str]) -> int:
         """Write all embeddings to a `.parquet`, `.npz` or `.jsonl` file; how many there were.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -11,50 +14,90 @@ import numpy as np
 from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.read import Stamp, stamp_at
-from twinpix.pipeline.library.schema import is_sound
-from twinpix.pipeline.library.store import rows_below
+from twinpix.pipeline.library.schema import Row, is_sound
+from twinpix.pipeline.library.store import below
 from twinpix.pipeline.report import Embeddings, Skipped
 
-VECTOR = "SELECT * FROM vectors WHERE fingerprint = ? AND content = ?"
+FILES_AND_VECTORS = (
+    "SELECT files.*, vectors.* FROM files "
+    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content {} ORDER BY path"
+)
+FILE_COLUMNS = 8
+MOVED_AT_ONCE = 1 << 14  # vectors
 
 
 def stored_embeddings(connection: sqlite3.Connection, generation: Generation, roots: Roots) -> Embeddings:
     """The files known under `roots`, by name as bytes; those without a vector, or changed since, are in `.skipped`.
 
+    Rows are read one by one: in memory are the vectors, once, and the names.
+
     Raises:
         sqlite3.DatabaseError: a row is damaged.
     """
-    files = rows_below(connection, "files", roots)
-    vectors = np.empty((len(files), generation.dim), np.float32)
+    clauses = list(below(roots))
+    count = sum(connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()[0]
+                for where, values in clauses)  # fmt: skip
+    vectors = np.empty((count, generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
-    for name, *columns, _, content in files:
-        path = Path(os.fsdecode(name))
-        stored = _vector(connection, generation, content)
+    for row in _rows(connection, generation.fingerprint, clauses):
+        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+        path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
-        elif stored is None:
+        elif stored[0] is None:
             skipped.append(Skipped(path, "not_encoded", f"{path}: not encoded by this model yet: add it again"))
         elif stamp_at(path) not in (None, Stamp(*columns)):
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         else:
-            vectors[len(paths)] = np.frombuffer(stored, "<f4")
+            vectors[len(paths)] = _vector(stored, generation.dim)
             paths.append(path)
     return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
 
 
-def _vector(connection: sqlite3.Connection, generation: Generation, content: bytes) -> bytes | None:
-    row = connection.execute(VECTOR, (generation.fingerprint.encode(), content)).fetchone()
-    if row is None:
-        return None
-    if not is_sound("vectors", row) or len(row[2]) != 4 * generation.dim:
+def _rows(connection: sqlite3.Connection, fingerprint: str, clauses: list[tuple[str, list[bytes]]]) -> Iterator[Row]:
+    # each file once, by name, also where one root lies in another
+    cursors = [connection.execute(FILES_AND_VECTORS.format(where), [fingerprint.encode(), *values])
+               for where, values in clauses]  # fmt: skip
+    last = None
+    for row in merge(*cursors, key=itemgetter(0)):
+        if row[0] != last:
+            yield row
+        last = row[0]
+
+
+def _sound(table: str, row: Row) -> Row:
+    if not is_sound(table, row):
+        raise sqlite3.DatabaseError(f"a damaged row in {table}")
+    return row
+
+
+def _vector(row: Row, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    stored = bytes(_sound("vectors", row)[2])
+    if len(stored) != 4 * dim:
         raise sqlite3.DatabaseError("a damaged row in vectors")
-    return bytes(row[2])
+    return np.frombuffer(stored, "<f4")
 
 
 def on_disk(embeddings: Embeddings) -> Embeddings:
-    """Without the files that are gone: they are in `.skipped` as vanished."""
+    """Without the files that are gone: they are in `.skipped` as vanished. The vectors given are used up."""
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
-    paths = tuple(path for path, is_there in zip(embeddings.paths, there, strict=True) if is_there)
-    skipped = tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone)
-    return Embeddings(paths, embeddings.vectors[there], embeddings.fingerprint, embeddings.skipped + skipped)
+    return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
+
+
+def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
+    """Only these files. The vectors given are used up."""
+    wanted = set(files)
+    return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
+
+
+def _only(
+    embeddings: Embeddings, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], skipped: tuple[Skipped, ...]
+) -> Embeddings:
+    # vectors move up in place: a million of them are not to be in memory twice
+    kept, vectors = np.flatnonzero(rows), embeddings.vectors
+    for start in range(0, len(kept), MOVED_AT_ONCE) if len(kept) < len(rows) else ():
+        some = kept[start : start + MOVED_AT_ONCE]
+        vectors[start : start + len(some)] = vectors[some]
+    paths = tuple(embeddings.paths[row] for row in kept.tolist())
+    return Embeddings(paths, vectors[: len(kept)], embeddings.fingerprint, embeddings.skipped + skipped)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.pipeline.blocks import Blocks
-from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.index.near import pairs_within
 
 
 def heaps(count: int, each: int, seed: int = 0) -> NDArray[np.float32]:
@@ -37,13 +37,13 @@ def test_pairs_inside_a_block_only() -> None:
     i, j, distance = blocks.pairs(vectors, 1.0)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 3), (1, 4)]
     assert distance.tolist() == pytest.approx([0.9, 0.5], abs=1e-6)
-    i, j, _ = FlatIndex(vectors).pairs(1.0)
+    i, j, _ = pairs_within(vectors, 1.0)
     assert (0, 2) in zip(i.tolist(), j.tolist(), strict=True)  # 0.2 apart, and lost
 
 
 def test_one_block_loses_nothing() -> None:
     vectors = np.random.default_rng(1).normal(size=(200, 6)).astype(np.float32)
-    got, expected = Blocks.fit(vectors, k=1).pairs(vectors, 1.5), FlatIndex(vectors).pairs(1.5)
+    got, expected = Blocks.fit(vectors, k=1).pairs(vectors, 1.5), pairs_within(vectors, 1.5)
     assert len(expected[0]) > 100
     for column in range(3):
         assert np.array_equal(got[column], expected[column])

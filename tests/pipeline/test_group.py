@@ -95,3 +95,27 @@ def test_independent_of_the_order_of_input(seed: int) -> None:
         shuffled = dice.permutation(np.array(list(links), dtype=object)).tolist()
         turned = {((a, b) if dice.random() < 0.5 else (b, a)): links[a, b] for a, b in shuffled}
         assert groups(turned, order) == expected
+
+
+def test_what_a_group_leaves_apart_is_beside_it() -> None:
+    first, second = groups({("a", "b"): 0.1, ("b", "c"): 0.2, ("c", "d"): 0.3, ("d", "e"): 0.4}, "abcde")
+    assert shown((first, second)) == ["bac", "de"]
+    assert [(k.member.name, k.other.name) for k in first.links] == [("c", "d")]
+    assert [(k.member.name, k.other.name) for k in second.links] == [("d", "c")]
+    assert first.links[0].l2_distance == pytest.approx(0.3)
+
+
+def test_a_link_to_a_file_in_no_group() -> None:
+    (group,) = groups({("a", "b"): 0.1, ("b", "c"): 0.2, ("c", "d"): 0.3}, "abcd")
+    assert shown((group,)) == ["bac"]
+    assert [(k.member.name, k.other.name) for k in group.links] == [("c", "d")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_pair_is_in_a_group_or_a_link(seed: int) -> None:
+    links, names = random_links(seed)
+    found = groups(links, names)
+    together = {frozenset((a.name, b.name)) for g in found for a in g.files for b in g.files if a != b}
+    apart = {frozenset((k.member.name, k.other.name)) for g in found for k in g.links}
+    pairs = {frozenset(pair) for pair in links}
+    assert apart == pairs - together

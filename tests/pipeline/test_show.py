@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from twinpix.pipeline import show
-from twinpix.pipeline.report import Group, Match, Report, Skipped
+from twinpix.pipeline.index import IndexUsed
+from twinpix.pipeline.report import Group, Link, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
 ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
@@ -59,6 +60,27 @@ def test_lines_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_an_index_that_is_not_exact_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    used = IndexUsed("IVF100,Flat", 0.9954, 1000, 100, 8)
+    show.report(replace(report(), index=used), as_json=False)
+    assert "IVF100,Flat, in 8 of 100 cells: that finds 99.5% of" in capsys.readouterr().out
+    show.report(replace(report(), index=used), as_json=True)
+    assert json.loads(capsys.readouterr().out)["index"]["recall"] == 0.9954
+    show.report(report(), as_json=False)
+    assert "cells" not in capsys.readouterr().out
+
+
+def test_pairs_left_apart_are_shown_beside_the_group(capsys: pytest.CaptureFixture[str]) -> None:
+    links = tuple(Link(Path("/r/a.png"), Path(f"/r/x{k}.png"), 0.2) for k in range(8))
+    group = Group((Path("/r/a.png"), Path("/r/b.png")), 0.1, links)
+    show.report(replace(report(), groups=(group,)), as_json=False, relative_to=Path("/r"))
+    shown = capsys.readouterr().out
+    assert "not in the group, but near a.png (0.200): x0.png" in shown
+    assert "and 3 more such pairs; --json lists them all" in shown
+    show.report(replace(report(), groups=(group,)), as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["groups"][0]["links"]) == 8
+
+
 def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     show.report(report(), as_json=True)
     captured = capsys.readouterr()
@@ -69,7 +91,7 @@ def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     match = {"query": "/r/a.png", "reference": str(ODD), "l2_distance": 0.125, "second_look": "confirmed"}
     assert values["matches"] == [match]
     assert (values["looked_at"], values["refuted"], values["unverified_threshold"]) == (0, 0, 2.0)
-    assert values["groups"] == [{"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125}]
+    assert values["groups"] == [{"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125, "links": []}]
     assert [(s["path"], s["reason"]) for s in values["skipped"]] == [
         ("/r/n.txt", "not_an_image"),
         (str(ODD), "corrupt"),

@@ -17,7 +17,7 @@ from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.explore.clusters import default_clusters, explore, explore_embeddings
 from twinpix.pipeline.explore.layout import lay_out
-from twinpix.pipeline.index import FlatIndex
+from twinpix.pipeline.index.near import nearest_others
 
 REDS, BLUES = 18, 9
 
@@ -148,10 +148,10 @@ def test_the_map_keeps_groups_together() -> None:
     dice = np.random.default_rng(1)
     group = np.repeat(np.arange(6), 40)
     vectors = (dice.normal(size=(6, 32))[group] + 0.3 * dice.normal(size=(240, 32))).astype(np.float32)
-    neighbours = FlatIndex(vectors).nearest(15)
+    neighbours = nearest_others(vectors, 15)
     places = lay_out(vectors, neighbours)
     assert places.min() == 0 and places.max() == 1
-    close, _ = FlatIndex(places).nearest(5)
+    close, _ = nearest_others(places, 5)
     assert (group[close] == group[:, None]).mean() > 0.95
     assert np.array_equal(places, lay_out(vectors, neighbours))
 
@@ -160,7 +160,7 @@ def test_copies_lie_side_by_side_on_the_map() -> None:
     dice = np.random.default_rng(1)
     originals = dice.normal(size=(200, 32))
     vectors = np.concatenate([originals, originals + 0.05 * dice.normal(size=(200, 32))]).astype(np.float32)
-    places = lay_out(vectors, FlatIndex(vectors).nearest(15))
+    places = lay_out(vectors, nearest_others(vectors, 15))
     apart = np.linalg.norm(places[:200] - places[200:], axis=1)
     strangers = np.linalg.norm(places[:200] - places[np.roll(np.arange(200, 400), 1)], axis=1)
     assert np.median(apart) < 0.15 * np.median(strangers)
@@ -169,11 +169,11 @@ def test_copies_lie_side_by_side_on_the_map() -> None:
 def test_nearest_agrees_with_sorting_all_distances() -> None:
     vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     vectors[100:120] = vectors[0]  # a crowd of equal ones
-    rows, distances = FlatIndex(vectors).nearest(7)
+    rows, distances = nearest_others(vectors, 7)
     brute = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors[None], axis=2)
     np.fill_diagonal(brute, np.inf)
     assert distances == pytest.approx(np.sort(brute, axis=1)[:, :7], abs=1e-5)
     assert not (rows == np.arange(300)[:, None]).any()
     assert brute[np.arange(300)[:, None], rows] == pytest.approx(distances, abs=1e-5)
-    assert FlatIndex(vectors[:3]).nearest(7)[0].shape == (3, 2)
-    assert FlatIndex(vectors[:0]).nearest(7)[0].shape == (0, 0)
+    assert nearest_others(vectors[:3], 7)[0].shape == (3, 2)
+    assert nearest_others(vectors[:0], 7)[0].shape == (0, 0)

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
-from twinpix.pipeline.index import QUERY_BLOCK, FlatIndex, exact_distances
+from twinpix.pipeline.index import exact_distances
+from twinpix.pipeline.index.near import QUERY_BLOCK, pairs_within
 
 Floats = NDArray[np.float32]
 
@@ -34,7 +35,7 @@ def test_same_pairs_and_distances_as_numpy(n: int, limit: float) -> None:
     vectors = sphere(n)
     twins = vectors[: n // 2] + np.random.default_rng(1).normal(0, 0.02, (n // 2, 32)).astype(np.float32)
     vectors = np.concatenate([vectors, twins / np.linalg.norm(twins, axis=1, keepdims=True)])
-    i, j, distance = FlatIndex(vectors).pairs(limit)
+    i, j, distance = pairs_within(vectors, limit)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == brute_force(vectors, limit)
     assert len(i) >= n // 2
     assert distance == pytest.approx(np.linalg.norm(vectors[i] - vectors[j], axis=1), abs=1e-6)
@@ -43,7 +44,7 @@ def test_same_pairs_and_distances_as_numpy(n: int, limit: float) -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_for_a_pair(n: int) -> None:
-    assert [column.tolist() for column in FlatIndex(sphere(5)[:n]).pairs(2.0)] == [[], [], []]
+    assert [column.tolist() for column in pairs_within(sphere(5)[:n], 2.0)] == [[], [], []]
 
 
 def test_zero_finds_equal_rows_only_at_exactly_zero() -> None:
@@ -51,7 +52,7 @@ def test_zero_finds_equal_rows_only_at_exactly_zero() -> None:
     vectors[2999] = vectors[0]
     vectors[1500] = vectors[1100]
     vectors[7] = vectors[6] + np.float32(1e-6)
-    i, j, distance = FlatIndex(vectors).pairs(0.0)
+    i, j, distance = pairs_within(vectors, 0.0)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 2999), (1100, 1500)]
     assert (distance == 0).all()
 
@@ -60,16 +61,16 @@ def test_the_limit_itself_is_included() -> None:
     angles = np.radians([0, 30, 60, 90])
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
     limit = float(exact_distances(vectors, np.array([0]), np.array([1]))[0])
-    pairs = list(zip(*(column.tolist() for column in FlatIndex(vectors).pairs(limit)[:2]), strict=True))
+    pairs = list(zip(*(column.tolist() for column in pairs_within(vectors, limit)[:2]), strict=True))
     assert (0, 1) in pairs
     assert (0, 2) not in pairs
-    assert (0, 1) not in list(zip(*(c.tolist() for c in FlatIndex(vectors).pairs(limit - 1e-4)[:2]), strict=True))
+    assert (0, 1) not in list(zip(*(c.tolist() for c in pairs_within(vectors, limit - 1e-4)[:2]), strict=True))
 
 
 def test_two_finds_every_pair_even_opposite_ones() -> None:
     vectors = sphere(200)
     vectors[1] = -vectors[0]
-    assert len(FlatIndex(vectors).pairs(2.0)[0]) == 200 * 199 // 2
+    assert len(pairs_within(vectors, 2.0)[0]) == 200 * 199 // 2
 
 
 def test_exact_distances_in_blocks() -> None:
@@ -84,4 +85,4 @@ def test_exact_distances_in_blocks() -> None:
 def test_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingPackageError, match=r"twinpix\[cpu\]"):
-        FlatIndex(sphere(3))
+        pairs_within(sphere(3), 1.0)

@@ -1,0 +1,116 @@
+"""Vectors that lie near one another: exactly, or by an index of FAISS.
+
+`policy` chooses the index, `near` finds pairs with it. One file a kind of index; plain L2 at every door: that FAISS
+speaks squared L2 is known in `faiss_l2` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.errors import MissingPackageError
+
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]
+
+
+class Index(Protocol):
+    """Vectors by id, found by their L2 distance.
+
+    Attributes:
+        name: what it is, for people.
+        error: how far a distance that it tells may be above the true one (L2). It may be below it by more: the
+            pipeline measures again what it keeps.
+        is_exact: whether it looks everywhere.
+    """
+
+    name: str
+    error: float
+    is_exact: bool
+
+    def __len__(self) -> int:
+        """How many vectors it holds."""
+        ...
+
+    def ids(self) -> Ids:
+        """int64 (n,), in the order in which they are stored: what is near tends to stand together."""
+        ...
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add vectors: int64 (n,), float32 (n, dim). No id may be in it already."""
+        ...
+
+    def remove(self, ids: Ids) -> None:
+        """Take vectors out; ids that are not in it count for nothing."""
+        ...
+
+    def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
+        """The k nearest of each query, closest first: int64 (q, k), float32 (q, k) L2; -1, inf if there are fewer."""
+        ...
+
+    def range_search(self, queries: Vectors, max_distance: float) -> Pairs:
+        """All within `max_distance` (L2) of each query: rows of `queries`, ids and L2, ordered by row."""
+        ...
+
+
+@dataclass(frozen=True)
+class IndexUsed:
+    """How pairs were looked for.
+
+    Attributes:
+        name: `exact`, or what FAISS calls the index.
+        recall: the share of pairs within reach that comparing everything would find and this one does too, 0..1:
+            measured on `planted` copies of pictures in it, at distances spread evenly over the reach; 1 where exact.
+        planted: how many; 0 where exact.
+        cells, probes: how many k-means cells there are, and how many of them each picture was looked for in; 0 where
+            exact.
+    """
+
+    name: str = "exact"
+    recall: float = 1.0
+    planted: int = 0
+    cells: int = 0
+    probes: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every pair was compared."""
+        return self.cells == 0
+
+
+EXACT = IndexUsed()
+
+
+def import_faiss() -> Any:
+    """The faiss module.
+
+    Raises:
+        MissingPackageError: neither faiss-cpu nor faiss-gpu is installed.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise MissingPackageError("FAISS is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')") from None
+    return faiss
+
+
+def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp]) -> Pairs:
+    """The pairs that a mask or row numbers name."""
+    i, j, distance = pairs
+    return i[where], j[where], distance[where]
+
+
+def exact_distances(
+    vectors: NDArray[np.float32], i: NDArray[np.intp], j: NDArray[np.intp], block: int = 65_536
+) -> NDArray[np.float32]:
+    """L2 distances of rows i to rows j, exactly 0 for equal rows. float32 (k,)."""
+    parts = [np.empty(0, np.float32)]
+    for start in range(0, len(i), block):
+        gap = vectors[i[start : start + block]] - vectors[j[start : start + block]]
+        parts.append(np.sqrt(np.einsum("kd,kd->k", gap, gap)))
+    return np.concatenate(parts)

@@ -1,0 +1,158 @@
+"""Which of n vectors lie near one another: all pairs, or of each the nearest; never n x n in memory.
+
+An index says where to look; what is kept is measured again from the vectors themselves, so that every index gives the
+same distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.pipeline.index import Ids, Index, Pairs, Vectors, exact_distances
+from twinpix.pipeline.index.faiss_l2 import nearest_exactly
+from twinpix.pipeline.index.flat import FlatIndex
+
+QUERY_BLOCK = 1024
+TRIED, CROWDED = 32, 4  # rows of a block; times as many as are wanted
+SAMPLE = 10_000  # vectors, that show which dimensions matter
+FOUND_AT_ONCE = 1 << 22  # neighbours, about 40 bytes each
+Rows = NDArray[np.intp]
+Keys = NDArray[np.int64]  # of pairs i < j: i * n + j
+
+
+def flat_index(vectors: Vectors) -> FlatIndex:
+    """All rows, by their numbers."""
+    index = FlatIndex.like(vectors[:: max(1, len(vectors) // SAMPLE)])
+    index.add(np.arange(len(vectors)), vectors)
+    return index
+
+
+def pairs_within(vectors: Vectors, max_distance: float, index: Index | None = None) -> Pairs:
+    """All pairs of rows i < j within `max_distance` (L2).
+
+    Args:
+        vectors: float32 (n, dim).
+        index: of these rows, by their numbers; exact by default. Another may miss pairs.
+
+    Returns:
+        (i, j, distance): int (k,), int (k,), float32 (k,) L2, ordered by i, then j.
+    """
+    return candidate_pairs(vectors, index or flat_index(vectors), max_distance, max_distance, 0)
+
+
+def candidate_pairs(
+    vectors: Vectors, index: Index, max_distance: float, sure: float, most: int, rank: Rows | None = None
+) -> Pairs:
+    """All pairs within `sure`, and of the others within `max_distance` those among the `most` nearest of either end.
+
+    Memory grows with what is kept: n * most pairs at the utmost, beside those within `sure`.
+
+    Args:
+        vectors: float32 (n, dim).
+        index: of these rows, by their numbers.
+        max_distance, sure: L2.
+        most: how many beyond `sure` are kept of each row.
+        rank: int (n,), decides between equal distances, lowest first; row numbers by default.
+
+    Returns:
+        As `pairs_within`.
+    """
+    n = len(vectors)
+    if n < 2:
+        return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)
+    rank = np.arange(n) if rank is None else rank
+    search = _Search(vectors, index, max_distance, sure, most, rank)
+    keys = np.unique(np.concatenate([np.empty(0, np.int64), *search.keys()]))
+    i, j = (part.astype(np.intp) for part in np.divmod(keys, n))
+    return i, j, exact_distances(vectors, i, j)
+
+
+def nearest_others(vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
+    """The k nearest others of each row, closest first; all others, where there are fewer. Every pair is compared.
+
+    Args:
+        vectors: float32 (n, dim).
+
+    Returns:
+        (rows, distances): int (n, k), float32 (n, k) L2.
+    """
+    n = len(vectors)
+    k = max(0, min(k, n - 1))
+    if k == 0:
+        return np.empty((n, 0), np.intp), np.empty((n, 0), np.float32)
+    blocks = (vectors[start : start + QUERY_BLOCK] for start in range(0, n, QUERY_BLOCK))
+    found = np.concatenate([nearest_exactly(block, vectors, k + 1)[0] for block in blocks])
+    own = found == np.arange(n)[:, None]
+    own[~own.any(1), -1] = True  # crowded out by vectors equal to it
+    rows = found[~own].reshape(n, k).astype(np.intp)
+    distances = exact_distances(vectors, np.repeat(np.arange(n), k), rows.ravel()).reshape(n, k)
+    order = np.lexsort((rows, distances), axis=1)
+    return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+
+
+class _Search:
+    """One run of `candidate_pairs`."""
+
+    def __init__(self, vectors: Vectors, index: Index, max_distance: float, sure: float, most: int, rank: Rows) -> None:
+        self._vectors, self._index, self._rank = vectors, index, rank
+        self._reach, self._sure, self._most = max_distance, min(sure, max_distance), most
+
+    def keys(self) -> Iterator[Keys]:
+        """Of each block of rows; a pair may come twice, once from either end."""
+        rows = self._index.ids()  # neighbours together: what one query looks at, the next one finds in the cache
+        for start in range(0, len(rows), QUERY_BLOCK):
+            block = rows[start : start + QUERY_BLOCK].astype(np.intp)
+            yield self._nearest(block) if self._is_crowded(block) else self._within(block)
+
+    def _is_crowded(self, block: Rows) -> bool:
+        # far more within reach than is wanted: only the nearest are asked for, which is slower, but small
+        tried = block[:: max(1, len(block) // TRIED)]
+        found = len(self._index.range_search(self._vectors[tried], self._reach + self._index.error)[0])
+        return self._sure < self._reach and found > CROWDED * self._most * len(tried)
+
+    def _within(self, block: Rows) -> Keys:
+        at, ids, _ = self._index.range_search(self._vectors[block], self._reach + self._index.error)
+        other = ids != block[at]
+        i, j, distance, among_first = self._measured(block, at[other], ids[other])
+        kept = (distance <= self._sure) | among_first
+        return self._key(i[kept], j[kept])
+
+    def _nearest(self, block: Rows) -> Keys:
+        # a few more than are wanted: distances of an index are a little off, and each row finds itself, too
+        k, parts = self._most + self._most // 4 + 1, []
+        while len(block):
+            k, unsettled = min(k, len(self._index)), []
+            for some in np.array_split(block, -(-len(block) * k // FOUND_AT_ONCE)):
+                keys, settled = self._of_nearest(some, *self._index.search(self._vectors[some], k))
+                parts.append(keys)
+                unsettled.append(some[~settled])
+            block, k = np.concatenate(unsettled), 2 * k  # many sure ones, or many equally far
+        return np.concatenate(parts)
+
+    def _of_nearest(self, block: Rows, ids: Ids, told: Vectors) -> tuple[Keys, NDArray[np.bool_]]:
+        # of the rows that have all they can have: nothing nearer than the last one that was told was missed
+        at, column = np.nonzero((ids >= 0) & (ids != block[:, None]) & (told <= self._reach + self._index.error))
+        i, j, distance, among_first = self._measured(block, at, ids[at, column].astype(np.intp))
+        horizon = told[:, -1] - (self._index.error if self._index.is_exact else 0.0)
+        seen = among_first & (distance < horizon[at])
+        settled = np.bincount(at[seen], minlength=len(block)) >= self._most
+        settled |= (horizon > self._reach) | (ids.shape[1] >= len(self._index)) | (ids[:, -1] < 0)
+        kept = settled[at] & ((distance <= self._sure) | among_first)
+        return self._key(i[kept], j[kept]), settled
+
+    def _measured(self, block: Rows, at: Rows, j: Rows) -> tuple[Rows, Rows, Vectors, NDArray[np.bool_]]:
+        # both rows, the distance, and which of the doubtful ones within reach are the nearest of their row
+        i = block[at]
+        distance = exact_distances(self._vectors, i, j)
+        doubtful = np.flatnonzero((distance > self._sure) & (distance <= self._reach))
+        order = doubtful[np.lexsort((self._rank[j[doubtful]], distance[doubtful], at[doubtful]))]
+        place = np.arange(len(order)) - np.searchsorted(at[order], at[order])
+        first = np.zeros(len(at), bool)
+        first[order[place < self._most]] = True
+        return i, j, distance, first
+
+    def _key(self, i: Rows, j: Rows) -> Keys:
+        return (np.minimum(i, j) * np.int64(len(self._vectors)) + np.maximum(i, j)).astype(np.int64)

@@ -1,0 +1,76 @@
+"""Which index for how many vectors, and what it is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.index import EXACT, Index, IndexUsed, Vectors
+from twinpix.pipeline.index.ivf import TRAINED_ON, IvfIndex, cells_for
+from twinpix.pipeline.index.near import Rows, flat_index
+from twinpix.pipeline.index.recall import Planted, plant, recall
+
+EXACT_UP_TO = (
+    100_000  # vectors: comparing all of them with all takes about 40 s on two cores, and 100 times that of 1e6
+)
+KINDS = {"exact": "", "ivf": "Flat", "ivf-sq8": "SQ8"}
+WANTED = 0.995  # recall of planted copies that the number of cells to look into is chosen for
+CHOSEN_ON, MEASURED_ON = 500, 1000  # planted copies
+FEWEST_PROBES = 4
+
+
+def kind_for(images: int, wanted: str | None = None) -> str:
+    """One of `KINDS`: what was asked for, or what is right for so many.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if wanted is None:
+        return "exact" if images <= EXACT_UP_TO else "ivf"
+    if wanted not in KINDS:
+        raise InputError(f"no index is called {wanted!r}: choose one of {', '.join(KINDS)}")
+    return wanted
+
+
+def build_index(
+    vectors: Vectors, reach: float, most: int, wanted: str | None = None, by_name: Rows | None = None
+) -> tuple[Index, IndexUsed]:
+    """An index of all rows, for pairs within `reach` (L2) of which the `most` nearest of each row count (0: all).
+
+    Args:
+        vectors: float32 (n, dim).
+        wanted: one of `KINDS`; by default it follows from n.
+        by_name: int (n,), rows in an order that does not depend on how they came; as they are, by default.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    kind = kind_for(len(vectors), wanted)
+    if kind == "exact" or len(vectors) < 2:
+        return flat_index(vectors), EXACT
+    by_name = np.arange(len(vectors)) if by_name is None else by_name
+    cells = cells_for(len(vectors))
+    index = IvfIndex(vectors[_spread(by_name, TRAINED_ON * cells)], cells, KINDS[kind])
+    index.add(np.arange(len(vectors)), vectors)
+    chosen_on, measured_on = (
+        plant(vectors, _spread(by_name, count, seed), reach, most, seed)
+        for seed, count in enumerate((CHOSEN_ON, MEASURED_ON), 1)
+    )
+    _choose_probes(index, vectors, chosen_on, reach, most)
+    found = recall(index, vectors, measured_on, reach, most)
+    return index, IndexUsed(index.name, found, len(measured_on.rows), index.cells, index.probes)
+
+
+def _choose_probes(index: IvfIndex, vectors: Vectors, planted: Planted, reach: float, most: int) -> None:
+    index.probes = FEWEST_PROBES
+    while index.probes < index.cells and recall(index, vectors, planted, reach, most) < WANTED:
+        index.probes = 2 * index.probes
+
+
+def _spread(rows: Rows, count: int, seed: int | None = None) -> Rows:
+    # evenly by name, or drawn
+    if count >= len(rows):
+        return rows
+    if seed is None:
+        return rows[np.linspace(0, len(rows) - 1, count).astype(np.intp)]
+    return rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]

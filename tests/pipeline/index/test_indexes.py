@@ -1,0 +1,217 @@
+"""Every kind of index on the same contract, against NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.index import Index, IndexUsed, exact_distances, policy
+from twinpix.pipeline.index import near as near_module
+from twinpix.pipeline.index.faiss_l2 import main_dimensions
+from twinpix.pipeline.index.flat import FlatIndex
+from twinpix.pipeline.index.ivf import IvfIndex
+from twinpix.pipeline.index.near import candidate_pairs
+from twinpix.pipeline.index.policy import build_index, kind_for
+from twinpix.pipeline.second_look.look_again import nearest_candidates
+
+Floats = NDArray[np.float32]
+Make = Callable[[Floats], Index]
+
+
+def cloud(n: int, dim: int = 64, inner: int = 16, seed: int = 0) -> Floats:
+    """Unit vectors that differ in few of their dimensions, as embeddings do."""
+    dice = np.random.default_rng(seed)
+    rows = dice.standard_normal((n, inner)) @ dice.standard_normal((inner, dim)) + 0.02 * dice.standard_normal((n, dim))
+    unit: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def everywhere(sample: Floats, codes: str) -> IvfIndex:
+    index = IvfIndex(sample, 20, codes)
+    index.probes = index.cells
+    return index
+
+
+KINDS: dict[str, Make] = {
+    "flat": lambda sample: FlatIndex(sample.shape[1]),
+    "flat, fewer dimensions": FlatIndex.like,
+    "ivf": lambda sample: everywhere(sample, "Flat"),
+    "ivf-sq8": lambda sample: everywhere(sample, "SQ8"),
+}
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Make:
+    return KINDS[request.param]
+
+
+def filled(make: Make, vectors: Floats) -> Index:
+    index = make(vectors)
+    index.add(np.arange(100, 100 + len(vectors)), vectors)
+    return index
+
+
+def test_search_finds_the_nearest(make: Make) -> None:
+    vectors = cloud(900)
+    index, truth = filled(make, vectors), np.linalg.norm(vectors[:50, None] - vectors[None], axis=2)
+    ids, told = index.search(vectors[:50], 10)
+    assert (ids.shape, told.shape) == ((50, 10), (50, 10))
+    assert (ids[:, 0] == np.arange(100, 150)).all()
+    true = truth[np.arange(50)[:, None], ids - 100]
+    assert (told <= true + index.error).all()
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(ids - 100, truth.argsort(1)[:, :10], strict=True)]) > 9.5
+    assert (np.diff(told, axis=1) >= 0).all()
+
+
+def test_plain_l2_not_squared(make: Make) -> None:
+    vectors = cloud(900)
+    ids, told = filled(make, vectors).search(vectors[:50], 5)
+    true = exact_distances(vectors, np.repeat(np.arange(50), 5), (ids - 100).ravel()).reshape(50, 5)
+    assert told == pytest.approx(true, abs=0.03)
+
+
+def test_range_search_misses_nothing(make: Make) -> None:
+    vectors = cloud(900)
+    index, truth = filled(make, vectors), np.linalg.norm(vectors[:50, None] - vectors[None], axis=2)
+    rows, ids, told = index.range_search(vectors[:50], 0.7 + index.error)
+    found = set(zip(rows.tolist(), (ids - 100).tolist(), strict=True))
+    assert {(a, b) for a, b in zip(*(c.tolist() for c in np.nonzero(truth <= 0.7)), strict=True)} <= found
+    assert (told <= truth[rows, ids - 100] + index.error).all()
+    assert (np.diff(rows) >= 0).all()
+
+
+def test_add_and_remove(make: Make) -> None:
+    vectors = cloud(900)
+    index = make(vectors)
+    index.add(np.arange(500), vectors[:500])
+    index.add(np.arange(500, 900), vectors[500:])
+    assert (len(index), sorted(index.ids().tolist())) == (900, list(range(900)))
+    index.remove(np.arange(0, 900, 2))
+    index.remove(np.array([5000]))
+    assert sorted(index.ids().tolist()) == list(range(1, 900, 2))
+    assert index.search(vectors[[7, 8]], 1)[0][0, 0] == 7
+    assert 8 not in index.search(vectors[[8]], 449)[0]
+
+
+def test_fewer_than_k(make: Make) -> None:
+    vectors = cloud(900)
+    index = make(vectors)
+    index.add(np.arange(3), vectors[:3])
+    ids, told = index.search(vectors[:1], 5)
+    assert ids[0, 3:].tolist() == [-1, -1]
+    assert np.isinf(told[0, 3:]).all()
+
+
+def test_which_dimensions_matter() -> None:
+    assert main_dimensions(cloud(900)) is not None
+    assert main_dimensions(cloud(900)).d_out <= 32  # type: ignore[union-attr]
+    assert main_dimensions(cloud(900, inner=64)) is None
+    assert main_dimensions(cloud(100)) is None
+
+
+# -- candidates: as if all pairs had been listed first
+
+
+def listed(vectors: Floats, reach: float, sure: float, most: int) -> list[tuple[int, int]]:
+    i, j = np.triu_indices(len(vectors), 1)
+    distance = exact_distances(vectors, i, j)
+    within = distance <= reach
+    kept = nearest_candidates((i[within], j[within], distance[within]), sure, most)
+    return sorted(zip(kept[0].tolist(), kept[1].tolist(), strict=True))
+
+
+def with_copies(n: int = 800) -> Floats:
+    vectors = cloud(n)
+    vectors[n // 2 : n // 2 + 40] = vectors[0]  # more equal ones than are asked for
+    vectors[-60:] = vectors[:60] + np.random.default_rng(3).normal(0, 0.01, (60, 64)).astype(np.float32)
+    return vectors
+
+
+@pytest.mark.parametrize("crowded", [0.0, 1e9])
+@pytest.mark.parametrize(("reach", "sure", "most"), [(0.4, 0.03, 5), (1.2, 0.03, 5), (1.2, 0.1, 60), (0.5, 0.5, 0)])
+def test_same_candidates_as_of_all_pairs(
+    make: Make, monkeypatch: pytest.MonkeyPatch, crowded: float, reach: float, sure: float, most: int
+) -> None:
+    monkeypatch.setattr(near_module, "CROWDED", crowded)
+    monkeypatch.setattr(near_module, "QUERY_BLOCK", 190)
+    monkeypatch.setattr(near_module, "FOUND_AT_ONCE", 3000)
+    vectors = with_copies()
+    index = make(vectors)
+    index.add(np.arange(len(vectors)), vectors)
+    i, j, distance = candidate_pairs(vectors, index, reach, sure, most)
+    found, expected = list(zip(i.tolist(), j.tolist(), strict=True)), listed(vectors, reach, sure, most)
+    if index.is_exact:
+        assert found == expected
+    assert len(set(found) & set(expected)) >= 0.99 * len(expected)
+    assert (distance == exact_distances(vectors, i, j)).all()
+
+
+def test_ties_are_broken_by_rank_whatever_the_order() -> None:
+    vectors = with_copies()
+    names = np.random.default_rng(5).permutation(len(vectors))  # the names' places, by row
+    found = []
+    for seed in (1, 2):
+        order = np.random.default_rng(seed).permutation(len(vectors))
+        moved = vectors[order]
+        index = FlatIndex(64)
+        index.add(np.arange(len(moved)), moved)
+        i, j, _ = candidate_pairs(moved, index, 1.2, 0.001, 3, names[order])
+        found.append({frozenset(pair) for pair in zip(names[order][i].tolist(), names[order][j].tolist(), strict=True)})
+    assert found[0] == found[1]
+
+
+# -- the policy
+
+
+def test_exact_as_far_as_that_is_fast() -> None:
+    assert kind_for(policy.EXACT_UP_TO) == "exact"
+    assert kind_for(policy.EXACT_UP_TO + 1) == "ivf"
+    assert kind_for(3, "ivf-sq8") == "ivf-sq8"
+    with pytest.raises(InputError, match="exact, ivf, ivf-sq8"):
+        kind_for(3, "hnsw")
+
+
+def test_exact_needs_no_measurement() -> None:
+    index, used = build_index(cloud(300), 0.5, 10)
+    assert (len(index), used) == (300, IndexUsed())
+    assert used.is_exact
+
+
+@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8"])
+@pytest.mark.parametrize("most", [0, 10])
+def test_the_recall_that_is_told_is_that_of_pairs(kind: str, most: int) -> None:
+    vectors = cloud(6000, inner=24)
+    dice = np.random.default_rng(9)
+    rows, away = dice.permutation(5000)[:1000], dice.standard_normal((1000, 64)).astype(np.float32)
+    away *= dice.uniform(0, 0.5, (1000, 1)).astype(np.float32) / np.linalg.norm(away, axis=1, keepdims=True)
+    vectors[5000:] = vectors[rows] + away
+    index, used = build_index(vectors, 0.6, most, kind)
+    assert not used.is_exact
+    assert (used.cells, used.planted > 500) == (310, True)
+    assert 0 < used.probes < used.cells
+    assert used.recall >= 0.98
+    assert len(index) == 6000  # what was planted is gone
+    found = {
+        (a, b) for a, b in zip(*(c.tolist() for c in candidate_pairs(vectors, index, 0.6, 0.1, 60)[:2]), strict=True)
+    }
+    share = np.mean([(int(row), 5000 + k) in found for k, row in enumerate(rows)])
+    assert share >= used.recall - 0.02
+
+
+def test_few_vectors_in_cells() -> None:
+    for n in (0, 1, 2, 7):
+        vectors = cloud(7)[:n]
+        index, _ = build_index(vectors, 2.0, 0, "ivf")
+        assert len(candidate_pairs(vectors, index, 2.0, 2.0, 0)[0]) <= n * (n - 1) // 2
+
+
+def test_blind_cells_show_in_the_recall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "FEWEST_PROBES", 1)
+    monkeypatch.setattr(policy, "WANTED", 0.0)
+    _, used = build_index(cloud(6000, inner=48), 1.2, 0, "ivf")
+    assert used.probes == 1
+    assert used.recall < 0.9
