@@ -121,6 +121,12 @@ class Decoders:
         self._all: set[Worker] = set()
         self._closed = threading.Event()
 
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Those that run now."""
+        with self._lock:
+            return tuple(self._all)
+
     def decode(self, source: str | bytes, at_least: int | None) -> Image.Image:
         """As `twinpix.encoder.decode.decode`, level by level.
 

@@ -18,7 +18,7 @@ from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.decode import ImageLike, as_file, read_picture
 from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError, ModelError
-from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.protocol import Vectors
 from twinpix.encoder.session import open_session
 
@@ -113,7 +113,7 @@ class OnnxEncoder:
         """
         decoder = elsewhere()
         if decoder is None or isinstance(source, (Image.Image, np.ndarray)):
-            return self.preprocess(read_picture(source, at_least=self.preprocess.size))
+            return prepared(read_picture(source, at_least=self.preprocess.size), self.preprocess)
         return decoder.prepare(as_file(source), self.preprocess)  # where fewer levels need to travel
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:

@@ -24,6 +24,9 @@ def without_specks(rgb: Levels) -> Levels:
     Args:
         rgb: uint8 (h, w, 3).
     """
+    green = np.ascontiguousarray(rgb[..., 1:2])  # noise that spares a channel is rare, and this is a third of the work
+    if _specks(green, WINDOWS[0]) is None:
+        return rgb
     healed = rgb
     for window in WINDOWS:
         specks = _specks(healed, window)
