@@ -3,57 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
-from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import FlatIndex, Pairs, select
+from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
+from twinpix.pipeline.decisions import Decisions, read_decisions
+from twinpix.pipeline.index import FlatIndex, select
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates
-from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, encode_images
 
-MAX_L2 = 2.0
-
-
 SURE = 0.03  # L2; pairs this near need no second look
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How near two pictures must be to be called duplicates; all L2, 0..2.
-
-    Attributes:
-        candidate: pairs farther apart are no duplicates.
-        unverified: the same for pairs that a second look can't settle.
-        sure: pairs this near get none.
-        likely: the same for pairs that seem to be worn copies.
-    """
-
-    candidate: float
-    unverified: float
-    sure: float
-    likely: float = 0.0
-
-    def accept(self, distance: float, outcome: Outcome | None) -> bool:
-        """Whether a pair is a duplicate; `outcome` None stands for no second look."""
-        if outcome is None or outcome is Outcome.CONFIRMED:
-            return distance <= self.candidate
-        if outcome is Outcome.LIKELY:
-            return distance <= max(self.likely, self.unverified)
-        return outcome is Outcome.UNCLEAR and distance <= self.unverified
 
 
 def limits(
@@ -169,57 +139,45 @@ def group_duplicates(
     verify: bool | None = None,
     looking: Callable[[int, int], None] | None = None,
     false_pairs: float | None = None,
+    decisions: Decisions | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
     The second look reads the files again, from `embeddings.paths`.
 
+    Args:
+        decisions: pairs to leave out, because a person called them different; the user's by default.
+
     Raises:
         FingerprintError: the embeddings are another encoder's.
         InputError: the threshold lies outside 0..2.
     """
+    return candidate_pairs(embeddings, encoder, threshold, workers, verify, looking, false_pairs, decisions).report()
+
+
+def candidate_pairs(
+    embeddings: Embeddings,
+    encoder: Encoder,
+    threshold: float | None = None,
+    workers: int | None = None,
+    verify: bool | None = None,
+    looking: Callable[[int, int], None] | None = None,
+    false_pairs: float | None = None,
+    decisions: Decisions | None = None,
+) -> Candidates:
+    """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own."""
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
     known = in_force(encoder) if is_calibrated(encoder) else None
+    decisions = read_decisions() if decisions is None else decisions
     candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
     doubtful = candidates[2] > limit.sure
-    settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
-    outcomes[doubtful] = settled
-    kept = np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
-    pairs = select(candidates, kept)
-    return Report(
-        groups=star_groups(paths, *pairs),
-        matches=_matches(paths, pairs, outcomes[kept].tolist(), limit),
-        skipped=embeddings.skipped,
-        threshold=limit.candidate,
-        unverified_threshold=limit.unverified,
-        looked_at=len(settled),
-        refuted=settled.count(Outcome.REFUTED),
-        expected_false_pairs=None if known is None else _expected(known.calibration, limit, n),
-        clamped=threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs),
-        images=n,
-        fingerprint=encoder.fingerprint,
-        calibrated_on="" if known is None else str(known),
-    )
-
-
-def _expected(calibration: Calibration, limit: Limits, images: int) -> float:
-    if limit.sure == limit.candidate:  # no second look
-        return calibration.false_pairs(limit.candidate, images)
-    return calibration.verified_false_pairs(limit.candidate, limit.likely, limit.unverified, images)
-
-
-def _matches(
-    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: Limits
-) -> tuple[Match, ...]:
-    # closest first, then by name: the order in which folders were named changes nothing
-    matches = []
-    for i, j, distance, outcome in zip(*(column.tolist() for column in pairs), outcomes, strict=True):
-        query, reference = sorted((paths[i], paths[j]), key=str)
-        matches.append(Match(query, reference, distance, limit.candidate, True, outcome, limit.unverified))
-    return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))
+    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking)
+    clamped = threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs)
+    return Candidates(paths, candidates, outcomes, limit, embeddings.skipped, encoder.fingerprint, known, clamped,
+                      decisions)  # fmt: skip
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,11 @@ from twinpix.pipeline.report import Group
 
 
 def star_groups(
-    paths: Sequence[Path], i: NDArray[np.intp], j: NDArray[np.intp], distance: NDArray[np.float32]
+    paths: Sequence[Path],
+    i: NDArray[np.intp],
+    j: NDArray[np.intp],
+    distance: NDArray[np.float32],
+    apart: Collection[tuple[int, int]] = (),
 ) -> tuple[Group, ...]:
     """Group images around representatives.
 
@@ -26,6 +30,7 @@ def star_groups(
     Args:
         paths: n images.
         i, j, distance: the pairs within the threshold, (k,) each, as row numbers and L2.
+        apart: rows, the smaller first, that are never in one group.
     """
     near: dict[int, dict[int, float]] = defaultdict(dict)
     for a, b, d in zip(i.tolist(), j.tolist(), distance.tolist(), strict=True):
@@ -34,10 +39,20 @@ def star_groups(
     groups = []
     for centre in sorted(near, key=lambda row: (-len(near[row]), str(paths[row]))):
         members = [row for row in near[centre] if row in free] if centre in free else []
+        if apart:
+            members = _compatible(sorted(members, key=lambda row: (near[centre][row], str(paths[row]))), apart)
         if members:
             free -= {centre, *members}
             groups.append(_group(paths, centre, members, near[centre]))
     return tuple(sorted(groups, key=lambda group: (-len(group.files), str(group.files[0]))))
+
+
+def _compatible(nearest_first: list[int], apart: Collection[tuple[int, int]]) -> list[int]:
+    kept: list[int] = []
+    for row in nearest_first:
+        if not any((min(row, other), max(row, other)) in apart for other in kept):
+            kept.append(row)
+    return kept
 
 
 def _group(paths: Sequence[Path], centre: int, members: list[int], near: dict[int, float]) -> Group:

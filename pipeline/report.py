@@ -109,6 +109,7 @@ class Report:
         looked_at: candidate pairs that got a second look.
         refuted: of those, how many it overruled.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
+        dismissed: pairs that would be matches, but a person called them different (`twinpix review`).
     """
 
     groups: tuple[Group, ...]
@@ -123,6 +124,7 @@ class Report:
     looked_at: int = 0
     refuted: int = 0
     calibrated_on: str = ""
+    dismissed: int = 0
 
     @property
     def duplicates(self) -> int:

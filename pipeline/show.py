@@ -104,6 +104,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
         "calibrated_on": outcome.calibrated_on,
+        "dismissed": outcome.dismissed,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
         "matches": [
@@ -161,7 +162,12 @@ def short(path: Path, base: Path) -> Path:
 def _summary(outcome: Report) -> str:
     groups, spare = len(outcome.groups), outcome.duplicates
     found = f"{groups} group{'s' * (groups != 1)}, {spare} duplicate{'s' * (spare != 1)}" if groups else "no duplicates"
-    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped"
+    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped{left_out(outcome.dismissed)}"
+
+
+def left_out(pairs: int) -> str:
+    """What to add where pairs were left out that a person has called different."""
+    return f", {pairs} pair{'s' * (pairs != 1)} left out: you called them no duplicates" if pairs else ""
 
 
 def _promise(outcome: Report) -> str:
