@@ -24,6 +24,9 @@ from twinpix.encoder.errors import (
 from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.act.make import make_plan
+from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup, decide
+from twinpix.pipeline.act.plan_file import read_plan, write_plan
 from twinpix.pipeline.calibration.calibrations import keep_calibration
 from twinpix.pipeline.calibration.study import ClosePair, Study, calibrate
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
@@ -64,6 +67,10 @@ __all__ = [
     "Neighbours",
     "OnnxEncoder",
     "Outcome",
+    "Partner",
+    "Plan",
+    "PlannedFile",
+    "PlannedGroup",
     "Preprocess",
     "Problem",
     "Report",
@@ -73,6 +80,7 @@ __all__ = [
     "TwinpixError",
     "calibrate",
     "compare",
+    "decide",
     "encode_images",
     "find_duplicates",
     "group_duplicates",
@@ -80,6 +88,9 @@ __all__ = [
     "keep_calibration",
     "load_embeddings",
     "load_encoder",
+    "make_plan",
+    "read_plan",
     "search",
     "search_embeddings",
+    "write_plan",
 ]
