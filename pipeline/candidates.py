@@ -106,6 +106,7 @@ class Candidates:
             fingerprint=self.fingerprint,
             calibrated_on="" if self.known is None else str(self.known),
             dismissed=int((~kept).sum()),
+            paths=self.paths,
         )
 
     def accepted(self, limit: Limits) -> NDArray[np.bool_]:

@@ -160,6 +160,9 @@ def find_duplicates(
     weights: Weights = None,
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .html, .csv, .jsonl or .parquet file to write.")
+    ] = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -174,26 +177,34 @@ def find_duplicates(
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
-        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library}
+        unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
+                    "--output": output}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
         raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
+    if output is not None:
+        from twinpix.pipeline.export.files import check_report_target
+
+        check_report_target(output)
     encoder = load_encoder(model)
     if library is not None:
         from twinpix.pipeline.library.cli import duplicates_through
 
         report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where)
-        return _reported(report, json, fail_on_duplicates)
+        return _reported(report, json, fail_on_duplicates, output)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
                                  false_pairs=false_pairs)  # fmt: skip
-    return _reported(report, json, fail_on_duplicates)
+    return _reported(report, json, fail_on_duplicates, output)
 
 
-def _reported(report: Report, json: bool, fail_on_duplicates: bool) -> int:
+def _reported(report: Report, json: bool, fail_on_duplicates: bool, output: Path | None) -> int:
     show.report(report, json)
+    if output is not None:
+        report.save(output)
+        show.message(f"report of {len(report.groups)} groups -> {output}")
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE
     return show.scan_exit_code(report.skipped)

@@ -49,6 +49,12 @@ class Review:
         self._choices = self.log.choices
         self._regroup()
 
+    @property
+    def files(self) -> list[Path]:
+        """Every file that may be shown: those of all candidate pairs."""
+        rows = np.unique(np.concatenate(self._all.pairs[:2]))
+        return [self._all.paths[row] for row in rows.tolist()]
+
     # -- groups
 
     @property
@@ -105,6 +111,15 @@ class Review:
         if first not in self.position:
             raise InputError("this group is no longer there: it was grouped again")
         return self.groups[self.position[first]]
+
+    def group_with(self, path: Path) -> Group | None:
+        """The group that a file is in; None if in none (any more)."""
+        return self._group_of.get(path)
+
+    def next_open(self, after: int) -> int | None:
+        """The position of the next group that is open, from the start again after the last; None: none is."""
+        order = [*range(after + 1, len(self.groups)), *range(min(after + 1, len(self.groups)))]
+        return next((at for at in order if self._status[at] == "open"), None)
 
     def matches_of(self, group: Group) -> list[Match]:
         """Every pair of duplicates within a group."""

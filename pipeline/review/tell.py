@@ -70,13 +70,13 @@ def group_dict(review: Review, pictures: Pictures, group: Group) -> dict[str, An
         "more": len(planned.files) - len(files),
         "differs": differing(known),
         "files": [
-            {**_file(review, pictures, file), **_facts(one)} for file, one in zip(files, known, strict=True)
+            {**_file(review, pictures, file, group), **_facts(one)} for file, one in zip(files, known, strict=True)
         ],
         "pairs": [_pair(pictures, match) for match in review.matches_of(group)],
     }
 
 
-def _file(review: Review, pictures: Pictures, file: PlannedFile) -> dict[str, Any]:
+def _file(review: Review, pictures: Pictures, file: PlannedFile, group: Group) -> dict[str, Any]:
     path = file.path
     return {
         "id": pictures.name(path),
@@ -84,11 +84,17 @@ def _file(review: Review, pictures: Pictures, file: PlannedFile) -> dict[str, An
         "folder": safe(path.parent),
         "goes": review.goes(file),
         "proposed": file.goes,
-        "why": safe(file.why),
+        "why": safe(_with_names(file.why, group)),
         "apart": review.is_apart(path),
         "reference": any(path.is_relative_to(folder) for folder in review.references),
         "partners": [_name(partner.path) for partner in file.partners],
     }
+
+
+def _with_names(why: str, group: Group) -> str:
+    for path in sorted(group.files, key=lambda path: -len(str(path))):
+        why = why.replace(str(path), path.name)
+    return why
 
 
 def _facts(one: Any) -> dict[str, Any]:

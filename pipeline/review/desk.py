@@ -1,0 +1,112 @@
+"""What the page may ask and do, by name: each takes plain values and gives plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.report import Group
+from twinpix.pipeline.review.pictures import SIDES, Pictures
+from twinpix.pipeline.review.placement import place
+from twinpix.pipeline.review.review import Review
+from twinpix.pipeline.review.tell import group_dict, overview, plan_dict, rows
+from twinpix.pipeline.review.work import Work
+
+MOST_ROWS = 200
+Asked = Mapping[str, Any]
+
+
+class Desk:
+    """Answers the page.
+
+    Attributes:
+        answers: what can be asked; nothing changes by it.
+        acts: what can be done.
+    """
+
+    def __init__(self, review: Review) -> None:
+        self.review, self.work = review, Work()
+        self.pictures = Pictures(review.files)
+        self.answers: dict[str, Callable[[Asked], Any]] = {
+            "overview": lambda asked: overview(review),
+            "groups": self._groups,
+            "group": self._group,
+            "next": self._next,
+            "placement": self._placement,
+            "plan": lambda asked: plan_dict(review, review.plan()),
+            "work": lambda asked: self.work.state(),
+        }
+        self.acts: dict[str, Callable[[Asked], Any]] = {
+            "choose": self._choose,
+            "part": self._part,
+            "undo": self._undo,
+            "threshold": self._threshold,
+            "sure": self._sure,
+        }
+        self._place = lru_cache(512)(place)
+
+    def picture(self, name: str, size: str) -> bytes:
+        """A JPEG.
+
+        Raises:
+            KeyError: there is no such picture, or no such size.
+            ImageError: it can't be read.
+        """
+        if size not in SIDES:
+            raise KeyError(size)
+        return self.pictures.jpeg(self.pictures.path(name), size)
+
+    def _groups(self, asked: Asked) -> Any:
+        start, count = int(asked["start"]), min(MOST_ROWS, int(asked["count"]))
+        return {"groups": rows(self.review, self.pictures, max(0, start), max(0, count))}
+
+    def _group(self, asked: Asked) -> Any:
+        if "at" not in asked:
+            return group_dict(self.review, self.pictures, self._named(asked))
+        at = int(asked["at"])
+        if not 0 <= at < len(self.review.groups):
+            raise InputError("there is no such group")
+        return group_dict(self.review, self.pictures, self.review.groups[at])
+
+    def _named(self, asked: Asked) -> Group:
+        return self.review.group(self.pictures.path(str(asked["id"])))
+
+    def _next(self, asked: Asked) -> Any:
+        return {"at": self.review.next_open(int(asked["after"]))}
+
+    def _placement(self, asked: Asked) -> Any:
+        upper, lower = (self.pictures.path(str(asked[key])) for key in ("upper", "lower"))
+        found = self._place(upper, lower)
+        return {"matrix": found.matrix.tolist(), "found": found.found, "mirrored": found.mirrored}
+
+    def _choose(self, asked: Asked) -> Any:
+        group = self._named(asked)
+        self.review.choose(group, [self.pictures.path(str(name)) for name in asked["going"]])
+        return self._changed(group)
+
+    def _part(self, asked: Asked) -> Any:
+        group, one = self._named(asked), asked.get("file")
+        self.review.part(group, None if one is None else self.pictures.path(str(one)))
+        return self._changed(group)
+
+    def _undo(self, asked: Asked) -> Any:
+        touched = self.review.undo()
+        group = None if touched is None else self.review.group_with(touched)
+        return self._changed(group) if group else {"overview": overview(self.review)}
+
+    def _threshold(self, asked: Asked) -> Any:
+        value = asked["value"]
+        self.review.set_threshold(None if value is None else float(value))
+        return {"overview": overview(self.review)}
+
+    def _changed(self, group: Group) -> Any:
+        return {"overview": overview(self.review), "group": group_dict(self.review, self.pictures, group)}
+
+    def _sure(self, asked: Asked) -> Any:
+        def accept(progress: Callable[[int, int], None]) -> Any:
+            return {"groups": self.review.choose_sure(progress)}
+
+        self.work.start("sure", accept)
+        return self.work.state()
