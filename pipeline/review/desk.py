@@ -8,11 +8,12 @@ from typing import Any
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.report import Group
+from twinpix.pipeline.review.acting import carry_out, last_apply, take_back
 from twinpix.pipeline.review.pictures import SIDES, Pictures
 from twinpix.pipeline.review.placement import place
 from twinpix.pipeline.review.review import Review
 from twinpix.pipeline.review.tell import group_dict, overview, plan_dict, rows
-from twinpix.pipeline.review.work import Work
+from twinpix.pipeline.review.work import Job, Work
 
 MOST_ROWS = 200
 Asked = Mapping[str, Any]
@@ -30,7 +31,7 @@ class Desk:
         self.review, self.work = review, Work()
         self.pictures = Pictures(review.files)
         self.answers: dict[str, Callable[[Asked], Any]] = {
-            "overview": lambda asked: overview(review),
+            "overview": lambda asked: self._overview(),
             "groups": self._groups,
             "group": self._group,
             "next": self._next,
@@ -44,7 +45,10 @@ class Desk:
             "undo": self._undo,
             "threshold": self._threshold,
             "sure": self._sure,
+            "apply": self._apply,
+            "restore": self._restore,
         }
+        self._applied = last_apply()
         self._place = lru_cache(512)(place)
 
     def picture(self, name: str, size: str) -> bytes:
@@ -57,6 +61,9 @@ class Desk:
         if size not in SIDES:
             raise KeyError(size)
         return self.pictures.jpeg(self.pictures.path(name), size)
+
+    def _overview(self) -> dict[str, Any]:
+        return {**overview(self.review), "applied": self._applied}
 
     def _groups(self, asked: Asked) -> Any:
         start, count = int(asked["start"]), min(MOST_ROWS, int(asked["count"]))
@@ -94,19 +101,35 @@ class Desk:
     def _undo(self, asked: Asked) -> Any:
         touched = self.review.undo()
         group = None if touched is None else self.review.group_with(touched)
-        return self._changed(group) if group else {"overview": overview(self.review)}
+        return self._changed(group) if group else {"overview": self._overview()}
 
     def _threshold(self, asked: Asked) -> Any:
         value = asked["value"]
         self.review.set_threshold(None if value is None else float(value))
-        return {"overview": overview(self.review)}
+        return {"overview": self._overview()}
 
     def _changed(self, group: Group) -> Any:
-        return {"overview": overview(self.review), "group": group_dict(self.review, self.pictures, group)}
+        return {"overview": self._overview(), "group": group_dict(self.review, self.pictures, group)}
 
     def _sure(self, asked: Asked) -> Any:
         def accept(progress: Callable[[int, int], None]) -> Any:
             return {"groups": self.review.choose_sure(progress)}
 
         self.work.start("sure", accept)
+        return self.work.state()
+
+    def _apply(self, asked: Asked) -> Any:
+        return self._move("apply", lambda progress: carry_out(self.review, int(asked["files"]), progress))
+
+    def _restore(self, asked: Asked) -> Any:
+        return self._move("restore", lambda progress: take_back(self.review, progress))
+
+    def _move(self, name: str, job: Job) -> Any:
+        def moved(progress: Callable[[int, int], None]) -> Any:
+            try:
+                return job(progress)
+            finally:
+                self._applied = last_apply()
+
+        self.work.start(name, moved)
         return self.work.state()

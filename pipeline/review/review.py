@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -47,6 +47,8 @@ class Review:
         self.log = Log([*self.roots, *self.references])
         self.lock = RLock()
         self._choices = self.log.choices
+        self._contents: dict[Path, str] = {}  # of files that had not changed since the search began
+        self._restored: set[Path] = set()
         self._regroup()
 
     @property
@@ -134,12 +136,21 @@ class Review:
         """What the keep rules make of a group: what goes only where that is sure. Reads its files, once."""
         known = self._plans.get(group.files[0])
         if known is None:
-            alone = replace(self.report, groups=(group,), matches=tuple(self.matches_of(group)))
-            (known,) = make_plan(alone, self.keep, self.references, since_ns=self._since, workers=1).groups
+            known = self._plan_group(group)
             if len(self._plans) >= PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)), None)
             self._plans[group.files[0]] = known
         return known
+
+    def _plan_group(self, group: Group) -> PlannedGroup:
+        alone = replace(self.report, groups=(group,), matches=tuple(self.matches_of(group)))
+        if not self._restored.isdisjoint(group.files):  # to move a file back changes its times, but not what it holds
+            (again,) = make_plan(alone, self.keep, self.references, workers=1).groups
+            if all(file.content and file.content == self._contents.get(file.path) for file in again.files):
+                return again
+        (planned,) = make_plan(alone, self.keep, self.references, since_ns=self._since, workers=1).groups
+        self._contents.update((file.path, file.content) for file in planned.files if file.content)
+        return planned
 
     # -- choices
 
@@ -231,7 +242,7 @@ class Review:
             files = self.together(group)
             if one is not None and one not in files:
                 raise InputError("a file is not in this group (any more)")
-            contents = self._contents(group)
+            contents = self._contents_of(group)
             named = combinations(files, 2) if one is None else ((one, other) for other in files if other != one)
             pairs = {pair_of(contents[a], contents[b]) for a, b in named}
             if any(a == b for a, b in pairs):
@@ -242,11 +253,11 @@ class Review:
             self._apart.update(parted)
             self._restate(files)
 
-    def _contents(self, group: Group) -> dict[Path, Content]:
+    def _contents_of(self, group: Group) -> dict[Path, Content]:
         files = self.planned(group).files
         if unread := [file.path for file in files if not file.content]:
             raise InputError(f"{unread[0].name}: can't be read any more, or changed since it was searched")
-        return {file.path: Content(file.content, file.size) for file in files}
+        return {file.path: _content(file) for file in files}
 
     def undo(self) -> Path | None:
         """Take back the last choice; a file that it was about, or None where there was nothing to take back."""
@@ -277,15 +288,33 @@ class Review:
     def _without_apart(self, group: PlannedGroup) -> PlannedGroup:
         return replace(group, files=tuple(file for file in group.files if file.path not in self._apart))
 
-    def look_again(self) -> None:
-        """After files were moved or restored: only those that are there are grouped."""
+    def keep_agreement(self, plan: Plan, gone: Collection[Path]) -> None:
+        """Remember which pictures a person has taken for the same, by sending one of them away.
+
+        Only groups that were decided one by one: to accept all sure ones at once says nothing about each.
+        """
+        sizes = {path: len(step.files) for step in self.log.steps if isinstance(step, Chose) for path in step.files}
+        pairs = set()
+        for group in plan.groups:
+            stays, alone = group.files[0], sizes.get(group.files[0].path, 0) <= len(group.files)
+            went = [file for file in group.files if file.path in gone and file.content != stays.content]
+            pairs |= {pair_of(_content(stays), _content(file)) for file in went if alone and stays.content}
+        keep_decision(pairs, Verdict.SAME)
+
+    def look_again(self, restored: Collection[Path] = ()) -> None:
+        """After files were moved away or restored: only those that are there are grouped."""
         with self.lock:
+            self._restored.update(restored)
             paths = self._all.paths
             there = np.array([path.is_file() for path in paths], bool)
             kept = there[self._all.pairs[0]] & there[self._all.pairs[1]]
             pairs, outcomes = select(self._all.pairs, kept), self._all.outcomes[kept]
             self._candidates = replace(self._all, pairs=pairs, outcomes=outcomes)
             self._regroup()
+
+
+def _content(file: PlannedFile) -> Content:
+    return Content(file.content, file.size)
 
 
 def _unordered(match: Match) -> frozenset[str]:

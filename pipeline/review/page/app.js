@@ -144,6 +144,8 @@ function status(now) {
   $("going").textContent = now.going ? now.going.toLocaleString("en") : "";
   $("apply").disabled = !now.going;
   $("undo").disabled = !now.canUndo;
+  $("back").hidden = !now.applied;
+  $("back").textContent = `Take back the last apply (${count(now.applied, "file")})`;
   $("sure").disabled = !open;
   promise(now.threshold);
 }
@@ -213,6 +215,11 @@ async function apply() {
   await carry("apply", { files: plan.files }, "Moving");
 }
 
+async function takeBack() {
+  const words = [make("p", {}, "Every file of the last apply returns to where it was, as it was. Nothing is overwritten.")];
+  if (await confirm(`Take back ${count(overview.applied, "file")}?`, words, "Take back")) await carry("restore", {}, "Taking back");
+}
+
 async function carry(name, values, words) {
   const result = await trying(async () => { await act(name, values); return watch(words); });
   status(await ask("overview"));
@@ -220,7 +227,7 @@ async function carry(name, values, words) {
   if (!result) return;
   const lines = result.lines.map((line) => make("li", {}, line));
   tell(result.title, [make("ul", { className: "names" }, ...lines)],
-    name === "apply" && result.done ? [["Take back", () => carry("restore", {}, "Taking back")]] : []);
+    name === "apply" && result.done ? [["Take back", takeBack]] : []);
 }
 
 function lost(words) {
@@ -251,7 +258,7 @@ addEventListener("keydown", (event) => {
 
 const CLICKED = {
   previous: () => open(at - 1), next: () => open(at + 1), done, only: keepOnly, apart: (e) => apart(e.shiftKey), undo,
-  help: keys, sure, apply, closer: () => stage.zoom(1.5), farther: () => stage.zoom(1 / 1.5), fit: () => stage.fit(),
+  help: keys, sure, apply, back: takeBack, closer: () => stage.zoom(1.5), farther: () => stage.zoom(1 / 1.5), fit: () => stage.fit(),
   drawer: () => document.body.classList.toggle("drawn"),
 };
 for (const [id, does] of Object.entries(CLICKED)) $(id).addEventListener("click", does);
