@@ -90,6 +90,8 @@ class Guard:
             return 401, "no token: open the link that the terminal shows"
         if method == "POST" and headers.get("content-type") != "application/json":
             return 415, "JSON only"
+        if len(headers.get("content-length", "")) > len(str(MAX_BODY)):
+            return 413, "too large"
         return None
 
 

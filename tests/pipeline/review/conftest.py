@@ -1,0 +1,118 @@
+"""Reviews over small albums, and their server: in this process for requests, in one of its own for a browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.duplicates import candidate_pairs
+from twinpix.pipeline.review.review import Review
+from twinpix.pipeline.stream import encode_images
+
+Paint = Callable[..., Image.Image]
+MakeReview = Callable[..., Review]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, paint: Paint) -> Path:
+    """Three groups: byte copies (0), a re-encoded copy (1), a worn one (2) and a picture alone."""
+    folder = tmp_path / "pictures"
+    (folder / "copies").mkdir(parents=True)
+    for seed in range(4):
+        detailed(paint, seed).save(folder / f"{seed}.png")
+    shutil.copyfile(folder / "0.png", folder / "copies" / "0 again.png")
+    detailed(paint, 1).save(folder / "copies" / "1.jpg", quality=85)
+    detailed(paint, 2).resize((120, 90)).save(folder / "copies" / "2 small.jpg", quality=60)
+    return folder
+
+
+def detailed(paint: Paint, seed: int) -> Image.Image:
+    """A picture with enough detail for a second look."""
+    fine = np.asarray(paint(seed, 480, 360, 96), np.float32)
+    return Image.fromarray((0.5 * fine + 0.5 * np.asarray(paint(seed + 100, 480, 360), np.float32)).astype(np.uint8))
+
+
+@pytest.fixture
+def make_review(encoder: OnnxEncoder) -> MakeReview:
+    """`make_review(folder, **options)`: what `twinpix review` would show."""
+
+    def make(folder: Path, **options: Any) -> Review:
+        began = time.time_ns()
+        found = candidate_pairs(encode_images(folder, encoder=encoder), encoder)
+        return Review(found, [folder.resolve()], since_ns=began, **options)
+
+    return make
+
+
+@dataclass
+class Running:
+    """`twinpix review` in a process of its own.
+
+    Attributes:
+        port: on which it listens.
+        token: of its link.
+    """
+
+    process: subprocess.Popen[str]
+    port: int
+    token: str
+    address: str
+    errors: list[str] = field(default_factory=list)
+
+    def request(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        """An honest request, unless the headers say otherwise."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = {"Authorization": f"Bearer {self.token}", **headers}
+        if method == "POST":
+            sent = {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json", **sent}
+        connection.request(method, target, None if body is None else json.dumps(body), sent)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, data
+
+    def stop(self) -> None:
+        """As Ctrl-C would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., Running]]:
+    """`serving(folder, *options)`: start the command; stopped at the end."""
+    started: list[Running] = []
+
+    def start(folder: Path, *options: str | Path) -> Running:
+        command = [Path(sys.executable).parent / "twinpix", "review", folder, "--no-browser", *options]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        assert process.stdout is not None and process.stderr is not None
+        errors = process.stderr
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", line)
+        assert found, line + errors.read()
+        threading.Thread(target=errors.read, daemon=True).start()
+        one = Running(process, int(found[1]), found[2], found[0])
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.stop()
