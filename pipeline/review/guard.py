@@ -34,10 +34,6 @@ HEADERS = {
 }
 
 
-class _TooLargeError(Exception):
-    """A body over the cap."""
-
-
 @dataclass(frozen=True)
 class Guard:
     """ASGI middleware that refuses what is not this page's own request.
@@ -61,10 +57,11 @@ class Guard:
         if refusal is not None:
             await PlainTextResponse(refusal[1], refusal[0])(scope, receive, answer)
             return
-        try:
-            await self.app(scope, _capped(receive), answer)
-        except _TooLargeError:
+        body = await _read(receive)
+        if body is None:
             await PlainTextResponse("too large", 413)(scope, receive, answer)
+            return
+        await self.app(scope, _again(body, receive), answer)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = _single_headers(scope)
@@ -90,8 +87,6 @@ class Guard:
             return 401, "no token: open the link that the terminal shows"
         if method == "POST" and headers.get("content-type") != "application/json":
             return 415, "JSON only"
-        if len(headers.get("content-length", "")) > len(str(MAX_BODY)):
-            return 413, "too large"
         return None
 
 
@@ -124,15 +119,22 @@ def _with_headers(send: Send) -> Send:
     return answer
 
 
-def _capped(receive: Receive) -> Receive:
-    seen = 0
-
-    async def next_part() -> Message:
-        nonlocal seen
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body; None: it is over the cap, and no more of it was read."""
+    body, more = b"", True
+    while more:
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MAX_BODY:
-            raise _TooLargeError
-        return message
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            return None
+    return body
 
-    return next_part
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return first.pop() if first else await receive()
+
+    return next_message

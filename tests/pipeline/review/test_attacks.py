@@ -125,6 +125,8 @@ def on_acting(at: Running) -> Iterator[Attack]:
     for content in (b"", b"[]", b"null", b"{", b"[" * 100_000, deep, b"\xff\xfe", b'{"id": 5}', big):
         sent = ["POST /api/choose HTTP/1.1", host, token, own, kind, END, f"Content-Length: {len(content)}"]
         yield f"body {content[:9]!r}", sent, content
+    chunk = b"%x\r\n" % len(big) + big + b"\r\n0\r\n\r\n"
+    yield "chunked", ["POST /api/choose HTTP/1.1", host, token, own, kind, END, "Transfer-Encoding: chunked"], chunk
 
 
 def test_every_attack_is_refused(pictures: Path, serving: Serving) -> None:
