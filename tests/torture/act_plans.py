@@ -42,7 +42,6 @@ from twinpix.encoder.errors import TwinpixError
 from twinpix.pipeline.act import disk
 from twinpix.pipeline.act.acted import Acted, Status
 from twinpix.pipeline.act.apply import apply_plan
-from twinpix.pipeline.act.empty import empty_quarantine
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.plan_file import read_plan, write_plan
 from twinpix.pipeline.act.undo import undo

@@ -242,15 +242,17 @@ const PRESSED = {
   ArrowLeft: () => open(at - 1), ArrowRight: () => open(at + 1), ArrowUp: () => turn(-1), ArrowDown: () => turn(1),
   " ": () => stage.flip(), s: () => stage.setMode("side"), d: () => stage.setMode("difference"),
   "+": () => stage.zoom(1.5), "=": () => stage.zoom(1.5), "-": () => stage.zoom(1 / 1.5), 0: () => stage.fit(),
-  k: keepOnly, n: () => apart(false), N: () => apart(true), u: undo, Enter: done, "?": keys,
+  k: keepOnly, n: () => apart(false), N: () => apart(true), u: undo, Enter: done, "?": keys, a: apply,
+  t: () => { document.body.classList.add("drawn"); $("slider").focus(); },
 };
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !overview) return;
   if (event.target.id === "slider" && event.key.startsWith("Arrow")) return;
+  if ("Enter ".includes(event.key) && event.target.matches("button:focus-visible")) return; // it presses that button
   const key = event.key === "N" || event.key.length > 1 ? event.key : event.key.toLowerCase();
   const does = /^[1-9]$/.test(key) ? () => toggle(Number(key) - 1) : PRESSED[key];
-  if (!does || (!group && !"u?".includes(key))) return;
+  if (!does || (!group && !"u?at".includes(key))) return;
   event.preventDefault();
   document.activeElement?.tagName === "BUTTON" && document.activeElement.blur();
   does();
@@ -263,7 +265,7 @@ const CLICKED = {
 };
 for (const [id, does] of Object.entries(CLICKED)) $(id).addEventListener("click", does);
 $("modes").addEventListener("click", (e) => e.target.dataset.mode && stage.setMode(e.target.dataset.mode));
-$("rows").addEventListener("click", () => document.body.classList.remove("drawn"));
+for (const id of ["rows", "stage", "cards"]) $(id).addEventListener("click", () => document.body.classList.remove("drawn"));
 
 const first = await trying(() => ask("overview"));
 if (first) {

@@ -13,6 +13,8 @@ const KEYS = [
   ["Shift N", "none of these is a duplicate of another"],
   ["Enter", "as marked, and on to the next open group"],
   ["U", "undo"],
+  ["A", "apply what was decided (asks first)"],
+  ["T", "to the threshold; ← → move it"],
   ["?", "these keys"],
 ];
 
@@ -32,7 +34,7 @@ export function confirm(title, body, yes, danger = false) {
     const agree = make("button", { className: `main${danger ? " danger" : ""}`, onclick: () => settle(true) }, yes);
     box.replaceChildren(make("h2", {}, title), ...body,
       make("div", { className: "buttons" }, make("button", { onclick: () => settle(false) }, "Cancel"), agree));
-    box.onclose = () => resolve(false);
+    box.oncancel = () => resolve(false);
     box.showModal();
     agree.focus();
   });
@@ -40,7 +42,6 @@ export function confirm(title, body, yes, danger = false) {
 
 export function tell(title, body, choices = []) {
   const box = $("confirm");
-  box.onclose = null;
   const close = make("button", { className: choices.length ? "" : "main", onclick: () => box.close() }, "Close");
   const others = choices.map(([words, does]) => make("button", { className: "main", onclick: () => { box.close(); does(); } }, words));
   box.replaceChildren(make("h2", {}, title), ...body, make("div", { className: "buttons" }, close, ...others));
@@ -62,7 +63,6 @@ export function toast(text, isError = false) {
 export async function watch(words) {
   const box = $("confirm"), bar = make("progress", {}), line = make("p", { className: "dim" }, " ");
   box.replaceChildren(make("h2", {}, words), bar, line);
-  box.onclose = null;
   if (!box.open) box.showModal();
   for (;;) {
     const state = await ask("work");
