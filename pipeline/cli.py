@@ -17,6 +17,7 @@ import typer
 
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
+from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
@@ -45,7 +46,7 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
             with show.quiet_decoders():
                 code = command(*args, **kwargs)
             sys.stdout.flush()
-        except LibraryBusyError as error:
+        except (LibraryBusyError, ActBusyError) as error:
             fail(str(error), BUSY)
         except TwinpixError as error:
             fail(str(error))

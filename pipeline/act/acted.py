@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Status(StrEnum):
+class ActStatus(StrEnum):
     """Of one file."""
 
     DONE = "done"
@@ -30,7 +30,7 @@ class ActedFile:
     """
 
     path: Path
-    status: Status
+    status: ActStatus
     reason: str
     message: str
     place: Path | None = None
@@ -52,6 +52,6 @@ class Acted:
     dry_run: bool
     files: tuple[ActedFile, ...]
 
-    def count(self, *wanted: Status) -> int:
+    def count(self, *wanted: ActStatus) -> int:
         """How many files have one of these."""
         return sum(file.status in wanted for file in self.files)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from twinpix.pipeline.act.acted import Acted, ActedFile, Status
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.disk import check_system, is_free, is_still, move, move_back
 from twinpix.pipeline.act.guard import Guard, Held
 from twinpix.pipeline.act.journal import UNDONE, Entry, JournalError, Writer, locked, open_journals
@@ -74,7 +74,7 @@ class _Run:
             rows += self._act(group, file)
             if progress is not None:
                 progress(done, self._plan.going)
-        nothing = all(row.place is None or row.status in (Status.WOULD, Status.ALREADY) for row in rows)
+        nothing = all(row.place is None or row.status in (ActStatus.WOULD, ActStatus.ALREADY) for row in rows)
         if self._writer is None or nothing:
             self._forget_journal()
             return Acted("", self._action, self._writer is None, tuple(rows))
@@ -95,7 +95,7 @@ class _Run:
         if file.path in self._guard.gone:
             return []  # it went with another group, or as a partner
         if self._stopped:
-            return [ActedFile(file.path, Status.REFUSED, "journal", self._stopped)]
+            return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
         try:
             with _refusing(), ExitStack() as stack:
                 subjects, survivor = self._guard.going(stack, group, file)
@@ -109,17 +109,17 @@ class _Run:
             return [self._refused(file, error)]
         except JournalError as error:
             self._stopped = str(error)
-            return [ActedFile(file.path, Status.REFUSED, "journal", self._stopped)]
+            return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
 
     def _would(self, subjects: list[Held], survivor: Held) -> list[ActedFile]:
         self._guard.gone.update(held.path for held in subjects)
-        return [ActedFile(held.path, Status.WOULD, "", _kept(survivor)) for held in subjects]
+        return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held in subjects]
 
     def _refused(self, file: PlannedFile, error: Unusable) -> ActedFile:
         with suppress(JournalError, OSError):
             if error.reason == "vanished" and (place := self._moved_before(file)) is not None:
-                return ActedFile(file.path, Status.ALREADY, "", "went with an earlier apply", place)
-        return ActedFile(file.path, Status.REFUSED, error.reason, str(error))
+                return ActedFile(file.path, ActStatus.ALREADY, "", "went with an earlier apply", place)
+        return ActedFile(file.path, ActStatus.REFUSED, error.reason, str(error))
 
     def _moved_before(self, file: PlannedFile) -> Path | None:
         if self._earlier is None:
@@ -141,7 +141,7 @@ class _Run:
                 return self._taken_back([*done, (held, spot)], held, error)
             done.append((held, spot))
         self._guard.gone.update(() if self._action in REPLACING else (held.path for held in subjects))
-        return [ActedFile(held.path, Status.DONE, "", _kept(survivor), spot.path) for held, spot in done]
+        return [ActedFile(held.path, ActStatus.DONE, "", _kept(survivor), spot.path) for held, spot in done]
 
     def _one(self, held: Held, spot: Spot, survivor: Held) -> None:
         spot.write_info()
@@ -160,11 +160,13 @@ class _Run:
         for held, spot in reversed(touched):
             if self._is_stuck(held, spot):
                 message = f"{error}; it could not be put back: undo restores it"
-                rows.append(ActedFile(held.path, Status.FAILED, error.reason, message, spot.path))
+                rows.append(ActedFile(held.path, ActStatus.FAILED, error.reason, message, spot.path))
             elif held is stopped_at:
-                rows.append(ActedFile(held.path, Status.REFUSED, error.reason, str(error)))
+                rows.append(ActedFile(held.path, ActStatus.REFUSED, error.reason, str(error)))
             else:
-                rows.append(ActedFile(held.path, Status.REFUSED, "partner", f"its partner {stopped_at.path}: {error}"))
+                rows.append(
+                    ActedFile(held.path, ActStatus.REFUSED, "partner", f"its partner {stopped_at.path}: {error}")
+                )
         return rows[::-1]
 
     def _is_stuck(self, held: Held, spot: Spot) -> bool:

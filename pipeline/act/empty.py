@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.act.acted import Acted, ActedFile, Status
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.disk import check_system, folder, opened
 from twinpix.pipeline.act.journal import EMPTIED, Entry, Journal, locked, open_journals
 from twinpix.pipeline.act.state import Unusable, unusable
@@ -49,7 +49,7 @@ def _expired(days: float) -> list[Journal]:
 
 def _empty(journal: Journal) -> list[ActedFile]:
     rows = [row for entry in journal.entries if (row := _one(entry, yes=True)) is not None]
-    if all(row.status is Status.DONE for row in rows) and not journal.damaged:
+    if all(row.status is ActStatus.DONE for row in rows) and not journal.damaged:
         with suppress(OSError):
             journal.close(EMPTIED)
     return rows
@@ -66,18 +66,18 @@ def _one(entry: Entry, yes: bool) -> ActedFile | None:
                 raise Unusable("changed", f"{place} holds something else now")
             _check_kept(entry, state.identity)
             if not yes:
-                return ActedFile(path, Status.WOULD, "", "would be deleted for good", place)
+                return ActedFile(path, ActStatus.WOULD, "", "would be deleted for good", place)
             os.unlink(place.name, dir_fd=away)
     except OSError as error:
-        return ActedFile(path, Status.FAILED, unusable(error).reason, str(unusable(error)), place)
+        return ActedFile(path, ActStatus.FAILED, unusable(error).reason, str(unusable(error)), place)
     except Unusable as error:
         if error.reason == "vanished":
             return None
-        return ActedFile(path, Status.REFUSED, error.reason, str(error), place)
+        return ActedFile(path, ActStatus.REFUSED, error.reason, str(error), place)
     if entry.info:
         with suppress(OSError):
             Path(entry.info).unlink()
-    return ActedFile(path, Status.DONE, "", "deleted for good")
+    return ActedFile(path, ActStatus.DONE, "", "deleted for good")
 
 
 def _check_kept(entry: Entry, itself: tuple[int, int]) -> None:

@@ -39,6 +39,12 @@ def write_plan(plan: Plan, target: str | os.PathLike[str]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_target(target: Path) -> None:
+    """Raises InputError early, before hours of searching, if a plan can't be written there."""
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise InputError(f"{target}: " + ("is a folder" if target.is_dir() else "its folder does not exist"))
+
+
 def _rows(plan: Plan) -> Iterator[dict[str, Any]]:
     yield {
         "twinpix_plan": SCHEMA,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.act.acted import Acted, ActedFile, Status
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.disk import check_system, exchange, folder, is_free, move_back, opened
 from twinpix.pipeline.act.journal import UNDONE, Entry, Journal, locked, open_journals
 from twinpix.pipeline.act.state import State, Unusable, unusable
 
-DONE = (Status.DONE, Status.ALREADY)
+DONE = (ActStatus.DONE, ActStatus.ALREADY)
 
 
 def undo(run: str | None = None, *, yes: bool = False) -> Acted:
@@ -53,7 +53,7 @@ def _find(run: str | None) -> Journal:
 
 def _acted(journal: Journal, rows: list[ActedFile], dry_run: bool) -> Acted:
     said = "line {} of the journal is damaged; the file it speaks of may still be in the quarantine"
-    damage = [ActedFile(journal.file, Status.FAILED, "damaged", said.format(n)) for n in journal.damaged]
+    damage = [ActedFile(journal.file, ActStatus.FAILED, "damaged", said.format(n)) for n in journal.damaged]
     return Acted(journal.run, journal.action, dry_run, (*rows[::-1], *damage))
 
 
@@ -118,11 +118,11 @@ def _would(entry: Entry) -> ActedFile:
         with ExitStack() as stack:
             found = _look(stack, entry)
             if _is_back(entry, found):
-                return ActedFile(path, Status.ALREADY, "", "nothing to take back")
+                return ActedFile(path, ActStatus.ALREADY, "", "nothing to take back")
             _check_path(entry, found)
-            return ActedFile(path, Status.WOULD, "", "goes back", place)
+            return ActedFile(path, ActStatus.WOULD, "", "goes back", place)
     except Unusable as error:
-        return ActedFile(path, Status.REFUSED, error.reason, str(error), place)
+        return ActedFile(path, ActStatus.REFUSED, error.reason, str(error), place)
 
 
 def _check_path(entry: Entry, found: _Found) -> None:
@@ -146,15 +146,15 @@ def _restore(entry: Entry) -> ActedFile:
             found = _look(stack, entry)
             if _is_back(entry, found):
                 _tidy(entry, found)
-                return ActedFile(path, Status.ALREADY, "", "nothing to take back")
+                return ActedFile(path, ActStatus.ALREADY, "", "nothing to take back")
             _check_path(entry, found)
             _bring_back(stack, entry, found)
-            return ActedFile(path, Status.DONE, "", "is back")
+            return ActedFile(path, ActStatus.DONE, "", "is back")
     except OSError as error:
         trouble = unusable(error)
     except Unusable as error:
         trouble = error
-    status = Status.FAILED if trouble.reason in ("io_error", "lost", "permission_denied") else Status.REFUSED
+    status = ActStatus.FAILED if trouble.reason in ("io_error", "lost", "permission_denied") else ActStatus.REFUSED
     return ActedFile(path, status, trouble.reason, str(trouble), place)
 
 

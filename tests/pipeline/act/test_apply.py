@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import twinpix
-from twinpix.pipeline.act.acted import Status
+from twinpix.pipeline.act.acted import ActStatus
 from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.undo import undo
 
@@ -39,11 +39,11 @@ def copies(tree: Path) -> list[Any]:
 def test_it_goes_and_comes_back(tree: Path, plan_for: Any) -> None:
     before = account(tree)
     done = apply_plan(plan_for(copies(tree)), yes=True)
-    assert done.count(Status.DONE) == 2
+    assert done.count(ActStatus.DONE) == 2
     assert not (tree / "sub/copy.png").exists()
     assert all(file.place is not None and file.place.read_bytes() == png(0) for file in done.files)
     back = undo(yes=True)
-    assert (back.run, back.count(Status.DONE)) == (done.run, 2)
+    assert (back.run, back.count(ActStatus.DONE)) == (done.run, 2)
     assert account(tree) == before
     with pytest.raises(twinpix.InputError, match="no apply to take back"):
         undo(yes=True)
@@ -53,8 +53,8 @@ def test_a_dry_run_touches_nothing(tree: Path, plan_for: Any, tmp_path: Path) ->
     before = account(tmp_path)
     done = apply_plan(plan_for(copies(tree)))
     assert done.dry_run
-    assert done.count(Status.WOULD) == 2
+    assert done.count(ActStatus.WOULD) == 2
     assert account(tmp_path) == before
     apply_plan(plan_for(copies(tree)), yes=True)
-    assert undo().count(Status.WOULD) == 2
+    assert undo().count(ActStatus.WOULD) == 2
     assert not (tree / "sub/copy.png").exists()
