@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.act.acted import Acted, ActedFile, Status
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.journal import open_journals
 from twinpix.pipeline.act.undo import undo
@@ -30,7 +30,7 @@ def carry_out(review: Review, expected: int, progress: Progress) -> dict[str, An
     if plan.going != expected:
         raise InputError("something has changed since: look at what would be moved, and confirm again")
     acted = apply_plan(plan, yes=True, progress=progress)
-    done = {file.path for file in acted.files if file.status is Status.DONE}
+    done = {file.path for file in acted.files if file.status is ActStatus.DONE}
     review.keep_agreement(plan, done)
     review.look_again()
     return _told(acted, "moved to the quarantine")
@@ -54,8 +54,8 @@ def last_apply() -> int:
 
 
 def _told(acted: Acted, where: str) -> dict[str, Any]:
-    done = acted.count(Status.DONE)
-    left = [file for file in acted.files if file.status not in (Status.DONE, Status.ALREADY)]
+    done = acted.count(ActStatus.DONE)
+    left = [file for file in acted.files if file.status not in (ActStatus.DONE, ActStatus.ALREADY)]
     lines = [_line(file) for file in left[:SHOWN]]
     more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
     title = f"{done} file{'s' * (done != 1)} {where}" + (f", {len(left)} left as they are" if left else "")

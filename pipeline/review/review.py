@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from threading import RLock
 
@@ -120,7 +120,7 @@ class Review:
 
     def next_open(self, after: int) -> int | None:
         """The position of the next group that is open, from the start again after the last; None: none is."""
-        order = [*range(after + 1, len(self.groups)), *range(min(after + 1, len(self.groups)))]
+        order = chain(range(after + 1, len(self.groups)), range(min(after + 1, len(self.groups))))
         return next((at for at in order if self._status[at] == "open"), None)
 
     def matches_of(self, group: Group) -> list[Match]:
@@ -182,9 +182,15 @@ class Review:
         """The groups that were decided."""
         return [group for group, status in zip(self.groups, self._status, strict=True) if status == "decided"]
 
-    def choices_in_groups(self) -> Iterator[bool]:
-        """For every file of a decided group, whether it goes."""
-        return (self._choices[path] for group in self.decided for path in self.together(group))
+    def is_going(self, path: Path) -> bool:
+        """Whether a file is in a decided group, and goes."""
+        group = self._group_of.get(path)
+        return group is not None and self.status(group) == "decided" and path in self.going(group)
+
+    @property
+    def all_going(self) -> int:
+        """How many files of decided groups are to go."""
+        return sum(self.is_going(path) for path, goes in self._choices.items() if goes)
 
     def goes(self, file: PlannedFile) -> bool:
         """Whether a file is to go: as chosen, else as the plan proposes."""

@@ -271,5 +271,5 @@ const first = await trying(() => ask("overview"));
 if (first) {
   status(first);
   const before = sessionStorage.getItem("at");
-  refresh(before === null ? (await ask("next", { after: -1 })).at ?? 0 : Number(before));
+  refresh(before === null ? first.firstOpen ?? 0 : Number(before));
 }

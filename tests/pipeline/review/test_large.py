@@ -71,10 +71,9 @@ SCROLLED = "[...document.querySelectorAll('.row .name')].every((one) => one.text
 def test_a_hundred_thousand_groups(address: str, visit: Visit) -> None:
     paints = []
     for _ in range(3):  # the machine is shared: the best of three
-        began = time.perf_counter()
         page = visit(address)
         until(page, PAINTED)
-        paints.append(time.perf_counter() - began)
+        paints.append(page.evaluate("() => performance.now()") / 1000)  # s since the page was asked for
     assert page.text_content("#total") == "100,000"
 
     turns, sizes = [], []
@@ -82,7 +81,7 @@ def test_a_hundred_thousand_groups(address: str, visit: Visit) -> None:
     for step in range(40):
         share = (0.5 + step * 0.618) % 1 if step else 1
         page.evaluate(
-            f"() => {{ const list = document.getElementById('list'); list.scrollTop = {share} * list.scrollHeight; }}"
+            f"() => {{ const list = document.getElementById('list'); list.scrollTop = list.scrollHeight * {share}; }}"
         )
         turns.append(until(page, SCROLLED))
         if step in (9, 39):
