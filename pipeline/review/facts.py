@@ -9,7 +9,7 @@ from pathlib import Path
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.explore.where import Photo
 
-FIELDS = ("pixels", "bytes", "format", "date", "camera", "path")
+FIELDS = ("pixels", "bytes", "format", "date", "camera", "folder", "name")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Facts:
         format: by content.
         date: when it was taken, or else when the file was changed; ISO 8601.
         camera: make and model, from EXIF.
-        path: absolute.
+        folder, name: of its path.
     """
 
     pixels: tuple[int, int] | None
@@ -30,17 +30,18 @@ class Facts:
     format: str | None
     date: str | None
     camera: str | None
-    path: str
+    folder: str
+    name: str
 
 
 def facts_of(path: Path) -> Facts:
     """Read a file's header."""
-    photo = Photo(path)
+    photo, place = Photo(path), (str(path.parent), path.name)
     try:
         width, height = photo.shape
-        return Facts((width, height), photo.size, photo.formats[0].upper(), photo.date, photo.camera_name, str(path))
+        return Facts((width, height), photo.size, photo.formats[0].upper(), photo.date, photo.camera_name, *place)
     except (ImageError, OSError, OverflowError, ValueError):  # the latter from file times no calendar has
-        return Facts(None, None, None, None, None, str(path))
+        return Facts(None, None, None, None, None, *place)
 
 
 def differing(files: Sequence[Facts]) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ def overview(review: Review) -> dict[str, Any]:
     """What stands above the groups."""
     report = review.report
     return {
-        "roots": [safe(root) for root in review.roots],
-        "references": [safe(root) for root in review.references],
+        "roots": [folder_name(root) for root in review.roots],
+        "references": [folder_name(root) for root in review.references],
         "images": report.images,
         "groups": len(report.groups),
         "duplicates": report.duplicates,
@@ -40,6 +40,12 @@ def overview(review: Review) -> dict[str, Any]:
             "calibratedOn": safe(report.calibrated_on),
         },
     }
+
+
+def folder_name(folder: Path) -> str:
+    """For people: `~` stands for their home."""
+    home = Path.home()
+    return safe(f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) and folder != home else folder)
 
 
 def rows(review: Review, pictures: Pictures, start: int, count: int) -> list[dict[str, Any]]:
@@ -82,7 +88,7 @@ def _file(review: Review, pictures: Pictures, file: PlannedFile, group: Group) -
     return {
         "id": pictures.name(path),
         "name": _name(path),
-        "folder": safe(path.parent),
+        "folder": folder_name(path.parent),
         "goes": review.goes(file),
         "proposed": file.goes,
         "why": safe(_with_names(file.why, group)),

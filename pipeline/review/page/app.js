@@ -5,7 +5,7 @@ import { Stage } from "/stage.js";
 import { cards, heading, because } from "/cards.js";
 import { confirm, keys, planned, tell, toast, watch } from "/dialogs.js";
 
-let overview, group = null, at = -1, pair = [0, 1], focus = 1, wanted = 0;
+let overview, group = null, at = -1, pair = [0, 1], focus = 1, wanted = 0, busy = false;
 const stage = new Stage((side) => { focus = pair[side]; draw(); });
 const list = new List((there) => open(there));
 
@@ -209,7 +209,10 @@ async function sure() {
 
 async function apply() {
   if (!overview.going) { toast("nothing is marked to go in a decided group"); return; }
+  toast("Looking once more at what would go …");
+  busy = true;
   const plan = await trying(() => ask("plan"));
+  busy = false;
   if (!plan) return;
   if (!await confirm(`Move ${count(plan.files, "file")} away?`, planned(plan), `Move ${count(plan.files, "file")}`, true)) return;
   await carry("apply", { files: plan.files }, "Moving");
@@ -247,7 +250,7 @@ const PRESSED = {
 };
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !overview) return;
+  if (busy || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !overview) return;
   if (event.target.id === "slider" && event.key.startsWith("Arrow")) return;
   if ("Enter ".includes(event.key) && event.target.matches("button:focus-visible")) return; // it presses that button
   const key = event.key === "N" || event.key.length > 1 ? event.key : event.key.toLowerCase();

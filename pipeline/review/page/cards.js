@@ -23,7 +23,7 @@ export function because(group, a, b) {
   const look = LOOKS[pair.look] ?? "so near that no second look was needed";
   const why = pair.distance === 0 ? "L2 distance 0: the same pixels to the encoder" : `L2 distance ${pair.distance.toFixed(3)}: ${look}`;
   const doubt = [a, b].map((file) => file.why.match(/not sure: (?:L2 distance [\d.]+, )?(?:but )?(.*)/)?.[1]).find(Boolean);
-  return doubt ? `${why}. Left to you: ${doubt}.` : `${why}.`;
+  return doubt ? `${why}. Left to you: ${doubt.replace(/[ .…]+$/, "")}.` : `${why}.`;
 }
 
 export function cards(group, pair, focus, act) {
@@ -41,9 +41,9 @@ function card(file, i, differs, best, { pair, focus, act }) {
   const node = make("article", { className: "card", onclick: () => act.look(i) },
     make("div", { className: "thumb" }, image, letter && make("b", { className: "letter" }, letter)),
     make("div", { className: "facts" },
-      make("p", { className: "name", title: file.name }, i < 9 ? make("kbd", {}, String(i + 1)) : "", make("bdi", {}, file.name)),
+      make("p", { className: `name${differs.has("name") && !differs.has("folder") ? " told" : ""}`, title: file.name }, i < 9 ? make("kbd", {}, String(i + 1)) : "", make("bdi", {}, file.name)),
       make("dl", {}, ...facts(file, differs, best)),
-      make("p", { className: `folder${differs.has("path") ? " differs" : ""}`, title: file.folder }, make("bdi", {}, file.folder))),
+      make("p", { className: `folder${differs.has("folder") ? " differs" : ""}`, title: file.folder }, make("bdi", {}, file.folder))),
     make("div", { className: "fate" }, fate(file, i, act),
       make("p", { className: "why small", title: reason(file) }, reason(file))));
   node.dataset.fate = file.apart ? "apart" : file.goes ? "goes" : "stays";

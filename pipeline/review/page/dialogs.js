@@ -1,5 +1,5 @@
 // What stands in front of the page: keys, confirmations, progress, and short messages.
-import { ask, make, $, bytes, count } from "/api.js";
+import { ask, make, $, bytes, count, Refused } from "/api.js";
 
 const KEYS = [
   ["←  →", "previous, next group"],
@@ -49,6 +49,9 @@ export function tell(title, body, choices = []) {
   (box.querySelector(".main") ?? close).focus();
 }
 
+// the keys go to the page again, not to the button that opened the dialog
+for (const id of ["keys", "confirm"]) $(id).addEventListener("close", () => document.activeElement?.blur());
+
 let hiding;
 export function toast(text, isError = false) {
   const box = $("toast");
@@ -66,7 +69,7 @@ export async function watch(words) {
   if (!box.open) box.showModal();
   for (;;) {
     const state = await ask("work");
-    if (!state.running) { box.close(); if (state.error) throw new Error(state.error); return state.result; }
+    if (!state.running) { box.close(); if (state.error) throw new Refused(state.error, 409); return state.result; }
     if (state.total) { bar.max = state.total; bar.value = state.done; line.textContent = `${state.done.toLocaleString("en")} of ${state.total.toLocaleString("en")}`; }
     await new Promise((later) => setTimeout(later, 200));
   }
