@@ -152,6 +152,7 @@ class _Run:
         survivor.check(f"{survivor.path}, which stays,")
         move(held.folder, held.path.name, spot.folder, spot.name, spot.private)
         Held(spot.path, spot.folder, held.state).check("it")
+        held.check_left()
         survivor.check(f"{survivor.path}, which stays,")
 
     def _taken_back(self, touched: list[tuple[Held, Spot]], stopped_at: Held, error: Unusable) -> list[ActedFile]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,16 +28,27 @@ class Held:
         path: absolute.
         folder: open descriptor; the name in it is the last part of the path.
         state: as it was read.
+        forbidden: device and inode of folders it must not lie in.
     """
 
     path: Path
     folder: int
     state: State
+    forbidden: frozenset[tuple[int, int]] = frozenset()
 
     def check(self, what: str) -> None:
-        """Raises Unusable if the name does not stand for that very file any more."""
-        if not is_still(self.folder, self.path.name, self.state):
-            raise Unusable("changed", f"{what} changed at this moment")
+        """Raises Unusable if its path, walked anew, does not lead to that very file any more."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if is_still(now, self.path.name, self.state):
+                return
+        raise Unusable("changed", f"{what} changed at this moment")
+
+    def check_left(self) -> None:
+        """Raises Unusable if its folder is not where it was: what was taken from there was another's."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if os.path.samestat(os.fstat(now), os.fstat(self.folder)):
+                return
+        raise Unusable("changed", "its folder changed at this moment")
 
 
 class Guard:
@@ -48,7 +60,7 @@ class Guard:
         self._staying = {file.path for file in files if not file.goes}
         self._kept = _identities(self._staying)
         self._references = plan.references
-        self._forbidden = _identities(plan.references)
+        self._forbidden = frozenset(_identities(plan.references))
         self._decoded: set[str] = set()
         self.gone: set[Path] = set()  # what was moved in this run
 
@@ -92,11 +104,11 @@ class Guard:
         planned_too = self._staying | self.gone
         if new := sorted(there - known - planned_too):
             raise Unusable("new_partner", f"{new[0].name} belongs to it and is not in the plan: plan again")
-        return [p for p in file.partners if p.path in there - planned_too and not self._is_needed(p.path, file.path)]
-
-    def _is_needed(self, partner: Path, by_now: Path) -> bool:
+        going = {file.path} | (known & there - planned_too)
         # the live video of a HEIC and a JPEG goes with the last of them
-        return any(owner not in self.gone | {by_now} for owner in owners_of(partner))
+        while needed := {p for p in going - {file.path} if not going | self.gone >= set(owners_of(p))}:
+            going -= needed
+        return [partner for partner in file.partners if partner.path in going]
 
     def _survivor(self, stack: ExitStack, group: PlannedGroup, going: set[tuple[int, int]]) -> Held:
         trouble = "nothing of its group stays"
@@ -127,12 +139,10 @@ class Guard:
         return held
 
 
-def _hold(
-    stack: ExitStack, path: Path, forbidden: set[tuple[int, int]] | frozenset[tuple[int, int]] = frozenset()
-) -> Held:
+def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:
     place = stack.enter_context(folder(path.parent, forbidden))
     _, state = stack.enter_context(opened(place, path.name))
-    return Held(path, place, state)
+    return Held(path, place, state, forbidden)
 
 
 def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
@@ -144,10 +154,10 @@ def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
     found = set()
     for path in paths:
         try:
-            now = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+            now = path.stat()
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                continue
             raise InputError(f"{path}: can't be looked at ({error.strerror or error}): nothing was touched") from None
         found.add((now.st_dev, now.st_ino))
     return found

@@ -77,7 +77,7 @@ def _candidates(kind: str, top: Path) -> Iterator[Bin]:
 
 def _made(candidate: Bin, top: Path) -> Bin:
     # the folder it is to be made in decides the volume, so that nothing is made on another one in vain
-    there = next(folder for folder in (candidate.folder, *candidate.folder.parents) if folder.exists())
+    there = next((folder for folder in (candidate.folder, *candidate.folder.parents) if folder.exists()), top.parent)
     if mount_point(there) != top:
         raise OSError("on another volume")
     candidate.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,7 @@ def replace(action: str, held: Held, spot: Spot, survivor: Held) -> None:
         exchange(held.folder, held.path.name, spot.folder, spot.name)
         try:
             Held(spot.path, spot.folder, held.state).check("it")
+            held.check_left()
             survivor.check(f"{survivor.path}, which stays,")
         except Unusable:
             exchange(held.folder, held.path.name, spot.folder, spot.name)

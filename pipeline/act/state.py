@@ -103,4 +103,6 @@ def unusable(error: OSError) -> Unusable:
         return Unusable("symlink", "is, or lies behind, a symbolic link now")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Unusable("permission_denied", "no permission")
+    if error.errno == errno.EXDEV:
+        return Unusable("other_volume", "can only be moved within its volume")
     return Unusable("io_error", f"{error.strerror or error}")

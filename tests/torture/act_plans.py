@@ -104,7 +104,7 @@ def calm(world: World, tally: Tally, plan: Plan, oracle: Oracle, before: Account
     reported = {oracle.true[file.path] for file in done.files if file.status is ActStatus.DONE}
     if not moved <= reported:
         tally.wrong.append(f"moved, but not reported: {moved - reported!r}")
-    due = legitimate(oracle, plan, before) if action in ("quarantine", "trash", "folder") else set()
+    due = legitimate(oracle, plan, before, action)
     tally.counts["due"] += len(due)
     tally.counts["due and done"] += len(due & moved)
     tally.counts["moved"] += len(moved)
@@ -146,18 +146,20 @@ def racing(world: World, tally: Tally, plan: Plan, oracle: Oracle, before: Accou
     tally.counts["races that struck"] += 1
     note(tally, f"before the race (call {calls.at})", oracle.judge(before, accounts[0]))
     note(tally, f"after the race (call {calls.at})", oracle.judge(accounts[1], returned(world, accounts[1], after)))
-    undone_after_race(world, tally, after)
+    undone_after_race(world, tally, after, action)
     return False
 
 
-def undone_after_race(world: World, tally: Tally, after: Account) -> None:
+def undone_after_race(world: World, tally: Tally, after: Account, action: str) -> None:
     """Undo brings back what it can, and harms nothing else."""
     loudly(tally, "undo after a race", lambda: undo(yes=True))
     now = take_account(world)
-    users = now.users(world)
-    note(
-        tally, "undo after a race", [f"changed {p!r}" for p, seen in after.users(world).items() if users.get(p) != seen]
-    )
+    links = action in ("hardlink", "reflink")  # which give way to the file that they stood for, of the same bytes
+    was, users = after.users(world), now.users(world)
+    changed = [
+        p for p, seen in was.items() if p not in users or (users[p][1] != seen[1] if links else users[p] != seen)
+    ]
+    note(tally, "undo after a race", [f"changed {p!r}" for p in changed])
     lost = [
         p for p, seen in after.files.items() if "files/" in p and seen[1:] not in {s[1:] for s in now.files.values()}
     ]

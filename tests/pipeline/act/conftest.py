@@ -15,35 +15,46 @@ from PIL import Image
 
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 
-Account = dict[bytes, tuple[bytes, int, int]]
+Account = dict[Path, tuple[bytes, int, int]]
 Planner = Callable[..., Plan]
 
 
-def png(seed: int) -> bytes:
-    """A small picture's file."""
+@pytest.fixture(scope="session")
+def png() -> Callable[[int], bytes]:
+    """`png(seed)`: a small picture's file."""
+    return _png
+
+
+def _png(seed: int) -> bytes:
     levels = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def account(*roots: Path) -> Account:
-    """Path -> bytes, mtime and mode of every regular file below; quarantines included."""
-    found: Account = {}
-    for root in roots:
-        for folder, _, names in os.walk(os.fsencode(root)):
-            for name in names:
-                path = os.path.join(folder, name)
-                now = os.lstat(path)
-                if stat.S_ISREG(now.st_mode):
-                    with open(path, "rb") as file:
-                        found[path] = file.read(), now.st_mtime_ns, stat.S_IMODE(now.st_mode)
-    return found
+@pytest.fixture(scope="session")
+def account() -> Callable[..., Account]:
+    """`account(DIR...)`: path -> bytes, mtime and mode of every regular file below; quarantines included."""
+
+    def take(*roots: Path) -> Account:
+        found: Account = {}
+        for path in (path for root in roots for path in root.rglob("*")):
+            now = path.lstat()
+            if stat.S_ISREG(now.st_mode):
+                found[path] = path.read_bytes(), now.st_mtime_ns, stat.S_IMODE(now.st_mode)
+        return found
+
+    return take
 
 
-def planned(path: Path, goes: bool, partners: Sequence[Path] = ()) -> PlannedFile:
-    """A file as it is now."""
-    return PlannedFile(path, goes, "because", *_state(path), tuple(Partner(p, *_state(p)) for p in partners))
+@pytest.fixture(scope="session")
+def planned() -> Callable[..., PlannedFile]:
+    """`planned(path, goes, partners)`: a file as it is now."""
+
+    def make(path: Path, goes: bool, partners: Sequence[Path] = ()) -> PlannedFile:
+        return PlannedFile(path, goes, "because", *_state(path), tuple(Partner(p, *_state(p)) for p in partners))
+
+    return make
 
 
 def _state(path: Path) -> tuple[int, int, str]:
@@ -73,7 +84,7 @@ def tree(tmp_path: Path) -> Path:
         ("sub/deep/copy2.png", 0, 0o444, 900_000_000_000_000_007),
         ("b.png", 1, 0o644, 1_200_000_000_000_000_000),
     ):
-        (root / name).write_bytes(png(seed))
+        (root / name).write_bytes(_png(seed))
         (root / name).chmod(mode)
         os.utime(root / name, ns=(when, when))
     return root

@@ -166,10 +166,12 @@ def decodes(content: bytes) -> bool:
     return True
 
 
-def legitimate(oracle: Oracle, plan: Plan, before: Account) -> set[str]:
+def legitimate(oracle: Oracle, plan: Plan, before: Account, action: str) -> set[str]:
     """Files that nothing speaks against, by a rule of the oracle's own; those with partners are left out."""
-    old, due = before.users(oracle.world), set()
-    kept_inodes = {old[p][0] for p in oracle.stays() if p in old}
+    old, due = before.users(oracle.world), set[str]()
+    if action not in ("quarantine", "trash", "folder"):
+        return due
+    kept_inodes = {old[real][0] for p in oracle.stays() if (real := os.path.realpath(p)) in old}
     for group in plan.groups:
         survivors = [f for f in group.files if not f.goes and f.content and is_straight(oracle.world, f.path) and
                      oracle.holds(f, old)]  # fmt: skip
@@ -178,6 +180,7 @@ def legitimate(oracle: Oracle, plan: Plan, before: Account) -> set[str]:
             entries = [f for g in plan.groups for f in g.files if oracle.true[f.path] == path]
             if (
                 file.goes and survivors and oracle.matches(file, old) and is_straight(oracle.world, file.path)
+                and (action != "folder" or file.path.is_relative_to(oracle.world.top))
                 and not oracle.in_reference(path) and old[path][0] not in kept_inodes and len(entries) == 1
                 and not _has_partners(Path(path)) and not oracle.is_partner(file)
             ):  # fmt: skip
