@@ -229,7 +229,8 @@ async function carry(name, values, words) {
   refresh(at);
   if (!result) return;
   const lines = result.lines.map((line) => make("li", {}, line));
-  tell(result.title, [make("ul", { className: "names" }, ...lines)],
+  const after = name === "apply" ? "Take back, here or by twinpix undo, returns them all." : "";
+  tell(result.title, [lines.length ? make("ul", { className: "names" }, ...lines) : "", make("p", { className: "dim" }, after)],
     name === "apply" && result.done ? [["Take back", takeBack]] : []);
 }
 

@@ -50,7 +50,7 @@ export function tell(title, body, choices = []) {
 }
 
 // the keys go to the page again, not to the button that opened the dialog
-for (const id of ["keys", "confirm"]) $(id).addEventListener("close", () => document.activeElement?.blur());
+for (const id of ["keys", "confirm"]) $(id).addEventListener("close", () => document.querySelector("dialog[open]") || document.activeElement?.blur());
 
 let hiding;
 export function toast(text, isError = false) {

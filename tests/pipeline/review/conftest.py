@@ -13,17 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import candidate_pairs
+from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.review import Review
+from twinpix.pipeline.review.server import build_app, listen, new_token
 from twinpix.pipeline.stream import encode_images
 
 Paint = Callable[..., Image.Image]
@@ -63,18 +66,22 @@ def make_review(encoder: OnnxEncoder) -> MakeReview:
 
 @dataclass
 class Running:
-    """`twinpix review` in a process of its own.
+    """A review's server.
 
     Attributes:
         port: on which it listens.
         token: of its link.
+        stop: ends it as Ctrl-C would; what the command's exit code was, or 0.
     """
 
-    process: subprocess.Popen[str]
     port: int
     token: str
-    address: str
-    errors: list[str] = field(default_factory=list)
+    stop: Callable[[], int]
+
+    @property
+    def address(self) -> str:
+        """The link."""
+        return f"http://127.0.0.1:{self.port}/#{self.token}"
 
     def request(self, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
         """An honest request, unless the headers say otherwise."""
@@ -88,30 +95,53 @@ class Running:
         connection.close()
         return answer.status, data
 
-    def stop(self) -> None:
-        """As Ctrl-C would."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(20)
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Review], Running]]:
+    """`served(review)`: its server, in a thread of this process; stopped at the end."""
+    started: list[Running] = []
+
+    def start(review: Review) -> Running:
+        door, token = listen(0), new_token()
+        port = door.getsockname()[1]
+        app = build_app(Desk(review), port, token)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", http="h11"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+        thread.start()
+
+        def stop() -> int:
+            server.should_exit = True
+            thread.join()
+            door.close()
+            return 0
+
+        started.append(Running(port, token, stop))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
 
 
 @pytest.fixture
 def serving() -> Iterator[Callable[..., Running]]:
-    """`serving(folder, *options)`: start the command; stopped at the end."""
+    """`serving(folder, *options)`: the command itself, `twinpix review`; stopped at the end."""
     started: list[Running] = []
 
     def start(folder: Path, *options: str | Path) -> Running:
         command = [Path(sys.executable).parent / "twinpix", "review", folder, "--no-browser", *options]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
-        assert process.stdout is not None and process.stderr is not None
-        errors = process.stderr
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", line)
-        assert found, line + errors.read()
-        threading.Thread(target=errors.read, daemon=True).start()
-        one = Running(process, int(found[1]), found[2], found[0])
-        started.append(one)
-        return one
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/#(\S+)", process.stdout.readline())
+        assert found
+
+        def stop() -> int:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            return process.wait(20)
+
+        started.append(Running(int(found[1]), found[2], stop))
+        return started[-1]
 
     yield start
     for one in started:

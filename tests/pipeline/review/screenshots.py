@@ -1,6 +1,6 @@
 """The pictures of the README: `make screenshots` reviews the album of `make run` in the system's Chromium.
 
-    python tests/pipeline/review/screenshots.py FOLDER
+python tests/pipeline/review/screenshots.py FOLDER
 """
 
 from __future__ import annotations

@@ -181,7 +181,9 @@ def test_a_file_that_changed_is_left_alone(pictures: Path, make_review: MakeRevi
 def test_facts_and_what_differs(pictures: Path) -> None:
     one, other = facts_of(pictures / "1.png"), facts_of(pictures / "copies" / "1.jpg")
     assert (one.pixels, one.format, one.camera) == ((480, 360), "PNG", None)
-    assert {"bytes", "format", "folder", "name"} <= set(differing([one, other])) and "pixels" not in differing([one, other])
+    assert {"bytes", "format", "folder", "name"} <= set(differing([one, other])) and "pixels" not in differing(
+        [one, other]
+    )
     assert facts_of(pictures / "gone.png").bytes is None
 
 
