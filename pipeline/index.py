@@ -83,7 +83,7 @@ class FlatIndex:
         return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
 
 
-def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp]) -> Pairs:
+def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Pairs:
     """The pairs that a mask or row numbers name."""
     i, j, distance = pairs
     return i[where], j[where], distance[where]

@@ -51,7 +51,7 @@ def main(target: Path) -> None:
 
 def start(album: Path, data: Path) -> tuple[subprocess.Popen[str], str]:
     """`twinpix review` in a process of its own, and its link."""
-    command = [Path(sys.executable).parent / "twinpix", "review", album, "--no-browser"]
+    command = [str(Path(sys.executable).parent / "twinpix"), "review", str(album), "--no-browser"]
     environment = {**os.environ, "TWINPIX_DATA": str(data), "HOME": str(album.parent)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None

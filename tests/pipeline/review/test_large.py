@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-import uvicorn
 from PIL import Image
 
+from tests.pipeline.review.conftest import Running
 from twinpix.pipeline.candidates import Candidates, Limits
 from twinpix.pipeline.decisions import Decisions
-from twinpix.pipeline.review.desk import Desk
+from twinpix.pipeline.index import select
 from twinpix.pipeline.review.review import Review
-from twinpix.pipeline.review.server import build_app, listen
 
 Paint = Callable[..., Image.Image]
 Visit = Callable[..., Any]
+Served = Callable[[Review], Running]
 GROUPS, REAL = 100_000, 300  # groups; those at either end whose files are there
-TOKEN = "of-a-test"
 
 
 def crowd(folder: Path, paint: Paint) -> Candidates:
@@ -42,19 +40,6 @@ def crowd(folder: Path, paint: Paint) -> Candidates:
     return Candidates(tuple(paths), pairs, outcomes, limit, (), "made", None, False, Decisions({}))
 
 
-@pytest.fixture
-def address(tmp_path: Path, paint: Paint) -> Iterator[str]:
-    desk = Desk(Review(crowd(tmp_path, paint), [tmp_path]))
-    with listen(0) as door:
-        port = door.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(build_app(desk, port, TOKEN), log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
-        thread.start()
-        yield f"http://127.0.0.1:{port}/#{TOKEN}"
-        server.should_exit = True
-        thread.join()
-
-
 def until(page: Any, condition: str) -> float:
     """Seconds until a JavaScript expression is true."""
     began = time.perf_counter()
@@ -68,12 +53,22 @@ PAINTED = "document.querySelectorAll('.row img[src]').length >= 5 && document.qu
 SCROLLED = "[...document.querySelectorAll('.row .name')].every((one) => one.textContent)"
 
 
-def test_a_hundred_thousand_groups(address: str, visit: Visit) -> None:
-    paints = []
-    for _ in range(3):  # the machine is shared: the best of three
+def first_paint(address: str, visit: Visit) -> tuple[float, Any]:
+    """Seconds from asking for the page until it shows the first groups and the files of one; the best of three."""
+    seconds = []
+    for _ in range(3):  # the machine is shared
         page = visit(address)
         until(page, PAINTED)
-        paints.append(page.evaluate("() => performance.now()") / 1000)  # s since the page was asked for
+        seconds.append(page.evaluate("() => performance.now()") / 1000)
+    return min(seconds), page
+
+
+def test_a_hundred_thousand_groups(tmp_path: Path, paint: Paint, served: Served, visit: Visit) -> None:
+    candidates = crowd(tmp_path, paint)
+    few = Review(replace(candidates, pairs=select(candidates.pairs, slice(20)), outcomes=candidates.outcomes[:20]), [])
+    paint_of_few, _ = first_paint(served(few).address, visit)
+    review = Review(candidates, [tmp_path])
+    paint_of_all, page = first_paint(served(review).address, visit)
     assert page.text_content("#total") == "100,000"
 
     turns, sizes = [], []
@@ -91,15 +86,14 @@ def test_a_hundred_thousand_groups(address: str, visit: Visit) -> None:
     page.keyboard.press("ArrowRight")
     turns.append(until(page, "document.getElementById('heading').textContent.startsWith('Group 2 ')"))
     (heap, nodes), (later_heap, later_nodes) = sizes
-    print(f"first paint {min(paints):.2f} s, next page {np.median(turns):.3f} s (most {max(turns):.2f}), "
-          f"heap {heap / 1e6:.1f} -> {later_heap / 1e6:.1f} MB, {nodes} -> {later_nodes} nodes")  # fmt: skip
-    assert min(paints) < 1 and np.median(turns) < 1
-    assert later_heap < heap + 2e6 and abs(later_nodes - nodes) < 100
-
-
-def test_the_threshold_of_a_hundred_thousand_groups(tmp_path: Path, paint: Paint) -> None:
-    review = Review(crowd(tmp_path, paint), [tmp_path])
     began = time.perf_counter()
     review.set_threshold(0.2)
-    print(f"grouped again in {time.perf_counter() - began:.2f} s")
+    regrouped = time.perf_counter() - began
+    print(f"first paint {paint_of_all:.2f} s (of 20 groups {paint_of_few:.2f}), next page {np.median(turns):.3f} s "
+          f"(most {max(turns):.2f}), grouped again in {regrouped:.2f} s, "
+          f"heap {heap / 1e6:.1f} -> {later_heap / 1e6:.1f} MB, {nodes} -> {later_nodes} nodes")  # fmt: skip
+    # a second; or, where the machine is too busy for 20 groups in half of one, no more than twice their time
+    limit = max(1.0, 2 * paint_of_few)
+    assert paint_of_all < limit and np.median(turns) < limit
+    assert later_heap < heap + 2e6 and abs(later_nodes - nodes) < 100
     assert len(review.groups) == GROUPS // 2
