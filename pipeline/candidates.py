@@ -111,14 +111,19 @@ class Candidates:
 
     def accepted(self, limit: Limits) -> NDArray[np.bool_]:
         """Which pairs are duplicates by `limit`, bool (k,); decisions are not asked."""
-        rows = zip(self.pairs[2].tolist(), self.outcomes.tolist(), strict=True)
-        return np.array([limit.accept(distance, outcome) for distance, outcome in rows], bool)
+        accepted = np.zeros(len(self.outcomes), bool)
+        for outcome in (None, *Outcome):
+            rows = np.flatnonzero(self.outcomes == outcome)
+            accepted[rows] = [limit.accept(distance, outcome) for distance in self.pairs[2][rows].tolist()]
+        return accepted
 
 
 def left_in(
     paths: Sequence[Path], pairs: Pairs, decisions: Decisions
 ) -> tuple[NDArray[np.bool_], frozenset[tuple[int, int]]]:
     """Which pairs nobody has called different, bool (k,); and the rows i < j that must not be in one group."""
+    if not decisions.verdicts:
+        return np.ones(len(pairs[0]), bool), frozenset()
     rows = np.unique(np.concatenate(pairs[:2])).tolist()
     apart = frozenset((rows[i], rows[j]) for i, j in decisions.apart([paths[row] for row in rows]))
     named = zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)

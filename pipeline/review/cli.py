@@ -50,7 +50,7 @@ def review(
     from twinpix.pipeline.act.keep import parse_keep
     from twinpix.pipeline.review.desk import Desk
     from twinpix.pipeline.review.review import Review
-    from twinpix.pipeline.review.server import listen, new_token, serve
+    from twinpix.pipeline.review.server import listen, new_token, server
 
     parse_keep(keep)
     began, references = time.time_ns(), reference or []
@@ -59,15 +59,15 @@ def review(
         roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
         desk = Desk(Review(found, roots, kept_whole, keep, began))
         show.skipped_lines(found.skipped)
-        token = new_token()
-        address = f"http://127.0.0.1:{door.getsockname()[1]}/#{token}"
+        port, token = door.getsockname()[1], new_token()
+        address = f"http://127.0.0.1:{port}/#{token}"
         print(
             f"{len(desk.review.groups)} groups to review: {address}\n(only this link works; Ctrl-C ends it)", flush=True
         )
         if browser:
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):
-            serve(desk, door, token)
+            server(desk, port, token).run(sockets=[door])
     show.message("your decisions are kept: the same command goes on from here")
     return 0
 

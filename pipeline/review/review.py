@@ -93,7 +93,7 @@ class Review:
         self.report: Report = self._candidates.report(limit)
         self.position = {group.files[0]: i for i, group in enumerate(self.report.groups)}
         self._group_of = {path: group for group in self.report.groups for path in group.files}
-        self._matches = {_unordered(match): match for match in self.report.matches}
+        self._matches: dict[frozenset[str], Match] | None = None
         self._plans: dict[Path, PlannedGroup] = {}
         self._apart: set[Path] = set()
         self._status = [self._status_of(group) for group in self.groups]
@@ -129,6 +129,8 @@ class Review:
             pairs: Iterable[tuple[Path, Path]] = ((group.files[0], other) for other in group.files[1:])
         else:
             pairs = combinations(group.files, 2)
+        if self._matches is None:
+            self._matches = {_unordered(match): match for match in self.report.matches}
         found = (self._matches.get(frozenset(map(str, pair))) for pair in pairs)
         return [match for match in found if match is not None]
 

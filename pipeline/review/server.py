@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -57,15 +58,12 @@ def listen(port: int) -> socket.socket:
         raise InputError(f"port {port}: {said}: name another with --port") from None
 
 
-def serve(desk: Desk, door: socket.socket, token: str) -> None:
-    """Serve until the process is interrupted."""
-    import uvicorn
-
-    app = build_app(desk, door.getsockname()[1], token)
-    config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", ws="none", http="h11",
-                            server_header=False, date_header=False, proxy_headers=False, limit_concurrency=200,
-                            timeout_keep_alive=30, timeout_graceful_shutdown=2)  # fmt: skip
-    uvicorn.Server(config).run(sockets=[door])
+def server(desk: Desk, port: int, token: str) -> uvicorn.Server:
+    """The server, to be run on a socket that listens on this port. Arguments as of `build_app`."""
+    config = uvicorn.Config(build_app(desk, port, token), log_level="critical", access_log=False, lifespan="off",
+                            ws="none", http="h11", server_header=False, date_header=False, proxy_headers=False,
+                            limit_concurrency=200, timeout_keep_alive=30, timeout_graceful_shutdown=2)  # fmt: skip
+    return uvicorn.Server(config)
 
 
 def _static() -> dict[str, tuple[bytes, str]]:

@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import candidate_pairs
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.review import Review
-from twinpix.pipeline.review.server import build_app, listen, new_token
+from twinpix.pipeline.review.server import listen, new_token, server
 from twinpix.pipeline.stream import encode_images
 
 Paint = Callable[..., Image.Image]
@@ -104,13 +103,12 @@ def served() -> Iterator[Callable[[Review], Running]]:
     def start(review: Review) -> Running:
         door, token = listen(0), new_token()
         port = door.getsockname()[1]
-        app = build_app(Desk(review), port, token)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", http="h11"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+        running = server(Desk(review), port, token)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [door]})
         thread.start()
 
         def stop() -> int:
-            server.should_exit = True
+            running.should_exit = True
             thread.join()
             door.close()
             return 0

@@ -21,6 +21,7 @@ Served = Callable[[Review], Running]
 MakeReview = Callable[..., Review]
 Visit = Callable[..., Any]
 LOOKS = [(1280, 800, "light"), (1280, 800, "dark"), (390, 844, "light")]
+COLOURS = "() => { const seen = getComputedStyle(document.body); return [seen.color, seen.backgroundColor]; }"
 
 
 def wait(page: Any, condition: str) -> None:
