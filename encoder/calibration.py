@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -87,6 +87,14 @@ class Calibration:
     def rate(self, distance: float) -> float:
         """The false-match rate at an L2 distance; outside the curve, the nearest end of it."""
         return float(10 ** np.interp(distance, self.distances, np.log10(self.rates)))
+
+    def raised(self, factor: float) -> Calibration:
+        """The curve for pictures that lie near one another `factor` times as often: see `calibration.alikeness`."""
+        if factor == 1:
+            return self
+        rates, low, high = (tuple(min(1.0, r * factor) for r in side) for side in (self.rates, self.low, self.high))
+        seen = min(1.0, self.measured_from * factor)
+        return replace(self, rates=rates, low=low, high=high, measured_from=seen, classes=())
 
     @property
     def pair_threshold(self) -> float:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.specks import without_specks
+
 LARGEST = 2048  # px
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 
@@ -19,12 +21,15 @@ class Preprocess:
     Attributes:
         size: px; the picture is squeezed to a `size` x `size` square, all of it, whatever its shape.
         interpolation: Pillow's antialiased filter: `bilinear`, `bicubic` or `box`.
+        despeckle: whether salt-and-pepper noise is taken out first, at the size the picture was decoded at: averaged
+            into its surroundings, nothing could tell it from them any more.
 
     Levels stay 0..255: standardising them is the network's first layer.
     """
 
     size: int = 128
     interpolation: str = "bilinear"
+    despeckle: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that a damaged model file may hold."""
@@ -33,6 +38,8 @@ class Preprocess:
 
     def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
         """RGB picture -> uint8 (3, size, size)."""
+        if self.despeckle:
+            picture = Image.fromarray(without_specks(np.asarray(picture)))
         squeezed = picture.resize((self.size, self.size), FILTERS[self.interpolation])
         return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 

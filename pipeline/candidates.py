@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration
-from twinpix.pipeline.calibration.calibrations import InForce
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import Pairs, select
@@ -51,6 +49,22 @@ class Limits:
         unverified, likely = (min(MAX_L2, factor * limit) for limit in (self.unverified, self.likely))
         return replace(self, candidate=threshold, unverified=unverified, likely=likely)
 
+    def at_most(self, curve: Calibration, images: int, false_pairs: float | None = None) -> Limits:
+        """The same, but what no second look settles by the stricter of two calibrations."""
+        unverified = min(self.unverified, curve.library_threshold(images, false_pairs))
+        if self.sure == self.candidate:  # no second look at all
+            return Limits(unverified, unverified, unverified, unverified)
+        likely = min(self.likely, curve.likely_threshold(images, false_pairs))
+        return Limits(self.candidate, unverified, min(self.sure, unverified), likely)
+
+    def accepted(self, pairs: Pairs, outcomes: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Which pairs are duplicates, bool (k,)."""
+        accepted = np.zeros(len(outcomes), bool)
+        for outcome in (None, *Outcome):
+            rows = np.flatnonzero(outcomes == outcome)
+            accepted[rows] = [self.accept(distance, outcome) for distance in pairs[2][rows].tolist()]
+        return accepted
+
     @property
     def loosest(self) -> float:
         """The threshold at which every candidate that was not refuted is accepted, 0..2."""
@@ -68,25 +82,27 @@ class Candidates:
         limit: by which duplicates are told, unless another one is given.
         skipped: files without an embedding.
         fingerprint: of the encoder.
-        known: the calibration in force, if any.
-        clamped: as in `Report`.
+        curve: the calibration in force, raised to how alike these images are; None if there is none.
+        clamped, calibrated_on, alikeness: as in `Report`.
         decisions: pairs that a person called different are left out.
     """
 
     paths: tuple[Path, ...]
     pairs: Pairs
-    outcomes: NDArray[Any]
+    outcomes: NDArray[np.object_]
     limit: Limits
     skipped: tuple[Skipped, ...]
     fingerprint: str
-    known: InForce | None
+    curve: Calibration | None
     clamped: bool
+    calibrated_on: str
+    alikeness: float
     decisions: Decisions
 
     def report(self, limit: Limits | None = None) -> Report:
         """The duplicates and groups by `limit` (their own by default). No file is decoded."""
         limit = limit or self.limit
-        accepted = self.accepted(limit)
+        accepted = limit.accepted(self.pairs, self.outcomes)
         pairs = select(self.pairs, accepted)
         kept, apart = left_in(self.paths, pairs, self.decisions)
         pairs, outcomes = select(pairs, kept), self.outcomes[accepted][kept].tolist()
@@ -100,22 +116,15 @@ class Candidates:
             unverified_threshold=limit.unverified,
             looked_at=len(looked),
             refuted=looked.count(Outcome.REFUTED),
-            expected_false_pairs=None if self.known is None else expected(self.known.calibration, limit, n),
+            expected_false_pairs=None if self.curve is None else expected(self.curve, limit, n),
             clamped=self.clamped,
             images=n,
             fingerprint=self.fingerprint,
-            calibrated_on="" if self.known is None else str(self.known),
+            calibrated_on=self.calibrated_on,
+            alikeness=self.alikeness,
             dismissed=int((~kept).sum()),
             paths=self.paths,
         )
-
-    def accepted(self, limit: Limits) -> NDArray[np.bool_]:
-        """Which pairs are duplicates by `limit`, bool (k,); decisions are not asked."""
-        accepted = np.zeros(len(self.outcomes), bool)
-        for outcome in (None, *Outcome):
-            rows = np.flatnonzero(self.outcomes == outcome)
-            accepted[rows] = [limit.accept(distance, outcome) for distance in self.pairs[2][rows].tolist()]
-        return accepted
 
 
 def left_in(

@@ -13,6 +13,8 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.calibration.alikeness import alikeness
+from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
 from twinpix.pipeline.decisions import Decisions, read_decisions
@@ -169,15 +171,30 @@ def candidate_pairs(
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
-    known = in_force(encoder) if is_calibrated(encoder) else None
     decisions = read_decisions() if decisions is None else decisions
     candidates = nearest_candidates(FlatIndex(embeddings.vectors).pairs(limit.candidate), limit.sure)
     doubtful = candidates[2] > limit.sure
     outcomes = np.full(len(doubtful), None, object)
     outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking)
-    clamped = threshold is None and known is not None and known.calibration.is_clamped(n, false_pairs)
-    return Candidates(paths, candidates, outcomes, limit, embeddings.skipped, encoder.fingerprint, known, clamped,
-                      decisions)  # fmt: skip
+    known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
+    if known is not None and threshold is None:
+        duplicates = select(candidates, limit.accepted(candidates, outcomes))
+        raised = alikeness(embeddings.vectors[one_of_each_pair(np.arange(n), duplicates)], known.calibration)
+        limit = limit.at_most(known.calibration.raised(raised), n, false_pairs)
+    curve = None if known is None else known.calibration.raised(raised)
+    return Candidates(
+        paths=paths,
+        pairs=candidates,
+        outcomes=outcomes,
+        limit=limit,
+        skipped=embeddings.skipped,
+        fingerprint=encoder.fingerprint,
+        curve=curve,
+        clamped=threshold is None and curve is not None and curve.is_clamped(n, false_pairs),
+        calibrated_on="" if known is None else str(known),
+        alikeness=raised,
+        decisions=decisions,
+    )
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

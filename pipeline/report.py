@@ -113,6 +113,8 @@ class Report:
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
         paths: of all images that were embedded, absolute.
         dismissed: pairs that would be matches, but a person called them different (`twinpix review`).
+        alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
+            pairs that a second look can't settle is stricter by as much.
     """
 
     groups: tuple[Group, ...]
@@ -129,6 +131,7 @@ class Report:
     calibrated_on: str = ""
     dismissed: int = 0
     paths: tuple[Path, ...] = ()
+    alikeness: float = 1.0
 
     @property
     def duplicates(self) -> int:

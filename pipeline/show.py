@@ -17,6 +17,7 @@ from rich.text import Text
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
+NOTABLY_ALIKE = 1.5  # times
 SHOWN_SKIPPED = 10
 SOME_SKIPPED = 3
 SECOND_LOOK = {
@@ -105,6 +106,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "threshold_clamped": outcome.clamped,
         "calibrated_on": outcome.calibrated_on,
         "dismissed": outcome.dismissed,
+        "alikeness": outcome.alikeness,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
         "matches": [
@@ -189,6 +191,7 @@ def promise(outcome: Report) -> str:
         f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
         f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"
         + (f"; calibrated on {safe(outcome.calibrated_on)}" if outcome.calibrated_on else "")
+        + (f", {outcome.alikeness:.1f} times as alike here" if outcome.alikeness >= NOTABLY_ALIKE else "")
     )
 
 

@@ -70,7 +70,7 @@ def load_pictures(sources: Sequence[Path], px: int, threads: int = 2, limit: int
     Raises:
         InputError: a source is not there, a shard is damaged, or no image could be read at all.
     """
-    squeeze = Preprocess(size=px)
+    squeeze = Preprocess(size=px, despeckle=True)
 
     def read(item: tuple[str, bytes | Path]) -> tuple[str, np.ndarray] | None:
         try:

@@ -77,7 +77,7 @@ def make_model(
         net, tuning = better(before, net, validation, other, recipe, say)
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
-    write_model(net, Preprocess(size=recipe.size), other, path, source_name(held_back, data), weights)
+    write_model(net, Preprocess(size=recipe.size, despeckle=True), other, path, source_name(held_back, data), weights)
     facts = {
         "recipe": recipe.to_dict(),
         "trained_on": f"{len(pictures)} pictures of {source_name(data, [])}",

@@ -13,7 +13,7 @@ from twinpix.pipeline import show
 from twinpix.pipeline.act.acted import Acted, ActStatus
 from twinpix.pipeline.act.empty import DAYS
 from twinpix.pipeline.act.keep import DEFAULT
-from twinpix.pipeline.act.show import acted_dict, print_acted, print_plan
+from twinpix.pipeline.act.show import acted_dict, counting, print_acted, print_plan
 from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
 
 FINE, SOME_LEFT = 0, 3
@@ -48,14 +48,16 @@ def plan(
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.act.keep import parse_keep
-    from twinpix.pipeline.act.make import make_plan
+    from twinpix.pipeline.act.make import check_folders, make_plan
     from twinpix.pipeline.act.plan_file import check_target, write_plan
     from twinpix.pipeline.duplicates import find_duplicates
     from twinpix.pipeline.progress import progress_meter
 
     parse_keep(keep)
     check_target(output)
-    references, encoder, start = reference or [], load_encoder(model), time.time_ns()
+    references = reference or []
+    check_folders(folders, references)
+    encoder, start = load_encoder(model), time.time_ns()
     if library is not None:
         from twinpix.pipeline.library.cli import duplicates_through
 
@@ -66,7 +68,8 @@ def plan(
             report = find_duplicates(*folders, *references, threshold=threshold, encoder=encoder, workers=workers,
                                      progress=meter, verify=verify, looking=meter.looking, where=where,
                                      false_pairs=false_pairs)  # fmt: skip
-    made = make_plan(report, keep, references, roots=folders, since_ns=start, workers=workers)
+    with counting("Planning") as progress:
+        made = make_plan(report, keep, references, roots=folders, since_ns=start, workers=workers, progress=progress)
     write_plan(made, output)
     show.skipped_lines(report.skipped)
     print_plan(made, output)
@@ -99,7 +102,9 @@ def apply(
 
     if to is not None and action not in ("quarantine", "folder"):
         raise InputError(f"--to moves files to a folder, --action {action} does something else: give one of the two")
-    return _shown(apply_plan(read_plan(plan), action if to is None else "folder", to=to, yes=yes), "apply", json)
+    with counting("Moving" if yes else "Checking") as progress:
+        acted = apply_plan(read_plan(plan), action if to is None else "folder", to=to, yes=yes, progress=progress)
+    return _shown(acted, "apply", json)
 
 
 def undo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,7 @@ class Guard:
             raise Unusable("unread", "could not be read when the plan was made")
         subject = self._subject(stack, file)
         partners = [self._subject(stack, partner) for partner in self._partners(file)]
-        survivor = self._survivor(stack, group, {held.state.identity for held in (subject, *partners)})
+        survivor = self._survivor(stack, group, [subject, *partners])
         return [subject, *partners], survivor
 
     def _subject(self, stack: ExitStack, planned: PlannedFile | Partner) -> Held:
@@ -83,7 +83,7 @@ class Guard:
             raise Unusable("kept_elsewhere", "the plan keeps it in another group")
         if any(path.is_relative_to(folder) for folder in self._references):
             raise Unusable("reference", "in a reference folder")
-        if any(is_trash(str(parent)) for parent in path.parents):
+        if _is_removed(path):
             raise Unusable("quarantine", "lies in a quarantine or trash already")
         held = _hold(stack, path, self._forbidden)
         if (held.state.size, held.state.mtime_ns, held.state.content) != (
@@ -110,7 +110,7 @@ class Guard:
             going -= needed
         return [partner for partner in file.partners if partner.path in going]
 
-    def _survivor(self, stack: ExitStack, group: PlannedGroup, going: set[tuple[int, int]]) -> Held:
+    def _survivor(self, stack: ExitStack, group: PlannedGroup, going: Sequence[Held]) -> Held:
         trouble = "nothing of its group stays"
         for file in group.files:
             if file.goes or not file.content or file.path in self.gone:
@@ -120,12 +120,14 @@ class Guard:
             except Unusable as error:
                 trouble = f"{file.path}, which stays, {error}"
                 continue
-            if held.state.identity not in going:
+            if not any(held.state.is_same_file(one.state) for one in going):
                 return held
             trouble = f"{file.path}, which stays, is the same file by another name"
         raise Unusable("no_survivor", f"the last one of its picture: {trouble}")
 
     def _verified(self, stack: ExitStack, file: PlannedFile) -> Held:
+        if _is_removed(file.path):
+            raise Unusable("quarantine", "lies in a quarantine or trash")
         held = _hold(stack, file.path)
         if held.state.content != file.content:
             raise Unusable("changed", "no longer holds what it held")
@@ -137,6 +139,10 @@ class Guard:
             self._decoded.add(held.state.content)
         self._kept.add(held.state.identity)
         return held
+
+
+def _is_removed(path: Path) -> bool:
+    return any(is_trash(str(parent)) for parent in path.parents)
 
 
 def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:

@@ -77,9 +77,9 @@ def make_plan(
         progress: called with the number of groups done, and of all.
 
     Raises:
-        InputError: an unknown rule, or a folder that is not there.
+        InputError: an unknown rule, a folder that is not there, or one that lies in a reference folder.
     """
-    rules, kept_whole = parse_keep(keep), _folders(references)
+    rules, (searched, kept_whole) = parse_keep(keep), check_folders(roots, references)
     sureness = Sureness(report.matches)
 
     def plan_group(group: Group) -> PlannedGroup:
@@ -88,7 +88,7 @@ def make_plan(
 
     groups = _in_parallel(plan_group, report.groups, workers, progress)
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return Plan(groups, _folders(roots), kept_whole, rules, made)
+    return Plan(groups, searched, kept_whole, rules, made)
 
 
 def _in_parallel(
@@ -110,6 +110,19 @@ def _in_parallel(
     return tuple(planned)
 
 
+def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Both, absolute and without symbolic links.
+
+    Raises:
+        InputError: one is not there, or what was searched lies in a reference folder, where nothing may go.
+    """
+    searched, references_too = _folders(roots), _folders(references)
+    for root in searched:
+        if any(root.is_relative_to(reference) for reference in references_too):
+            raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
+    return searched, references_too
+
+
 def _folders(roots: Roots) -> tuple[Path, ...]:
     folders = tuple(Path(os.path.realpath(root)) for root in roots)
     for given, folder in zip(roots, folders, strict=True):
@@ -124,7 +137,7 @@ def _read(path: Path, rules: Sequence[str], references: Sequence[Path], since_ns
     try:
         state = state_at(path)
         partners = tuple(_partner(other) for other in partners_of(path))
-        if since_ns is not None and max(state.ctime_ns, state.mtime_ns) > since_ns:
+        if since_ns is not None and state.ctime_ns > since_ns:
             trouble = "changed since it was searched"
     except Unusable as error:
         trouble = str(error)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.filesize import decimal
+from rich.progress import Progress
 
 from twinpix.pipeline import show
 from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
@@ -24,6 +29,14 @@ NEXT = {
     "undo": "nothing was touched; with --yes it is taken back",
     "empty": "nothing was deleted; with --yes these are, for good",
 }
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress line for something that takes (done, all); silent when stderr is no terminal."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_plan(plan: Plan, target: Path) -> None:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 BLOCK = 1 << 20
@@ -45,6 +45,15 @@ class State:
     def identity(self) -> tuple[int, int]:
         """Device and inode."""
         return self.device, self.inode
+
+    def is_same_file(self, other: State) -> bool:
+        """Whether both are one file, by another name or through another mount.
+
+        A network disk that is mounted twice has two devices; but no two files have one number and one ctime, to the ns.
+        """
+        if self.device == other.device:
+            return self.inode == other.inode
+        return replace(self, device=0) == replace(other, device=0)
 
 
 def state_at(path: Path) -> State:

@@ -185,8 +185,13 @@ def _check_arrived(home: int, name: str, entry: Entry) -> None:
 
 
 def _dress(home: int, name: str, entry: Entry) -> None:
-    """Times and mode, should anything in the quarantine have touched them."""
+    """Times and mode, should anything in the quarantine have touched them.
+
+    A file with other names is left as it is: through one of them somebody else may have meant it.
+    """
     with opened(home, name) as (file, state):
+        if os.fstat(file).st_nlink > 1:
+            return
         if state.mode != entry.mode:
             os.fchmod(file, entry.mode)
         if state.mtime_ns != entry.mtime_ns:

@@ -17,7 +17,8 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.method import Contestant, Distances, Floats, Method, Plain, encode_with
 from twinpix.pipeline.blocks import Blocks
-from twinpix.pipeline.calibration.calibrations import is_calibrated
+from twinpix.pipeline.calibration.alikeness import alikeness
+from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.classic.metrics import METRICS, choose
 from twinpix.pipeline.duplicates import known_threshold, limits
@@ -126,6 +127,8 @@ def enter(
         if key == EMBEDDING and looked is not None:
             name = f"twinpix {looked.fingerprint[:6]}"
             limit = limits(looked, len(pictures), None, True)
+            curve = in_force(looked).calibration
+            limit = limit.at_most(curve.raised(alikeness(vectors, curve)), len(pictures))
             contestants.append(SecondLooked(name, method, pictures, vectors, limit, looking))
         if key != EMBEDDING or wants_embedding:
             contestants.append(Plain(method, vectors))

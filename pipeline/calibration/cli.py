@@ -116,6 +116,7 @@ def _show(encoder: Encoder, json: bool) -> int:
 
 
 def _check(folders: list[Path], encoder: Encoder, limit: int, json: bool) -> int:
+    from twinpix.pipeline.calibration.alikeness import alikeness
     from twinpix.pipeline.calibration.calibrations import in_force
     from twinpix.pipeline.calibration.gather import gather
     from twinpix.pipeline.calibration.promise import check_promise
@@ -125,13 +126,16 @@ def _check(folders: list[Path], encoder: Encoder, limit: int, json: bool) -> int
     with progress_meter() as meter:
         gathered = gather(*folders, encoder=encoder, limit=limit, progress=meter)
     measured = gathered.measure()
-    rows = check_promise(found.calibration, measured)
+    alike = alikeness(gathered.vectors[measured.rows], found.calibration)
+    rows = check_promise(found.calibration.raised(alike), measured)
     if json:
         values = [asdict(row) | {"measured": row.measured, "interval": row.interval} for row in rows]
-        print(jsonlib.dumps({"schema": 1, "own": found.is_own, "pictures": len(measured.rows), "rates": values}))
+        facts = {"schema": 1, "own": found.is_own, "pictures": len(measured.rows), "alikeness": alike}
+        print(jsonlib.dumps({**facts, "rates": values}))
     else:
         print(f"calibrated on {show.safe(str(found))}")
-        print(f"checked on {show.safe(gathered.source)}, {len(measured.rows)} different pictures")
+        print(f"checked on {show.safe(gathered.source)}, {len(measured.rows)} different pictures, "
+              f"{alike:.1f} times as alike: thresholds follow that")  # fmt: skip
         _print_promises(rows)
     show.skipped_lines(gathered.skipped)
     return show.scan_exit_code(gathered.skipped)

@@ -53,7 +53,11 @@ class Promise:
 
 
 def check_promise(calibration: Calibration, measured: Measured) -> tuple[Promise, ...]:
-    """What a calibration made elsewhere promises, against these pictures."""
+    """What a calibration made elsewhere promises, against these pictures.
+
+    Args:
+        calibration: raised by the pictures' `alikeness`, it is what `find-duplicates` goes by.
+    """
     formed = pairs(len(measured.rows))
     limits = [(rate, calibration.threshold(rate)) for rate in CHECKED_RATES]
     return tuple(Promise(rate, limit, int((measured.closest[2] <= limit).sum()), formed) for rate, limit in limits)

@@ -19,6 +19,7 @@ TILT = 0.5  # how much larger one end of a picture may become than the other, be
 MIN_INLIERS, MANY_INLIERS = 10, 40
 FITTING = 0.4  # of the matched features must fit the alignment: on two pages of one layout a third do
 GLANCE, FEWEST_SMALL = 0.4, 30  # correlation, px
+GLIMPSE = 3  # every third feature tells whether a mirror image is worth all of them: few pictures are one
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float32]
@@ -81,6 +82,8 @@ def alignments(query: Look, reference: Look) -> Iterator[Alignment]:
         source = query.mirrored if mirrored else query
         if seems_in_place(source, reference):
             yield Alignment(lay_upon(source, reference), mirrored, 0, 0)
+        if mirrored and len(match_features(source.descriptors[::GLIMPSE], reference.descriptors)[0]) < MIN_INLIERS:
+            return
         rows = match_features(source.descriptors, reference.descriptors)
         points = source.points[rows[0]], reference.points[rows[1]]
         for fit in (_affine, _perspective):

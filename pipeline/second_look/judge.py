@@ -14,6 +14,7 @@ from twinpix.pipeline.second_look.agreement import (
     without,
 )
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose
+from twinpix.pipeline.second_look.levels import at_one_set_of_levels
 from twinpix.pipeline.second_look.look import Look
 from twinpix.pipeline.second_look.motion import drift, off, refine, wandered
 
@@ -97,7 +98,15 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
         aligned = superpose(query, reference, alignment)
         agreement = agree(aligned)
     # refining is misled where detail is lost
-    return judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
+    finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
+    if finding.outcome is Outcome.CONFIRMED or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:
+        return finding
+    for levelled in at_one_set_of_levels(aligned):
+        seen = agree(levelled)
+        again = judge(alignment, levelled, seen, off(levelled, seen.tone, alignment.is_tilted) or motion)
+        if again.outcome is Outcome.CONFIRMED:
+            return again
+    return finding
 
 
 def judge(
@@ -109,7 +118,7 @@ def judge(
         motion: how far a tile is still off, px.
         laid: the whole of one picture on the whole of the other, where that was the start.
     """
-    sharp = SHARP_STILL if agreement.median >= SHARP else STILL
+    sharp = SHARP_STILL if agreement.median >= SHARP and not aligned.speckled else STILL
     still = motion <= (TILTED_STILL if alignment.is_tilted else sharp)
     if agreement.tiles < MIN_TILES:
         outcome = Outcome.UNCLEAR

@@ -12,16 +12,12 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import MissingPackageError
+from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
 CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
 SHRUNK = 4
-_BLACK, _WHITE = 2, 253  # levels that salt and pepper take
-_SPECK = 30  # levels that a speck differs from its neighbourhood
-_SPECKLED = 0.004  # share of specks from which a picture is taken to be noisy,
-_LONELY = 0.6  # if this share of them has no speck of its kind beside it: strokes of letters have
-_CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.uint8)
 _PYRAMID, _LEVELS = 1.2, 9  # scale between two levels of ORB, and how many
 _THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
@@ -121,25 +117,6 @@ def _tones(rgb: Levels) -> Levels:
     red, green, blue = cv2.split(rgb)
     brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
-
-
-def without_specks(rgb: Levels) -> Levels:
-    """Salt and pepper replaced by the median around it, where there is enough of it to be noise. uint8 (h, w, 3)."""
-    cv2 = import_cv2()
-    for window in (3, 5):  # two specks side by side survive the small window
-        luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        contrast = cv2.absdiff(luma, cv2.medianBlur(luma, window))
-        specks = ((luma <= _BLACK) | (luma >= _WHITE)) & (contrast > _SPECK)
-        if specks.mean() < _SPECKLED or (window == 3 and not _are_lonely(specks, luma)):
-            break
-        rgb = np.where(specks[..., None], cv2.medianBlur(rgb, window), rgb)
-    return rgb
-
-
-def _are_lonely(specks: NDArray[np.bool_], luma: Levels) -> bool:
-    kinds = [(specks & (luma <= _BLACK)).astype(np.uint8), (specks & (luma >= _WHITE)).astype(np.uint8)]
-    lonely = sum(int((kind & (import_cv2().filter2D(kind, -1, _CROSS) == 0)).sum()) for kind in kinds)
-    return lonely >= _LONELY * int(specks.sum())
 
 
 def _features(tones: Levels) -> Look:

@@ -145,7 +145,11 @@ def racing(world: World, tally: Tally, plan: Plan, oracle: Oracle, before: Accou
         return True
     tally.counts["races that struck"] += 1
     note(tally, f"before the race (call {calls.at})", oracle.judge(before, accounts[0]))
-    note(tally, f"after the race (call {calls.at})", oracle.judge(accounts[1], returned(world, accounts[1], after)))
+    note(
+        tally,
+        f"after the race (call {calls.at})",
+        oracle.judge(accounts[1], returned(world, before, accounts[1], after, action)),
+    )
     undone_after_race(world, tally, after, action)
     return False
 

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from twinpix.pipeline.cli import app
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -55,7 +59,7 @@ def test_emptying(command: Any, album: Path, tmp_path: Path) -> None:
     assert (emptied.returncode, emptied.stdout.count("deleted: ")) == (0, 2)
 
 
-def test_mistakes_are_one_line(command: Any, album: Path, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(album: Path, tmp_path: Path) -> None:
     (tmp_path / "no plan").write_text("hello\n")
     for arguments in (
         ("apply", tmp_path / "no plan"),
@@ -64,11 +68,12 @@ def test_mistakes_are_one_line(command: Any, album: Path, tmp_path: Path) -> Non
         ("plan", album, "-o", tmp_path),
         ("plan", album, "-o", tmp_path / "nothing" / "p"),
         ("plan", album, "--reference", tmp_path / "nothing", "-o", tmp_path / "p"),
+        ("plan", album / "sub", "--reference", album, "-o", tmp_path / "p"),
         ("undo", "nonsense"),
         ("empty-quarantine", "--older-than=-1"),
     ):
-        done = command("twinpix", *arguments)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
         assert done.stderr.startswith("error: ")
 
 

@@ -17,6 +17,7 @@ from twinpix.pipeline.act.acted import Acted
 from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.journal import ActBusyError, journals, locked
 from twinpix.pipeline.act.plan import Plan
+from twinpix.pipeline.act.state import State
 from twinpix.pipeline.act.undo import undo
 
 
@@ -102,6 +103,21 @@ def test_a_link_to_what_stays_is_no_copy(tree: Path, planned: Any, plan_for: Any
     os.link(tree / "a.png", tree / "linked.png")
     plan = plan_for([planned(tree / "a.png", False), planned(tree / "linked.png", True)])
     assert reasons(apply_plan(plan, yes=True)) == ["same_file"]
+
+
+def test_a_disk_mounted_twice_is_one() -> None:
+    one = State(1, 7, 10, 100, 200, 0o644, "aa")
+    assert one.is_same_file(replace(one, ctime_ns=300))
+    assert one.is_same_file(replace(one, device=2))
+    assert not one.is_same_file(replace(one, device=2, ctime_ns=300))
+    assert not one.is_same_file(replace(one, inode=8))
+
+
+def test_what_lies_in_the_trash_does_not_stay(tree: Path, planned: Any, plan_for: Any, png: Any) -> None:
+    (tree / ".Trash-7").mkdir()
+    (tree / ".Trash-7" / "a.png").write_bytes(png(0))
+    plan = plan_for([planned(tree / ".Trash-7" / "a.png", False), planned(tree / "sub/copy.png", True)])
+    assert reasons(apply_plan(plan, yes=True)) == ["no_survivor"]
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\x89PNG\r\n\x1a\n damaged"])

@@ -56,6 +56,15 @@ def test_times_and_modes_are_restored_whatever_happened(tree: Path, done: Acted)
     assert (now.st_mtime_ns, now.st_mode & 0o777) == (1_100_000_000_000_000_001, 0o600)
 
 
+def test_what_was_done_through_another_name_stays(tree: Path, planned: Any, plan_for: Any) -> None:
+    os.link(tree / "sub/copy.png", tree / "linked.png")
+    apply_plan(plan_for([planned(tree / "a.png", False), planned(tree / "sub/copy.png", True)]), yes=True)
+    os.utime(tree / "linked.png", ns=(5, 5))
+    assert reasons(undo(yes=True)) == ["done"]
+    assert (tree / "sub/copy.png").samefile(tree / "linked.png")
+    assert (tree / "linked.png").stat().st_mtime_ns == 5
+
+
 def test_what_changed_in_the_quarantine_is_said(tree: Path, done: Acted) -> None:
     place(done.files[0]).write_bytes(b"something else")
     place(done.files[1]).unlink()

@@ -37,7 +37,7 @@ def crowd(folder: Path, paint: Paint) -> Candidates:
     pairs = rows, rows + 1, np.linspace(0, 0.4, GROUPS, dtype=np.float32)
     limit = Limits(candidate=0.5, unverified=0.5, sure=0.5, likely=0.5)
     outcomes = np.full(GROUPS, None, object)
-    return Candidates(tuple(paths), pairs, outcomes, limit, (), "made", None, False, Decisions({}))
+    return Candidates(tuple(paths), pairs, outcomes, limit, (), "made", None, False, "", 1.0, Decisions({}))
 
 
 def until(page: Any, condition: str) -> float:

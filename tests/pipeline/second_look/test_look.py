@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
+from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.bench.edits import salt_and_pepper
 from twinpix.pipeline.second_look.align import match_features
-from twinpix.pipeline.second_look.look import FEATURES, LOOK_PX, Look, look, without_specks
+from twinpix.pipeline.second_look.look import FEATURES, LOOK_PX, Look, look
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]

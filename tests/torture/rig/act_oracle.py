@@ -199,9 +199,19 @@ def is_straight(world: World, path: Path) -> bool:
     return os.path.realpath(path) == str(path)
 
 
-def returned(world: World, then: Account, after: Account) -> Account:
-    """What was on its way when the race struck may come back: such a file is no new one."""
-    users = then.users(world)
-    back = {path for path in after.users(world) if path not in users}
-    moved = {seen for path, seen in then.files.items() if path not in users}
-    return Account({p: s for p, s in after.files.items() if not (p in back and s in moved)}, after.links)
+def returned(world: World, before: Account, then: Account, after: Account, action: str) -> Account:
+    """What was on its way when the race struck may come back: such a file is no new one, and none that was touched.
+
+    A hard link that another program wrote through, and that gives way to the file it stood for, is none either, if
+    what was written is still in the file that stays.
+    """
+    users, moved = then.users(world), {seen for path, seen in then.files.items() if path not in then.users(world)}
+    left = {seen[1] for seen in after.files.values()}
+    files = {}
+    for path, seen in after.files.items():
+        was = users.get(path)
+        if was is None and seen in moved and not is_own(world, path):
+            continue
+        gave_way = action == "hardlink" and was is not None and seen == before.files.get(path) and was[1] in left
+        files[path] = was if gave_way and was is not None else seen
+    return Account(files, after.links)
