@@ -33,10 +33,11 @@ QUICKER = {
     # 460 drawn pictures are all alike to the encoder: a second look at 20,000 pairs takes minutes
     "find-duplicates ./photos": "--no-verify",
     "find-duplicates ./photos --false-pairs 0.1": "--no-verify",
+    "find-duplicates ./photos -o report.html": "--no-verify",
     'find-duplicates ./photos --where "format=jpeg width>=100"': "--no-verify",
     "find-duplicates ./photos --library ./library": "--no-verify",
     "twinpix plan ./photos -o plan.jsonl": "--no-verify",
-    'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
+    'pip install ".[cpu,review]"': "--no-deps --dry-run --quiet",
 }
 # what has to come first
 BEFORE = {

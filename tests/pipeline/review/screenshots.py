@@ -20,14 +20,14 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 SHOTS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 2},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 1.5},
 }
 GROUP = {"light": "coffee", "dark": "astronaut", "phone": "chelsea"}
 KEYS: dict[str, tuple[str, ...]] = {"light": (), "dark": (" ",), "phone": ()}
 
 
 def main(target: Path) -> None:
-    """Write light.jpg, dark.jpg, phone.jpg and keys.jpg into a folder."""
+    """Write light.jpg, dark.jpg and phone.jpg into a folder."""
     from playwright.sync_api import sync_playwright
 
     executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -73,10 +73,6 @@ def shoot(page: Any, address: str, name: str, target: Path) -> None:
         page.keyboard.press(key)
     page.wait_for_timeout(1500)
     page.screenshot(path=target / f"{name}.jpg", quality=88, type="jpeg")
-    if name == "light":
-        page.keyboard.press("?")
-        page.wait_for_timeout(400)
-        page.screenshot(path=target / "keys.jpg", quality=88, type="jpeg")
 
 
 if __name__ == "__main__":
