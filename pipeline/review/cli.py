@@ -48,12 +48,14 @@ def review(
     """
     _check_installed()
     from twinpix.pipeline.act.keep import parse_keep
+    from twinpix.pipeline.act.make import check_folders
     from twinpix.pipeline.review.desk import Desk
     from twinpix.pipeline.review.review import Review
     from twinpix.pipeline.review.server import listen, new_token, server
 
     parse_keep(keep)
     began, references = time.time_ns(), reference or []
+    check_folders(folders, references)
     with listen(port) as door:
         found = _search([*folders, *references], threshold, false_pairs, verify, where, library, model, workers)
         roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
