@@ -13,7 +13,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import Content, Pair, append_lines, sealed, unsealed
 
-Choices = Mapping[Path, bool | None]  # whether a file goes; None: not chosen
+Stamp = tuple[int, int]  # size in bytes, and when it was changed, ns since 1970
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Chose:
     """Files were marked to go or to stay.
 
     Attributes:
-        files: what holds now.
-        before: what held before.
+        files: whether each goes.
+        stamps: what they were then: a choice is about a picture, not about a name.
     """
 
-    files: Choices
-    before: Choices
+    files: Mapping[Path, bool]
+    stamps: Mapping[Path, Stamp]
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,12 @@ class Log:
 
     @property
     def choices(self) -> dict[Path, bool]:
-        """Whether a file goes, of those that were chosen."""
-        found: dict[Path, bool | None] = {}
+        """Whether a file goes, of those that were chosen and have not changed since."""
+        found: dict[Path, tuple[bool, Stamp | None]] = {}
         for step in self.steps:
             if isinstance(step, Chose):
-                found.update(step.files)
-        return {path: goes for path, goes in found.items() if goes is not None}
-
-    @property
-    def last(self) -> Path | None:
-        """A file of the last step."""
-        return next(iter(self.steps[-1].files), None) if self.steps else None
+                found.update((path, (goes, step.stamps.get(path))) for path, goes in step.files.items())
+        return {path: goes for path, (goes, stamp) in found.items() if stamp is not None and stamp_at(path) == stamp}
 
     def add(self, step: Step) -> None:
         """Keep a step.
@@ -123,28 +118,34 @@ class Log:
             raise InputError(f"{self.path}: the review can't be kept ({error.strerror or error})") from None
 
 
+def stamp_at(path: Path) -> Stamp | None:
+    """What a file is now; None: it can't be asked."""
+    try:
+        now = os.lstat(path)
+    except OSError:
+        return None
+    return now.st_size, now.st_mtime_ns
+
+
 def _step_row(step: Step) -> dict[str, Any]:
     if isinstance(step, Chose):
-        return {"do": "choose", "files": _named(step.files), "before": _named(step.before)}
+        return {
+            "do": "choose",
+            "files": {str(path): [goes, step.stamps.get(path)] for path, goes in step.files.items()},
+        }
     pairs = [[[content.digest, content.size] for content in pair] for pair in step.pairs]
     return {"do": "part", "files": [str(path) for path in step.files], "pairs": pairs}
 
 
-def _named(choices: Choices) -> dict[str, bool | None]:
-    return {str(path): goes for path, goes in choices.items()}
-
-
 def _read_step(row: dict[str, Any]) -> Step:
     if row["do"] == "choose":
-        return Chose(_read_choices(row["files"]), _read_choices(row["before"]))
+        rows = {Path(name): (bool(goes), stamp) for name, (goes, stamp) in row["files"].items()}
+        stamps = {path: (int(stamp[0]), int(stamp[1])) for path, (_, stamp) in rows.items() if stamp is not None}
+        return Chose({path: goes for path, (goes, _) in rows.items()}, stamps)
     if row["do"] != "part":
         raise ValueError(row["do"])
     pairs = tuple((_read_content(one), _read_content(other)) for one, other in row["pairs"])
     return Parted(tuple(map(Path, row["files"])), pairs)
-
-
-def _read_choices(named: Mapping[str, bool | None]) -> Choices:
-    return {Path(name): goes for name, goes in named.items()}
 
 
 def _read_content(row: Iterable[Any]) -> Content:

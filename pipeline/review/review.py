@@ -1,4 +1,4 @@
-"""A review: groups of pictures, what stays and what goes, and what a person says of it. Nothing here touches a file."""
+"""A review: what a person says of each group of pictures, kept at once. Nothing here touches a file."""
 
 from __future__ import annotations
 
@@ -7,31 +7,25 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain, combinations
 from pathlib import Path
-from threading import RLock
-
-import numpy as np
 
 from twinpix.encoder.errors import InputError
+from twinpix.pipeline.act.keep import DEFAULT
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup, decide
 from twinpix.pipeline.candidates import Candidates
-from twinpix.pipeline.decisions import Content, Verdict, pair_of, read_decisions
+from twinpix.pipeline.decisions import Content, Verdict, pair_of
 from twinpix.pipeline.decisions import decide as keep_decision
-from twinpix.pipeline.index import select
-from twinpix.pipeline.report import Group, Match, Report
-from twinpix.pipeline.review.log import Chose, Log, Parted
-
-PLANS_KEPT = 500  # groups whose plan stays in memory
+from twinpix.pipeline.report import Group
+from twinpix.pipeline.review.grouping import Grouping
+from twinpix.pipeline.review.log import Chose, Log, Parted, stamp_at
 
 
-class Review:
-    """The groups of a collection, and a person's choices about them. Safe to use from several threads.
+class Review(Grouping):
+    """The groups of a collection, and a person's choices about them.
 
     Args:
-        candidates: the pairs that may be duplicates.
-        roots, references: absolute folders; in the latter nothing goes.
-        keep: rules as of `make_plan`.
-        since_ns: when the search began, ns since 1970: what changed later is left alone.
+        candidates, references, keep, since_ns: as of `Grouping`.
+        roots: absolute folders that were searched.
     """
 
     def __init__(
@@ -39,120 +33,29 @@ class Review:
         candidates: Candidates,
         roots: Sequence[Path],
         references: Sequence[Path] = (),
-        keep: str = "resolution,format,size,oldest,path",
+        keep: str = DEFAULT,
         since_ns: int | None = None,
     ) -> None:
-        self._all = self._candidates = candidates
-        self.roots, self.references, self.keep, self._since = tuple(roots), tuple(references), keep, since_ns
-        self.log = Log([*self.roots, *self.references])
-        self.lock = RLock()
+        self.roots = tuple(roots)
+        self.log = Log([*roots, *references])
         self._choices = self.log.choices
-        self._contents: dict[Path, str] = {}  # of files that had not changed since the search began
-        self._restored: set[Path] = set()
-        self._regroup()
-
-    @property
-    def files(self) -> list[Path]:
-        """Every file that may be shown: those of all candidate pairs."""
-        rows = np.unique(np.concatenate(self._all.pairs[:2]))
-        return [self._all.paths[row] for row in rows.tolist()]
-
-    # -- groups
-
-    @property
-    def threshold(self) -> float:
-        """The threshold in force, L2."""
-        return self.report.threshold
-
-    @property
-    def default_threshold(self) -> float:
-        """The one that `find_duplicates` would use, L2."""
-        return self._all.limit.candidate
-
-    @property
-    def loosest_threshold(self) -> float:
-        """Beyond it nothing is added, L2."""
-        return self._all.limit.loosest
+        super().__init__(candidates, references, keep, since_ns, self.log.threshold)
 
     def set_threshold(self, value: float | None) -> None:
-        """Group again at another threshold (L2; None: the default one). No picture is read.
-
-        Raises:
-            InputError: it lies outside 0..`loosest_threshold`.
-        """
-        if value is not None and not 0 <= value <= self.loosest_threshold:
-            raise InputError(f"a threshold lies between 0 and {self.loosest_threshold:.3f}, not at {value}")
-        with self.lock:
-            self.log.set_threshold(value)
-            self._regroup()
+        """As of `Grouping`; it is kept."""
+        super().set_threshold(value)
+        self.log.set_threshold(value)
 
     def _regroup(self) -> None:
-        self._candidates = replace(self._candidates, decisions=read_decisions())
-        value = self.log.threshold
-        limit = None if value is None else self._all.limit.at(min(value, self.loosest_threshold))
-        self.report: Report = self._candidates.report(limit)
-        self.position = {group.files[0]: i for i, group in enumerate(self.report.groups)}
-        self._group_of = {path: group for group in self.report.groups for path in group.files}
-        self._matches: dict[frozenset[str], Match] | None = None
-        self._plans: dict[Path, PlannedGroup] = {}
+        super()._regroup()
         self._apart: set[Path] = set()
         self._status = [self._status_of(group) for group in self.groups]
         self.counts = Counter(self._status)
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """Largest first."""
-        return self.report.groups
-
-    def group(self, first: Path) -> Group:
-        """The group whose representative this is.
-
-        Raises:
-            InputError: there is none (any more).
-        """
-        if first not in self.position:
-            raise InputError("this group is no longer there: it was grouped again")
-        return self.groups[self.position[first]]
-
-    def group_with(self, path: Path) -> Group | None:
-        """The group that a file is in; None if in none (any more)."""
-        return self._group_of.get(path)
 
     def next_open(self, after: int) -> int | None:
         """The position of the next group that is open, from the start again after the last; None: none is."""
         order = chain(range(after + 1, len(self.groups)), range(min(after + 1, len(self.groups))))
         return next((at for at in order if self._status[at] == "open"), None)
-
-    def matches_of(self, group: Group) -> list[Match]:
-        """Every pair of duplicates within a group."""
-        if len(group.files) > 200:  # of a crowd, only those with its representative
-            pairs: Iterable[tuple[Path, Path]] = ((group.files[0], other) for other in group.files[1:])
-        else:
-            pairs = combinations(group.files, 2)
-        if self._matches is None:
-            self._matches = {_unordered(match): match for match in self.report.matches}
-        found = (self._matches.get(frozenset(map(str, pair))) for pair in pairs)
-        return [match for match in found if match is not None]
-
-    def planned(self, group: Group) -> PlannedGroup:
-        """What the keep rules make of a group: what goes only where that is sure. Reads its files, once."""
-        known = self._plans.get(group.files[0])
-        if known is None:
-            known = self._plan_group(group)
-            if len(self._plans) >= PLANS_KEPT:
-                self._plans.pop(next(iter(self._plans)), None)
-            self._plans[group.files[0]] = known
-        return known
-
-    def _plan_group(self, group: Group) -> PlannedGroup:
-        alone = replace(self.report, groups=(group,), matches=tuple(self.matches_of(group)))
-        if not self._restored.isdisjoint(group.files):  # to move a file back changes its times, but not what it holds
-            (again,) = make_plan(alone, self.keep, self.references, workers=1).groups
-            if all(file.content and file.content == self._contents.get(file.path) for file in again.files):
-                return again
-        (planned,) = make_plan(alone, self.keep, self.references, since_ns=self._since, workers=1).groups
-        self._contents.update((file.path, file.content) for file in planned.files if file.content)
-        return planned
 
     # -- choices
 
@@ -196,7 +99,9 @@ class Review:
 
     def goes(self, file: PlannedFile) -> bool:
         """Whether a file is to go: as chosen, else as the plan proposes."""
-        return file.path not in self._apart and self._choices.get(file.path, file.goes)
+        # once a file of the group is called different, the proposals that counted on it no longer hold
+        proposed = file.goes and self._apart.isdisjoint(self._group_of[file.path].files)
+        return file.path not in self._apart and self._choices.get(file.path, proposed)
 
     def going(self, group: Group) -> list[Path]:
         """The files of a decided group that are to go."""
@@ -236,7 +141,8 @@ class Review:
         return sure
 
     def _choose(self, chosen: dict[Path, bool]) -> None:
-        self.log.add(Chose(chosen, {path: self._choices.get(path) for path in chosen}))
+        stamps = {path: stamp for path in chosen if (stamp := stamp_at(path)) is not None}
+        self.log.add(Chose(chosen, stamps))
         self._choices.update(chosen)
         self._restate(chosen)
 
@@ -309,21 +215,6 @@ class Review:
             pairs |= {pair_of(_content(stays), _content(file)) for file in went if alone and stays.content}
         keep_decision(pairs, Verdict.SAME)
 
-    def look_again(self, restored: Collection[Path] = ()) -> None:
-        """After files were moved away or restored: only those that are there are grouped."""
-        with self.lock:
-            self._restored.update(restored)
-            paths = self._all.paths
-            there = np.array([path.is_file() for path in paths], bool)
-            kept = there[self._all.pairs[0]] & there[self._all.pairs[1]]
-            pairs, outcomes = select(self._all.pairs, kept), self._all.outcomes[kept]
-            self._candidates = replace(self._all, pairs=pairs, outcomes=outcomes)
-            self._regroup()
-
 
 def _content(file: PlannedFile) -> Content:
     return Content(file.content, file.size)
-
-
-def _unordered(match: Match) -> frozenset[str]:
-    return frozenset((str(match.query), str(match.reference)))

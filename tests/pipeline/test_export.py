@@ -79,7 +79,7 @@ def test_no_cell_is_a_formula(hostile: Report, tmp_path: Path) -> None:
 def test_the_gallery_holds_everything_and_fetches_nothing(album: Path) -> None:
     text = gallery(find_duplicates(album))
     assert text.count("<img ") == 3 == text.count("src='data:image/jpeg;base64,")
-    assert "http" not in text and "<script" not in text and "default-src 'none'" in text
+    assert "http:" not in text and "https:" not in text and "<script" not in text and "default-src 'none'" in text
     assert "1 group of duplicates" in text and "not_an_image" in text and "notes.txt" in text
 
 

@@ -61,6 +61,17 @@ def test_choices_are_kept_across_a_restart_and_can_be_taken_back(pictures: Path,
     del third
 
 
+def test_a_choice_is_about_a_picture_not_a_name(pictures: Path, make_review: MakeReview) -> None:
+    review = make_review(pictures)
+    group = next(group for group in review.groups if group.max_l2_distance == 0)
+    review.choose(group, [group.files[1]])
+    assert make_review(pictures).status(group) == "decided"
+    for path in group.files:
+        path.write_bytes((pictures / "3.png").read_bytes())
+    again = make_review(pictures)
+    assert not again.going(again.group_with(group.files[1]) or group) and again.counts["decided"] == 0
+
+
 def test_one_file_always_stays_and_nothing_goes_from_a_reference(pictures: Path, make_review: MakeReview) -> None:
     review = make_review(pictures, references=[pictures / "copies"])
     group = review.groups[0]
@@ -93,6 +104,7 @@ def test_one_of_three_is_no_duplicate(pictures: Path, make_review: MakeReview) -
     odd = next(path for path in group.files if path.name == "1.png")
     review.part(group, odd)
     assert review.status(group) == "open" and review.is_apart(odd)
+    assert not any(review.goes(file) for file in review.planned(group).files)  # proposals counted on it
     review.choose(group, [path for path in group.files if path.suffix == ".webp"])
     assert names(review.going(group)) == ["1 too.webp"]
     with pytest.raises(InputError, match="not in this group"):
