@@ -20,7 +20,18 @@ from twinpix.pipeline import show
 from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
-from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    Json,
+    LibraryPath,
+    Model,
+    NoLibrary,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 from twinpix.pipeline.report import Report
 
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
@@ -94,29 +105,25 @@ def encode_images(
     workers: Workers = None,
     where: Where = None,
     library: LibraryPath = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """Turn every image under DIR into an embedding, and write them to a file.
 
     Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.save import check_target, save_embeddings
-    from twinpix.pipeline.stream import Chunk, list_files, stream, watch
+    from twinpix.pipeline.stream import embed, list_files, watch
 
     check_target(output)
     encoder = load_encoder(model)
-    if library is not None:
-        from twinpix.pipeline.library.cli import encode_through
-
-        found = encode_through(library, folders, encoder, workers, where)
-        skipped, chunks = list(found.skipped), iter([Chunk(found.paths, found.vectors, ())])
+    remembered = memory(library, no_library, encoder, model is not None)
+    files, skipped = list_files(folders, where)
+    with progress_meter() as meter:
+        chunks = watch(embed(encoder, folders, files, workers, remembered), len(files), meter, skipped)
         written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
-    else:
-        files, skipped = list_files(folders, where)
-        with progress_meter() as meter:
-            chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
-            written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
     show.skipped_lines(skipped)
     show.message(f"{written} images embedded, {len(skipped)} skipped -> {output}")
     return show.scan_exit_code(skipped)
@@ -164,6 +171,7 @@ def find_duplicates(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A .html, .csv, .jsonl or .parquet file to write.")
     ] = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -175,6 +183,7 @@ def find_duplicates(
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import find_duplicates
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
@@ -189,15 +198,11 @@ def find_duplicates(
 
         check_report_target(output)
     encoder = load_encoder(model)
-    if library is not None:
-        from twinpix.pipeline.library.cli import duplicates_through
-
-        report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where)
-        return _reported(report, json, fail_on_duplicates, output)
+    remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs)  # fmt: skip
+                                 false_pairs=false_pairs, library=remembered)  # fmt: skip
     return _reported(report, json, fail_on_duplicates, output)
 
 

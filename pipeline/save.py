@@ -99,7 +99,7 @@ def _write_parquet(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: i
     ]
     schema = arrow.schema(fields, metadata={"fingerprint": fingerprint})
     written = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         for chunk in chunks:
             encoded = [os.fsencode(p) for p in chunk.paths]
             texts = [name.decode("utf-8", "backslashreplace") for name in encoded]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
+from twinpix.pipeline.replace import replace_synced
 
 PAGES = (".html", ".htm")
 
@@ -36,7 +37,7 @@ def written_whole(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        os.replace(temporary, target)
+        replace_synced(temporary, target)
     except OSError as error:
         raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
     finally:

@@ -14,7 +14,18 @@ from twinpix.pipeline.act.acted import Acted, ActStatus
 from twinpix.pipeline.act.empty import DAYS
 from twinpix.pipeline.act.keep import DEFAULT
 from twinpix.pipeline.act.show import acted_dict, counting, print_acted, print_plan
-from twinpix.pipeline.options import FalsePairs, Folders, Json, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    Json,
+    LibraryPath,
+    Model,
+    NoLibrary,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 
 FINE, SOME_LEFT = 0, 3
 
@@ -39,6 +50,7 @@ def plan(
     where: Where = None,
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """Find duplicates under DIR, and propose what stays and what goes. Nothing is touched.
 
@@ -51,6 +63,7 @@ def plan(
     from twinpix.pipeline.act.make import check_folders, make_plan
     from twinpix.pipeline.act.plan_file import check_target, write_plan
     from twinpix.pipeline.duplicates import find_duplicates
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
 
     parse_keep(keep)
@@ -58,16 +71,11 @@ def plan(
     references = reference or []
     check_folders(folders, references)
     encoder, start = load_encoder(model), time.time_ns()
-    if library is not None:
-        from twinpix.pipeline.library.cli import duplicates_through
-
-        report = duplicates_through(library, [*folders, *references], encoder, threshold, verify, false_pairs, workers,
-                                    where)  # fmt: skip
-    else:
-        with progress_meter() as meter:
-            report = find_duplicates(*folders, *references, threshold=threshold, encoder=encoder, workers=workers,
-                                     progress=meter, verify=verify, looking=meter.looking, where=where,
-                                     false_pairs=false_pairs)  # fmt: skip
+    remembered = memory(library, no_library, encoder, model is not None)
+    with progress_meter() as meter:
+        report = find_duplicates(*folders, *references, threshold=threshold, encoder=encoder, workers=workers,
+                                 progress=meter, verify=verify, looking=meter.looking, where=where,
+                                 false_pairs=false_pairs, library=remembered)  # fmt: skip
     with counting("Planning") as progress:
         made = make_plan(report, keep, references, roots=folders, since_ns=start, workers=workers, progress=progress)
     write_plan(made, output)

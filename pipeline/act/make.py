@@ -16,7 +16,7 @@ from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.state import State, Unusable, state_at
 from twinpix.pipeline.act.sure import Seen, Sureness
 from twinpix.pipeline.report import Group, Report
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 Roots = Sequence[str | os.PathLike[str]]
 NOBODY = State(0, 0, 0, 0, 0, 0, "")

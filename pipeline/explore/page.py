@@ -17,8 +17,8 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
-from twinpix.pipeline.stream import cores
 from twinpix.pipeline.target import PAGES, check_writable, written_whole
+from twinpix.pipeline.threads import cores
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
 SHOWN_OF_CLUSTER = 12

@@ -11,7 +11,7 @@ from pathlib import Path
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.report import Group, Match, Report, Skipped, thumbnail
 from twinpix.pipeline.show import promise, safe, summary
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 MOST_PICTURES, MOST_OF_GROUP, MOST_GROUPS, MOST_SKIPPED = 2000, 24, 5000, 500
 PX, QUALITY = 240, 78

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.read import Stamp, stamp_at
 from twinpix.pipeline.library.schema import is_sound
-from twinpix.pipeline.library.store import below, sound_rows
+from twinpix.pipeline.library.store import rows_below
 from twinpix.pipeline.report import Embeddings, Skipped
 
 VECTOR = "SELECT * FROM vectors WHERE fingerprint = ? AND content = ?"
@@ -25,8 +24,7 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     Raises:
         sqlite3.DatabaseError: a row is damaged.
     """
-    where, values = below(roots)
-    files = list(sound_rows(connection, "files", f"{where} ORDER BY path", values))
+    files = rows_below(connection, "files", roots)
     vectors = np.empty((len(files), generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
     for name, *columns, _, content in files:
@@ -57,17 +55,6 @@ def on_disk(embeddings: Embeddings) -> Embeddings:
     """Without the files that are gone: they are in `.skipped` as vanished."""
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
-    return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
-
-
-def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
-    """Only these files."""
-    wanted = set(files)
-    return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
-
-
-def _only(
-    embeddings: Embeddings, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], skipped: tuple[Skipped, ...]
-) -> Embeddings:
-    paths = tuple(path for path, kept in zip(embeddings.paths, rows, strict=True) if kept)
-    return Embeddings(paths, embeddings.vectors[rows], embeddings.fingerprint, embeddings.skipped + skipped)
+    paths = tuple(path for path, is_there in zip(embeddings.paths, there, strict=True) if is_there)
+    skipped = tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone)
+    return Embeddings(paths, embeddings.vectors[there], embeddings.fingerprint, embeddings.skipped + skipped)

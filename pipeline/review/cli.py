@@ -14,7 +14,17 @@ import typer
 from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline import show
 from twinpix.pipeline.act.keep import DEFAULT
-from twinpix.pipeline.options import FalsePairs, Folders, LibraryPath, Model, Threshold, Verify, Where, Workers
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    LibraryPath,
+    Model,
+    NoLibrary,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from twinpix.pipeline.candidates import Candidates
@@ -36,6 +46,7 @@ def review(
     verify: Verify = None,
     where: Where = None,
     library: LibraryPath = None,
+    no_library: NoLibrary = False,
     model: Model = None,
     workers: Workers = None,
 ) -> int:
@@ -57,7 +68,8 @@ def review(
     began, references = time.time_ns(), reference or []
     check_folders(folders, references)
     with listen(port) as door:
-        found = _search([*folders, *references], threshold, false_pairs, verify, where, library, model, workers)
+        found = _search([*folders, *references], threshold, false_pairs, verify, where, library, no_library,
+                        model, workers)  # fmt: skip
         roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
         desk = Desk(Review(found, roots, kept_whole, keep, began))
         show.skipped_lines(found.skipped)
@@ -86,21 +98,20 @@ def _search(
     verify: bool | None,
     where: str | None,
     library: Path | None,
+    no_library: bool,
     model: Path | None,
     workers: int | None,
 ) -> Candidates:
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import candidate_pairs, limits
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.stream import encode_images
 
     encoder = load_encoder(model)
     limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
-    if library is not None:
-        from twinpix.pipeline.library.cli import encode_through
-
-        embeddings = encode_through(library, folders, encoder, workers, where)
+    remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:
-        if library is None:
-            embeddings = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where)
-        return candidate_pairs(embeddings, encoder, threshold, workers, verify, meter.looking, false_pairs)
+        found = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where,
+                              library=remembered)  # fmt: skip
+        return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs)

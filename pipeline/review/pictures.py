@@ -13,7 +13,7 @@ from threading import Lock, Semaphore
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 SIDES = {"thumb": 320, "view": 1600, "full": None}  # longer side, px; None: as it is
 QUALITY = {"thumb": 80, "view": 88, "full": 92}
