@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import webbrowser
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +80,7 @@ def review(
         )
         if browser:
             webbrowser.open(address)
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), closing(desk):
             server(desk, port, token).run(sockets=[door])
     show.message("your decisions are kept: the same command goes on from here")
     return 0

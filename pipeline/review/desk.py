@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from twinpix.encoder.contained import Decoders
+from twinpix.encoder.door import decode_in
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.report import Group
 from twinpix.pipeline.review.acting import carry_out, last_apply, take_back
@@ -17,6 +19,8 @@ from twinpix.pipeline.review.work import Job, Work
 
 MOST_ROWS = 200
 Asked = Mapping[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Desk:
@@ -28,7 +32,7 @@ class Desk:
     """
 
     def __init__(self, review: Review) -> None:
-        self.review, self.work = review, Work()
+        self.review, self.work, self._decoders = review, Work(), Decoders()
         self.pictures = Pictures(review.files)
         self.answers: dict[str, Callable[[Asked], Any]] = {
             "overview": lambda asked: self._overview(),
@@ -50,6 +54,19 @@ class Desk:
         }
         self._applied = last_apply()
         self._place = lru_cache(512)(place)
+
+    def contained(self, call: Callable[P, T]) -> Callable[P, T]:
+        """The same, with pictures decoded in processes of their own: a bad file can't end the server."""
+
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            decode_in(self._decoders)
+            return call(*args, **kwargs)
+
+        return run
+
+    def close(self) -> None:
+        """End those processes."""
+        self._decoders.close()
 
     def picture(self, name: str, size: str) -> bytes:
         """A JPEG.
@@ -115,7 +132,7 @@ class Desk:
         def accept(progress: Callable[[int, int], None]) -> Any:
             return {"groups": self.review.choose_sure(progress)}
 
-        self.work.start("sure", accept)
+        self.work.start("sure", self.contained(accept))
         return self.work.state()
 
     def _apply(self, asked: Asked) -> Any:
@@ -131,5 +148,5 @@ class Desk:
             finally:
                 self._applied = last_apply()
 
-        self.work.start(name, moved)
+        self.work.start(name, self.contained(moved))
         return self.work.state()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock, Semaphore
 
-from twinpix.encoder.decode import decode
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.threads import cores
 
@@ -95,7 +95,7 @@ def read_plainly(path: Path) -> tuple[bytes, tuple[int, int]]:
 
 def _jpeg(data: bytes, size: str) -> bytes:
     side = SIDES[size]
-    picture = decode(data, at_least=None if side is None else side // 2)
+    picture = read_picture(data, at_least=None if side is None else side // 2)
     if side is not None:
         picture.thumbnail((side, side))
     buffer = io.BytesIO()

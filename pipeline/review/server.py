@@ -34,8 +34,8 @@ def build_app(desk: Desk, port: int, token: str) -> Guard:
         token: what every request for data must carry.
     """
     routes = [Route(f"/{name}", _page(content, kind)) for name, (content, kind) in _static().items()]
-    routes += [Route(f"/api/{name}", _get(answer)) for name, answer in desk.answers.items()]
-    routes += [Route(f"/api/{name}", _post(act), methods=["POST"]) for name, act in desk.acts.items()]
+    routes += [Route(f"/api/{name}", _get(desk.contained(answer))) for name, answer in desk.answers.items()]
+    routes += [Route(f"/api/{name}", _post(desk.contained(act)), methods=["POST"]) for name, act in desk.acts.items()]
     routes.append(Route("/api/picture/{id}", _picture(desk)))
     return Guard(Starlette(routes=routes), port, token)
 
@@ -110,7 +110,7 @@ def _picture(desk: Desk) -> Endpoint:
     async def picture(request: Request) -> Response:
         try:
             made = await run_in_threadpool(
-                desk.picture, request.path_params["id"], request.query_params.get("size", "view")
+                desk.contained(desk.picture), request.path_params["id"], request.query_params.get("size", "view")
             )
         except KeyError:
             return JSONResponse({"error": "no such picture"}, 404)

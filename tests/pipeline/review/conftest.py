@@ -103,13 +103,15 @@ def served() -> Iterator[Callable[[Review], Running]]:
     def start(review: Review) -> Running:
         door, token = listen(0), new_token()
         port = door.getsockname()[1]
-        running = server(Desk(review), port, token)
+        desk = Desk(review)
+        running = server(desk, port, token)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [door]})
         thread.start()
 
         def stop() -> int:
             running.should_exit = True
             thread.join()
+            desk.close()
             door.close()
             return 0
 
