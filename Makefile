@@ -1,4 +1,5 @@
 # make run            find the duplicates in a small album; DIR=~/Pictures for your own
+# make review         look at duplicates side by side and decide, in the browser; DIR=~/Pictures
 # make test           set up and run the tests
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
@@ -22,7 +23,7 @@ ARGS ?=
 # bad image files of your own, for `make torture`
 NASTY ?=
 
-.PHONY: run test check train bench scale torture peers clean
+.PHONY: run review test check train bench scale torture peers screenshots clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -30,6 +31,9 @@ ifeq ($(strip $(DIR)),)
 else
 	@$(BIN)/find-duplicates "$(call home,$(DIR))" $(ARGS)
 endif
+
+review: $(VENV)/.run
+	@$(BIN)/twinpix review "$(call home,$(DIR))" $(ARGS)
 
 test: $(VENV)/.dev
 	cd "$(ROOT)" && $(BIN)/pytest $(ARGS)
@@ -55,11 +59,15 @@ peers: $(VENV)/.run
 scale: $(VENV)/.bench
 	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
 
+# the pictures of the README, in the system's Chromium
+screenshots: $(VENV)/.dev
+	$(BIN)/python "$(ROOT)/tests/pipeline/review/screenshots.py" "$(ROOT)/pipeline/review/shots"
+
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo]"
+	$(INSTALL) "$(ROOT)[cpu,demo,review]"
 	@touch $@
 
 $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
@@ -67,7 +75,7 @@ $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,train,bench,dev]"
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,review,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so

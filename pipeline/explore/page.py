@@ -12,11 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
-from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
+from twinpix.pipeline.target import PAGES, check_writable, written_whole
 from twinpix.pipeline.threads import decoding_threads
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
@@ -26,12 +26,7 @@ MOST_LINKS = 2000
 
 def check_page(target: Path) -> None:
     """Raises InputError early, before hours of encoding."""
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{target}: end the name in .html")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: its folder does not exist")
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder")
+    check_writable(target, PAGES)
 
 
 def write_page(target: Path, found: Exploration, encoder_name: str, workers: int | None = None) -> None:
@@ -42,14 +37,8 @@ def write_page(target: Path, found: Exploration, encoder_name: str, workers: int
     """
     check_page(target)
     text = page(found, encoder_name, workers)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(target) as temporary:
         temporary.write_text(text, encoding="ascii")
-        replace_synced(temporary, target)
-    except OSError as error:
-        raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def page(found: Exploration, encoder_name: str, workers: int | None = None) -> str:
