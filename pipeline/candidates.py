@@ -28,12 +28,14 @@ class Limits:
         unverified: the same for pairs that a second look can't settle.
         sure: pairs this near get none.
         likely: the same for pairs that seem to be worn copies.
+        far: of pairs farther apart, only those that have something in common at a glimpse get a second look.
     """
 
     candidate: float
     unverified: float
     sure: float
     likely: float = 0.0
+    far: float = MAX_L2
 
     def accept(self, distance: float, outcome: Outcome | None) -> bool:
         """Whether a pair is a duplicate; `outcome` None stands for no second look."""
@@ -55,7 +57,7 @@ class Limits:
         if self.sure == self.candidate:  # no second look at all
             return Limits(unverified, unverified, unverified, unverified)
         likely = min(self.likely, curve.likely_threshold(images, false_pairs))
-        return Limits(self.candidate, unverified, min(self.sure, unverified), likely)
+        return replace(self, unverified=unverified, sure=min(self.sure, unverified), likely=likely)
 
     def accepted(self, pairs: Pairs, outcomes: NDArray[np.object_]) -> NDArray[np.bool_]:
         """Which pairs are duplicates, bool (k,)."""
@@ -145,7 +147,8 @@ def expected(calibration: Calibration, limit: Limits, images: int) -> float:
     """How many false pairs to expect among `images` different pictures."""
     if limit.sure >= limit.candidate:  # no second look
         return calibration.false_pairs(limit.candidate, images)
-    return calibration.verified_false_pairs(limit.candidate, limit.likely, limit.unverified, images)
+    looked_at = min(limit.candidate, limit.far)  # beyond, a glimpse leaves one pair in hundreds
+    return calibration.verified_false_pairs(looked_at, limit.likely, limit.unverified, images)
 
 
 def _matches(

@@ -18,15 +18,19 @@ from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
 from twinpix.pipeline.decisions import Decisions, read_decisions
-from twinpix.pipeline.index import IndexUsed, Pairs, near, select
+from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
+from twinpix.pipeline.second_look.align import has_a_glimpse
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
+from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
 SURE = 0.03  # L2; pairs this near need no second look
+WIDER = 1.09  # times as far as pairs that get one; in between lie five times as many, and a glimpse comes first
 
 
 def limits(
@@ -45,13 +49,14 @@ def limits(
     if threshold is not None:
         if false_pairs is not None:
             raise InputError("a threshold or a number of false pairs: give one of the two")
-        plain = wide = likely = check_threshold(threshold, encoder.max_distance)
-    else:
-        curve, wanted = in_force(encoder).calibration, false_pairs
-        plain = curve.library_threshold(images, wanted)
-        wide = curve.candidate_threshold(images, wanted) if second_look else plain
-        likely = curve.likely_threshold(images, wanted) if second_look else plain
-    return Limits(wide, plain, min(SURE, plain) if second_look else wide, likely)
+        own = check_threshold(threshold, encoder.max_distance)
+        return Limits(own, own, min(SURE, own) if second_look else own, own)
+    curve = in_force(encoder).calibration
+    plain = curve.library_threshold(images, false_pairs)
+    if not second_look:
+        return Limits(plain, plain, plain, plain)
+    near, likely = curve.candidate_threshold(images, false_pairs), curve.likely_threshold(images, false_pairs)
+    return Limits(min(encoder.max_distance, WIDER * near), plain, min(SURE, plain), likely, far=near)
 
 
 def known_threshold(encoder: Encoder, images: int, threshold: float | None) -> float | None:
@@ -88,7 +93,11 @@ def compare(
     limit = limits(encoder, 2, threshold, verify)
     a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
-    outcome = second_look(look(query), look(reference)) if limit.sure < distance <= limit.candidate else None
+    outcome = None
+    if limit.sure < distance <= limit.candidate:
+        one, other = look(query), look(reference)
+        is_hopeless = distance > limit.far and not has_a_glimpse(one, other)
+        outcome = Outcome.REFUTED if is_hopeless else second_look(one, other)
     accepted = limit.accept(distance, outcome)
     return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
 
@@ -187,7 +196,7 @@ def candidate_pairs(
     candidates, used = find_candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
     outcomes = np.full(len(doubtful), None, object)
-    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking)
+    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking, limit.far)
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))
@@ -223,7 +232,7 @@ def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = N
     rank[by_name] = np.arange(len(names))
     most = 0 if limit.sure >= limit.candidate else NEAREST
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    return near.candidate_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
+    return nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

@@ -17,6 +17,7 @@ from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.index.near import pairs_within
+from twinpix.pipeline.second_look.align import has_a_glimpse
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
@@ -78,7 +79,9 @@ class SecondLooked:
         doubtful = np.flatnonzero(near & (own > self._limits.sure))
 
         def look_at(k: int) -> Outcome:
-            return verify(self._look_at_original(int(rows[k])), look(copies[k]))
+            original, copy = self._look_at_original(int(rows[k])), look(copies[k])
+            is_hopeless = own[k] > self._limits.far and not has_a_glimpse(original, copy)
+            return Outcome.REFUTED if is_hopeless else verify(original, copy)
 
         with one_thread_each(), ThreadPoolExecutor(cores(), initializer=faiss_alone) as pool:
             outcomes[doubtful] = list(pool.map(look_at, doubtful.tolist()))
@@ -97,7 +100,7 @@ class SecondLooked:
     def _look_again(self, pictures: Sequence[Image.Image], near: Pairs) -> Outcomes:
         doubtful = near[2] > self._limits.sure
         outcomes = np.full(len(doubtful), Outcome.CONFIRMED, object)
-        outcomes[doubtful] = look_again(pictures, select(near, doubtful), looking=self._looking)
+        outcomes[doubtful] = look_again(pictures, select(near, doubtful), looking=self._looking, far=self._limits.far)
         return outcomes
 
     def _score(self, distance: Floats, outcomes: Outcomes) -> Floats:

@@ -19,7 +19,8 @@ TILT = 0.5  # how much larger one end of a picture may become than the other, be
 MIN_INLIERS, MANY_INLIERS = 10, 40
 FITTING = 0.4  # of the matched features must fit the alignment: on two pages of one layout a third do
 GLANCE, FEWEST_SMALL = 0.4, 30  # correlation, px
-GLIMPSE = 3  # every third feature tells whether a mirror image is worth all of them: few pictures are one
+GLIMPSE = 3  # every third feature tells whether all of them are worth it: for mirror images, and for far candidates
+SEEN_AT_A_GLIMPSE = 18  # matches of those; of 400 far pairs of different pictures one has so many, of copies nearly all
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float32]
@@ -93,6 +94,14 @@ def alignments(query: Look, reference: Look) -> Iterator[Alignment]:
             if inliers < MANY_INLIERS and glance(source, reference, matrix) < GLANCE:
                 break
             yield Alignment(matrix, mirrored, inliers, len(rows[0]))
+
+
+def has_a_glimpse(query: Look, reference: Look) -> bool:
+    """Whether a part of the local features, as is or mirrored, already finds a good many partners."""
+    if query.descriptors.tobytes() > reference.descriptors.tobytes():  # the order of the two changes nothing
+        query, reference = reference, query
+    sides = (query.descriptors, query.mirrored.descriptors)
+    return any(len(match_features(side[::GLIMPSE], reference.descriptors)[0]) >= SEEN_AT_A_GLIMPSE for side in sides)
 
 
 def glance(query: Look, reference: Look, matrix: Matrix) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, import_faiss, select
-from twinpix.pipeline.second_look.align import alignments
+from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.second_look.verify import Outcome, is_plain, unaligned, verify
 from twinpix.pipeline.threads import decoding_threads
@@ -43,6 +43,7 @@ def look_again(
     pairs: Pairs,
     workers: int | None = None,
     looking: Callable[[int, int], None] | None = None,
+    far: float = np.inf,
 ) -> tuple[Outcome, ...]:
     """Verify pairs of pictures.
 
@@ -51,11 +52,12 @@ def look_again(
         pairs: rows of `pictures`; sorted by the first, files are read less often.
         workers: threads; all cores by default.
         looking: called with the number of pairs looked at so far, and of all.
+        far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
 
     Returns:
         One outcome a pair; `UNCLEAR` where a picture can no longer be read.
     """
-    rows = list(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+    rows = list(zip(pairs[0].tolist(), pairs[1].tolist(), (pairs[2] > far).tolist(), strict=True))
 
     @lru_cache(LOOKS_KEPT)
     def seen(row: int) -> Look | None:
@@ -66,10 +68,12 @@ def look_again(
         whole = seen(row)
         return None if whole is None else features_only(whole)
 
-    def one(pair: tuple[int, int]) -> Outcome:
+    def one(pair: tuple[int, int, bool]) -> Outcome:
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
             return Outcome.UNCLEAR
+        if pair[2] and not has_a_glimpse(a, b):
+            return Outcome.REFUTED
         # most candidates can't be aligned: their tones need not be there
         if not is_plain(a, b) and next(alignments(a, b), None) is None:
             return unaligned(a, b)

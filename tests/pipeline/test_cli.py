@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.duplicates import WIDER
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
@@ -166,7 +167,8 @@ def test_is_duplicate_json(command: Command, album: Path, encoder: OnnxEncoder) 
     done = command("is-duplicate", album / "a.png", album / "sub" / "a copy.png", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {
-        "schema": 1, "l2_distance": 0.0, "threshold": encoder.calibration.candidate_threshold(2), "duplicate": True,
+        "schema": 1, "l2_distance": 0.0, "duplicate": True,
+        "threshold": WIDER * encoder.calibration.candidate_threshold(2),
         "second_look": None, "unverified_threshold": encoder.calibration.pair_threshold,
     }  # fmt: skip
     other = json.loads(command("is-duplicate", album / "a.png", album / "b.png", "--json").stdout)

@@ -18,6 +18,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import (
+    WIDER,
     candidate_pairs,
     check_threshold,
     compare,
@@ -45,7 +46,7 @@ def test_byte_identical_files_are_at_exactly_zero(album: Path, encoder: OnnxEnco
     assert match.l2_distance == 0
     assert match.is_duplicate
     assert match.second_look is None
-    assert match.threshold == encoder.calibration.candidate_threshold(2)
+    assert match.threshold == pytest.approx(WIDER * encoder.calibration.candidate_threshold(2))
     plain = compare(album / "a.png", album / "a.png", encoder=encoder, verify=False)
     assert plain.threshold == encoder.calibration.pair_threshold
     assert compare(album / "a.png", album / "a.png", threshold=0).is_duplicate
@@ -115,7 +116,7 @@ def test_find_duplicates(album: Path, encoder: OnnxEncoder) -> None:
     assert named(report) == [["a copy.png", "a.png", "a.webp"]]
     assert report.images == 5
     assert [s.path.name for s in report.skipped] == ["notes.txt"]
-    assert report.threshold == encoder.calibration.candidate_threshold(5)
+    assert report.threshold == pytest.approx(WIDER * encoder.calibration.candidate_threshold(5))
     assert report.unverified_threshold == encoder.calibration.library_threshold(5)
     assert report.fingerprint == encoder.fingerprint
     assert not report.clamped
@@ -208,7 +209,7 @@ def test_a_pair_far_below_the_threshold_is_not_looked_at(album: Path, monkeypatc
 
 
 def test_matches_and_groups_hold_what_passed(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(pictures: Any, near: Any, workers: Any, looking: Any) -> tuple[Outcome, ...]:
+    def answer(pictures: Any, near: Any, workers: Any, looking: Any, far: Any) -> tuple[Outcome, ...]:
         names = [{pictures[i].name, pictures[j].name} for i, j in zip(near[0], near[1], strict=True)]
         return tuple(Outcome.CONFIRMED if pair == {"a.png", "b.png"} else Outcome.REFUTED for pair in names)
 
@@ -249,9 +250,8 @@ def test_what_is_accepted(distance: float, outcome: Outcome | None, accepted: bo
 def test_limits(encoder: OnnxEncoder) -> None:
     curve = encoder.calibration
     default = limits(encoder, 5000, None, None)
-    assert default == Limits(
-        curve.candidate_threshold(5000), curve.library_threshold(5000), 0.03, curve.likely_threshold(5000)
-    )
+    looked = curve.candidate_threshold(5000)
+    assert default == Limits(WIDER * looked, curve.library_threshold(5000), 0.03, curve.likely_threshold(5000), looked)
     plain = curve.library_threshold(5000)
     assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain, plain)
     assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7, 0.7)

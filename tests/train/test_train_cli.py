@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 import twinpix
 from twinpix.encoder.network import Architecture
 from twinpix.pipeline.cli import app
+from twinpix.pipeline.duplicates import WIDER
 from twinpix.train import make
 from twinpix.train.data import Pictures
 from twinpix.train.recipe import Recipe
@@ -90,7 +91,7 @@ def test_default_threshold_comes_from_the_calibration(trained: tuple[Path, Resul
     outcome = json.loads(result.stdout)
     assert outcome["l2_distance"] == 0
     curve = twinpix.load_encoder(model).calibration
-    assert outcome["threshold"] == pytest.approx(curve.candidate_threshold(2))
+    assert outcome["threshold"] == pytest.approx(min(2, WIDER * curve.candidate_threshold(2)))
     assert outcome["unverified_threshold"] == pytest.approx(curve.pair_threshold)
     assert curve.second_look is not None and curve.second_look.pairs > 0
 

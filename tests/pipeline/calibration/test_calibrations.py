@@ -20,7 +20,7 @@ from twinpix.pipeline.calibration.calibrations import (
     own_path,
     read_own,
 )
-from twinpix.pipeline.duplicates import compare, find_duplicates, limits
+from twinpix.pipeline.duplicates import WIDER, compare, find_duplicates, limits
 
 OWN = Calibration((0.1, 0.3, 0.6, 0.9), (1e-8, 1e-6, 1e-4, 1e-2), 1e-5, 500, "holiday", SecondLook(400, 0, 9),
                   (0.0, 1e-7, 1e-5, 1e-3), (1e-6, 1e-5, 1e-3, 2e-2),
@@ -60,7 +60,7 @@ def test_it_decides_from_then_on(encoder: OnnxEncoder, album: Path) -> None:
     before = find_duplicates(album)
     keep_calibration(encoder, OWN)
     report = find_duplicates(album)
-    assert report.threshold == 0.9
+    assert report.threshold == pytest.approx(WIDER * 0.9)
     assert report.unverified_threshold == pytest.approx(0.3)
     assert report.threshold != before.threshold
     assert report.calibrated_on == "holiday (yours)"

@@ -209,3 +209,11 @@ def test_a_decoder_that_crashes_at_the_look_ends_nothing(
     files = [tmp_path / name for name in ("good", "same", *failing["FAILURES"])]
     pairs = as_pairs([(0, j, 0.1) for j in range(1, len(files))])
     assert look_again(files, pairs, workers=2) == (C, *[U] * len(failing["FAILURES"]))
+
+
+def test_far_pairs_get_a_glimpse_first(paint: Paint) -> None:
+    whole = paint(0, 500, 400, cells=60)
+    pictures = [whole, whole.crop((60, 40, 400, 330)), paint(1, 500, 400, cells=60)]
+    rows = [(0, 1, 1.15), (0, 2, 1.15), (1, 2, 1.15)]
+    assert look_again(pictures, as_pairs(rows), 1, far=1.1) == (C, R, R)
+    assert look_again(pictures[::-1], as_pairs([(0, 1, 1.15), (1, 2, 1.15)]), 1, far=1.1) == (R, C)
