@@ -4,6 +4,8 @@
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
 # make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
+# make peers          imagededup, difPy and cleanvision beside twinpix, in their own environment; DIR=folder
+# make torture        bad files, crashes, kills, full disks: does everything survive? NASTY=folder of bad images, if you have one
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv
@@ -17,8 +19,10 @@ DATA ?=
 CALIBRATION ?=
 GROUPS ?=
 ARGS ?=
+# bad image files of your own, for `make torture`
+NASTY ?=
 
-.PHONY: run test check train bench scale clean
+.PHONY: run test check train bench scale torture peers clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -41,6 +45,15 @@ bench: $(VENV)/.bench
 
 scale: $(VENV)/.bench
 	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
+
+# every torture prints its figures, and fails by itself; all of them run
+torture: $(VENV)/.dev
+	@cd "$(ROOT)" && failed=; for script in tests/torture/*.py; do \
+		echo "== $$script"; NASTY="$(call home,$(NASTY))" $(BIN)/python "$$script" || failed="$$failed $$script"; \
+	done; test -z "$$failed" || { echo "missed its bar:$$failed"; exit 1; }
+
+peers: $(VENV)/.run
+	@$(BIN)/python "$(ROOT)/tests/bench/peers.py" "$(call home,$(DIR))"
 
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)

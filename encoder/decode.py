@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -12,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # decoded pixels; 50 MP of RGBA is 200 MB
 MAX_REDUCED_JPEG_PIXELS = 175_000_000  # a baseline JPEG decoded at reduced scale never holds them all
+MAX_SIDE = 1_000_000  # px; a picture of one column costs its decoder more for a row than for its pixels
+IN_MEMORY = 64 << 20  # bytes; larger files are decoded off the disk
+STRIP = 1 << 20  # pixels that are converted at a time
 BACKDROP = (128, 128, 128)  # behind transparency: neither white nor black drawings vanish on it
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -101,9 +106,13 @@ def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
         return upright(source, at_least)
     if isinstance(source, np.ndarray):
         return upright(_from_array(source), at_least)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return decode(bytes(source), at_least)
-    return decode(os.fspath(source), at_least)
+    file, decoder = as_file(source), elsewhere()
+    return decode(file, at_least) if decoder is None else decoder.decode(file, at_least)
+
+
+def as_file(source: str | os.PathLike[str] | bytes) -> str | bytes:
+    """A path as text, or the bytes of a file."""
+    return bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
@@ -113,7 +122,12 @@ def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
 
 
-def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(
+    source: str | Path | bytes,
+    at_least: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    begun: Callable[[], object] = lambda: None,
+) -> Image.Image:
     """Read one image, first frame, upright, alpha composited on mid grey.
 
     Args:
@@ -122,6 +136,7 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
             least twice this many pixels. Every format is reduced by the same factor (JPEG inside its
             decoder, which is where the time is saved), so that copies in different formats still agree.
         max_pixels: what a file may decode to; more is refused from the header alone.
+        begun: called once the file is read and decoding begins.
 
     Returns:
         A Pillow image of mode RGB.
@@ -131,7 +146,8 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     """
     name = "the image" if isinstance(source, bytes) else str(source)
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else _open_regular(source) as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else _read(source) as file:
+            begun()
             return _decode_stream(file, at_least, max_pixels)
     except ImageError as error:
         raise ImageError(error.reason, f"{name}: {error}") from None
@@ -142,9 +158,27 @@ def decode(source: str | Path | bytes, at_least: int | None = None, max_pixels: 
     except PermissionError:
         raise ImageError("permission_denied", f"{name}: no permission to read it") from None
     except MemoryError:
-        raise ImageError("too_large", f"{name}: not enough memory to decode it") from None
+        raise ImageError("out_of_memory", f"{name}: not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
         raise _damaged(name, error) from None
+
+
+def _read(path: str | Path) -> IO[bytes]:
+    # at once, so that a slow disk and a slow decoder are told apart; what is no image is not read
+    file = _open_regular(path)
+    if os.fstat(file.fileno()).st_size > IN_MEMORY:
+        return file
+    with file:
+        sniff(_header(file))
+        return io.BytesIO(file.read())
+
+
+def _header(file: IO[bytes]) -> bytes:
+    header = file.read(_HEADER_BYTES)
+    if not header:
+        raise ImageError("empty_file", "the file is empty")
+    file.seek(0)
+    return header
 
 
 def _open_regular(path: str | Path) -> IO[bytes]:
@@ -165,17 +199,19 @@ def open_image(file: IO[bytes]) -> Image.Image:
     Raises:
         ImageError: not an image, or not a supported one.
     """
-    header = file.read(_HEADER_BYTES)
-    if not header:
-        raise ImageError("empty_file", "the file is empty")
-    kind = sniff(header)
+    kind = sniff(_header(file))
     if kind == "HEIF":
         _register_heif()
-    file.seek(0)
     return _open(file, kind)
 
 
 def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
+    return _turned(*_decode_as_stored(file, at_least, max_pixels))
+
+
+def _decode_as_stored(
+    file: IO[bytes], at_least: int | None, max_pixels: int
+) -> tuple[Image.Image, Image.Transpose | None]:
     with open_image(file) as image:
         factor = _shrink_factor(image.size, at_least)
         _refuse_bombs(image, factor, max_pixels)
@@ -186,11 +222,13 @@ def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Im
         return _finish(image, factor)
 
 
-def _finish(image: Image.Image, factor: int) -> Image.Image:
+def _finish(image: Image.Image, factor: int) -> tuple[Image.Image, Image.Transpose | None]:
     image.load()
     orientation = _orientation(image)  # after loading: Pillow turns a TIFF itself, and then drops the tag
-    picture = to_rgb(image)
-    picture = picture.reduce(factor) if factor > 1 else picture
+    return to_rgb(image, factor), orientation
+
+
+def _turned(picture: Image.Image, orientation: Image.Transpose | None) -> Image.Image:
     return picture if orientation is None else picture.transpose(orientation)
 
 
@@ -214,6 +252,8 @@ def _register_heif() -> None:
 def _refuse_bombs(image: Image.Image, factor: int, max_pixels: int) -> None:
     if image.width < 1 or image.height < 1:
         raise ImageError("corrupt", "has no pixels")
+    if max(image.size) > MAX_SIDE:
+        raise ImageError("too_large", f"{image.width}x{image.height} px: no side may be longer than {MAX_SIDE:,} px")
     reduced = image.format in ("JPEG", "MPO") and factor > 1 and not image.info.get("progressive")
     limit = max(max_pixels, MAX_REDUCED_JPEG_PIXELS) if reduced else max_pixels
     if image.width * image.height > limit:
@@ -247,28 +287,65 @@ _TRANSPOSE = {
 }
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode -> RGB: alpha composited on mid grey, 16 bits and floats scaled to 8, LAB converted."""
+def to_rgb(image: Image.Image, factor: int = 1) -> Image.Image:
+    """Any Pillow mode -> RGB: alpha composited on mid grey, 16 bits and floats scaled to 8, LAB converted.
+
+    Args:
+        factor: reduced by it afterwards.
+    """
     if image.mode == "RGB" and "transparency" not in image.info:
-        return image
+        return _reduced(image, factor)
+    convert, (width, height) = _way_to_rgb(image), image.size
+    rows = max(1, STRIP // (factor * width)) * factor
+    if rows >= height:
+        return _reduced(convert(image), factor)
+    # strip by strip: on the way, a pixel takes up to 16 bytes
+    whole = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = convert(image.crop((0, top, width, min(top + rows, height))))
+        whole.paste(_reduced(strip, factor), (0, top // factor))
+    return whole
+
+
+def _reduced(picture: Image.Image, factor: int) -> Image.Image:
+    return picture.reduce(factor) if factor > 1 else picture
+
+
+def _way_to_rgb(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _high_depth_to_rgb(image)
+        extremes = _extremes(image)
+        return lambda part: _high_depth_to_rgb(part, extremes)
     if image.mode == "LAB":
-        return _lab_to_rgb(image)
+        return _lab_to_rgb
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
-        return Image.alpha_composite(backdrop, rgba).convert("RGB")
-    return image.convert("RGB")
+        return _over_backdrop
+    return lambda part: part.convert("RGB")
 
 
-def _high_depth_to_rgb(image: Image.Image) -> Image.Image:
-    levels = np.asarray(image, dtype=np.float32)
-    levels = np.nan_to_num(levels, nan=0.0, posinf=0.0, neginf=0.0)
+def _over_backdrop(image: Image.Image) -> Image.Image:
+    rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
+    return Image.alpha_composite(backdrop, rgba).convert("RGB")
+
+
+def _levels(image: Image.Image) -> NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _extremes(image: Image.Image) -> tuple[np.float32, np.float32]:
+    """The lowest and the highest level."""
+    rows = max(1, STRIP // image.width)
+    boxes = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
+    parts = [(levels.min(), levels.max()) for levels in (_levels(image.crop(box)) for box in boxes)]
+    return min(low for low, _ in parts), max(high for _, high in parts)
+
+
+def _high_depth_to_rgb(image: Image.Image, extremes: tuple[np.float32, np.float32]) -> Image.Image:
+    levels, (low, high) = _levels(image), extremes
     if image.mode.startswith("I;16"):
         levels = levels / 257.0
-    elif levels.size and (levels.max() > 255 or levels.max() <= 1 or levels.min() < 0):
-        levels = (levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1e-12))
+    elif high > 255 or high <= 1 or low < 0:
+        levels = (levels - low) * (255.0 / max(float(high - low), 1e-12))
     return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
@@ -294,6 +371,6 @@ def upright(image: Image.Image, at_least: int | None = None) -> Image.Image:
     if 0 in image.size:
         raise ImageError("corrupt", "the image: has no pixels")
     try:
-        return _finish(image, _shrink_factor(image.size, at_least))
+        return _turned(*_finish(image, _shrink_factor(image.size, at_least)))
     except Exception as error:  # an image that was opened but not loaded fails only now
         raise _damaged("the image", error) from None

@@ -15,6 +15,10 @@ class ImageError(TwinpixError):
         self.reason = reason
 
 
+class DecodingError(TwinpixError):
+    """No process can be started to decode images in."""
+
+
 class ModelError(TwinpixError):
     """A model file is missing, damaged or not a twinpix encoder."""
 

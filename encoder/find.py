@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
+
+QUARANTINE = ".twinpix-quarantine"  # what was removed, here or with the user's number behind it
+TRASH = re.compile(rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|\$RECYCLE\.BIN")
 
 
 def find_files(
@@ -15,7 +19,8 @@ def find_files(
     """Absolute paths of all regular files under `roots`, hidden ones included, sorted folder by folder.
 
     Whether a file is an image is found out by its content when it is decoded, not by its name.
-    Symbolic links below a root are not followed. A file that several roots reach comes once.
+    Symbolic links below a root are not followed. A file that several roots reach comes once. What was removed is not
+    found again: quarantines, and the trash of the system, are left out, unless a root lies in such a trash.
 
     Args:
         roots: folders (or single files).
@@ -51,4 +56,10 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
             on_error(Path(current), error)
             continue
         yield from (Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
-        pending += [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        pending += [path for path in folders if not is_trash(path)]
+
+
+def is_trash(folder: str) -> bool:
+    """Whether a folder is a quarantine of twinpix's, or a trash of the system's, by its name."""
+    return TRASH.fullmatch(os.path.basename(folder)) is not None or folder.endswith("/.local/share/Trash")  # noqa: PTH119

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from twinpix.encoder.calibration import Calibration, read_calibration
-from twinpix.encoder.decode import ImageLike, read_picture
+from twinpix.encoder.decode import ImageLike, as_file, read_picture
+from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError, ModelError
-from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.protocol import Vectors
 from twinpix.encoder.session import open_session
 
@@ -109,7 +111,10 @@ class OnnxEncoder:
         Raises:
             ImageError: the image can't be used; `.reason` says why.
         """
-        return self.preprocess(read_picture(source, at_least=self.preprocess.size))
+        decoder = elsewhere()
+        if decoder is None or isinstance(source, (Image.Image, np.ndarray)):
+            return prepared(read_picture(source, at_least=self.preprocess.size), self.preprocess)
+        return decoder.prepare(as_file(source), self.preprocess)  # where fewer levels need to travel
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:
         """Prepared pictures, uint8 (n, 3, size, size) -> float32 (n, dim), L2 norm 1."""

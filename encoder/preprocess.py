@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.errors import ImageError
 from twinpix.encoder.specks import without_specks
 
 LARGEST = 2048  # px
@@ -46,3 +48,17 @@ class Preprocess:
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def prepared(picture: Image.Image, preprocess: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The picture, preprocessed.
+
+    Raises:
+        ImageError: `out_of_memory`: squeezing a picture of millions of rows takes gigabytes.
+    """
+    try:
+        return preprocess(picture)
+    except MemoryError:
+        raise ImageError(
+            "out_of_memory", f"{picture.width}x{picture.height} px: not enough memory to resize it"
+        ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
         threads: CPU threads of one inference.
 
     Raises:
-        ModelError: it is not there, or no readable ONNX model.
+        ModelError: it is not there, no readable ONNX model, or not the file that `NAME.json` beside it was written for.
         MissingPackageError: neither onnxruntime nor onnxruntime-gpu is installed.
     """
     runtime = _import_onnxruntime()
@@ -28,10 +30,32 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    _check_digest(path)
     try:
         return runtime.InferenceSession(path, options, providers=_providers(runtime))
     except Exception as error:  # onnxruntime's own exception classes are private
         raise ModelError(f"{path}: not a readable ONNX model ({one_line(error)})") from None
+
+
+def _check_digest(path: Path) -> None:
+    # before a parser sees it: a flipped bit in a weight would change embeddings, and nobody would notice
+    if path.suffix != ".onnx":
+        return  # the draft of a model whose .json is still that of the one before
+    try:
+        facts = json.loads(path.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return  # made elsewhere, or copied alone
+    if isinstance(facts, dict) and facts.get("sha256", "") not in ("", sha256_of(path)):
+        raise ModelError(
+            f"{path}: not the file that {path.with_suffix('.json').name} beside it was written for, or damaged: "
+            "install or train it again"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def one_line(error: Exception) -> str:

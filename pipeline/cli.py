@@ -17,6 +17,7 @@ import typer
 
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
+from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
@@ -26,12 +27,12 @@ from twinpix.pipeline.options import (
     Json,
     LibraryPath,
     Model,
+    NoLibrary,
     Threshold,
     Verify,
     Where,
     Workers,
 )
-from twinpix.pipeline.report import Report
 
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
@@ -56,7 +57,7 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
             with show.quiet_decoders():
                 code = command(*args, **kwargs)
             sys.stdout.flush()
-        except LibraryBusyError as error:
+        except (LibraryBusyError, ActBusyError) as error:
             fail(str(error), BUSY)
         except TwinpixError as error:
             fail(str(error))
@@ -104,29 +105,25 @@ def encode_images(
     workers: Workers = None,
     where: Where = None,
     library: LibraryPath = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """Turn every image under DIR into an embedding, and write them to a file.
 
     Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.save import check_target, save_embeddings
-    from twinpix.pipeline.stream import Chunk, list_files, stream, watch
+    from twinpix.pipeline.stream import embed, list_files, watch
 
     check_target(output)
     encoder = load_encoder(model)
-    if library is not None:
-        from twinpix.pipeline.library.cli import encode_through
-
-        found = encode_through(library, folders, encoder, workers, where)
-        skipped, chunks = list(found.skipped), iter([Chunk(found.paths, found.vectors, ())])
+    remembered = memory(library, no_library, encoder, model is not None)
+    files, skipped = list_files(folders, where)
+    with progress_meter() as meter:
+        chunks = watch(embed(encoder, folders, files, workers, remembered), len(files), meter, skipped)
         written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
-    else:
-        files, skipped = list_files(folders, where)
-        with progress_meter() as meter:
-            chunks = watch(stream(encoder, files, workers), len(files), meter, skipped)
-            written = save_embeddings(output, chunks, encoder.fingerprint, encoder.dim)
     show.skipped_lines(skipped)
     show.message(f"{written} images embedded, {len(skipped)} skipped -> {output}")
     return show.scan_exit_code(skipped)
@@ -171,6 +168,7 @@ def find_duplicates(
     weights: Weights = None,
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
+    no_library: NoLibrary = False,
     index: IndexKind = None,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
@@ -183,6 +181,7 @@ def find_duplicates(
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import find_duplicates
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
 
     if metric is not None:
@@ -193,20 +192,11 @@ def find_duplicates(
     if weights is not None:
         raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
     encoder = load_encoder(model)
-    if library is not None:
-        from twinpix.pipeline.library.cli import duplicates_through
-
-        report = duplicates_through(library, folders, encoder, threshold, verify, false_pairs, workers, where,
-                                    index)  # fmt: skip
-        return _reported(report, json, fail_on_duplicates)
+    remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs, index=index)  # fmt: skip
-    return _reported(report, json, fail_on_duplicates)
-
-
-def _reported(report: Report, json: bool, fail_on_duplicates: bool) -> int:
+                                 false_pairs=false_pairs, library=remembered, index=index)  # fmt: skip
     show.report(report, json)
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE

@@ -28,7 +28,7 @@ from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
-from twinpix.pipeline.stream import Chunk, encode_images
+from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
 MAX_L2 = 2.0
 
@@ -143,6 +143,7 @@ def find_duplicates(
     looking: Callable[[int, int], None] | None = None,
     where: str | None = None,
     false_pairs: float | None = None,
+    library: Memory | None = None,
     index: str | None = None,
 ) -> Report:
     """Find the images under these folders that show the same picture.
@@ -151,28 +152,32 @@ def find_duplicates(
         roots: folders, searched through and through, or single files.
         threshold: L2, 0..2; by default it follows from the number of images, with a second look at pairs
             within it: about one false pair in all.
-        encoder: the shipped one by default.
+        encoder: by default that of the library, or the shipped one.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
         verify: whether to take a second look; by default only without a threshold of your own.
         looking: called with the number of pairs looked at so far, and of all.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
+        library: as in `encode_images`: by default nothing is remembered.
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
             and `false_pairs`, the filter can't be understood, or there is no such index.
+        LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
     if not roots:
         raise InputError("name at least one folder")
     if threshold is not None:
         check_threshold(threshold)
-    encoder = encoder or load_encoder()
+    encoder = encoder_for(encoder, library)
     # where no threshold is known, it ends here, not after hours of encoding
     limits(encoder, 2, threshold, verify, false_pairs)
     kind_for(2, index)
-    embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
+    embeddings = encode_images(
+        *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
+    )
     return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs, index)
 
 

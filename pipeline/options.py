@@ -53,7 +53,7 @@ LibraryPath = Annotated[
     typer.Option(
         "--library",
         help="Folder of a library: images it knows are not encoded again.",
-        show_default=False,
+        show_default="the one in your data folder",
         metavar="PATH",
     ),
 ]
@@ -65,4 +65,7 @@ IndexKind = Annotated[
         show_default="exact up to 100,000 images",
         metavar="KIND",
     ),
+]
+NoLibrary = Annotated[
+    bool, typer.Option("--no-library", help="Remember nothing, and encode every image.", show_default=False)
 ]

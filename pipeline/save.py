@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from twinpix.encoder.errors import InputError, MissingPackageError
+from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.stream import Chunk
 
 Writer = Callable[[Path, Iterable[Chunk], str, int], int]
@@ -38,7 +39,7 @@ def save_embeddings(target: Path, chunks: Iterable[Chunk], fingerprint: str, dim
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         written = WRITERS[target.suffix](temporary, chunks, fingerprint, dim)
-        os.replace(temporary, target)
+        replace_synced(temporary, target)
     except OSError as error:
         raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
     finally:
@@ -110,7 +111,7 @@ def _write_parquet(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: i
     ]
     schema = arrow.schema(fields, metadata={"fingerprint": fingerprint})
     written = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
         for chunk in chunks:
             encoded = [os.fsencode(p) for p in chunk.paths]
             texts = [name.decode("utf-8", "backslashreplace") for name in encoded]

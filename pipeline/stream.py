@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.threads import cores, decoding_threads
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
 
@@ -38,30 +39,39 @@ class Chunk:
     skipped: tuple[Skipped, ...]
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+class Memory(Protocol):
+    """What remembers embeddings of files: a `twinpix.Library`, or one that is given up where it fails."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What to encode with, where nothing else is said."""
+
+    def stream(
+        self, encoder: Encoder, roots: Sequence[str | os.PathLike[str]], files: Sequence[Path], workers: int | None
+    ) -> Iterator[Chunk]:
+        """The files' chunks in the order of `files`, bit for bit as `stream` gives them.
+
+        Args:
+            roots: where the files were found.
+        """
 
 
 def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:
     """Embed files in parallel; chunks come in the order of `paths`, whatever the timing.
 
-    A worker decodes a chunk and runs it through the encoder itself (both release the interpreter lock),
+    A worker has a chunk decoded and runs it through the encoder itself (both release the interpreter lock),
     so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
     """
     workers = workers or cores()
     chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
     pending: deque[Future[Chunk]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="twinpix")
-    try:
+    with decoding_threads(workers) as pool:
         for chunk in chunks:
             pending.append(pool.submit(_embed, encoder, chunk))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:
@@ -76,6 +86,24 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:
             skipped.append(Skipped(path, error.reason, str(error)))
     vectors = encoder.encode(np.stack(pictures)) if pictures else np.empty((0, encoder.dim), np.float32)
     return Chunk(tuple(good), vectors, tuple(skipped))
+
+
+def encoder_for(encoder: Encoder | None, library: Memory | None) -> Encoder:
+    """The one given, or else the library's, or else the shipped one."""
+    if encoder is not None:
+        return encoder
+    return load_encoder() if library is None else library.encoder
+
+
+def embed(
+    encoder: Encoder,
+    roots: Sequence[str | os.PathLike[str]],
+    files: Sequence[Path],
+    workers: int | None,
+    library: Memory | None,
+) -> Iterator[Chunk]:
+    """`stream`, through a library where one is given."""
+    return stream(encoder, files, workers) if library is None else library.stream(encoder, roots, files, workers)
 
 
 def list_files(roots: Sequence[str | os.PathLike[str]], where: str | None = None) -> tuple[list[Path], list[Skipped]]:
@@ -113,23 +141,27 @@ def encode_images(
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
     where: str | None = None,
+    library: Memory | None = None,
 ) -> Embeddings:
     """Embed every image under the folders.
 
     Args:
         roots: folders, searched through and through, or single files.
-        encoder: the shipped one by default.
+        encoder: by default that of the library, or the shipped one.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
+        library: a `twinpix.Library` that the files are added to; what it knows is not encoded again. By default nothing
+            is remembered.
 
     Raises:
         InputError: a folder is not there, or the filter can't be understood. Unreadable files don't raise:
             they are in `.skipped`.
+        LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
-    encoder = encoder or load_encoder()
+    encoder = encoder_for(encoder, library)
     files, skipped = list_files(roots, where)
-    chunks = list(watch(stream(encoder, files, workers), len(files), progress, skipped))
+    chunks = list(watch(embed(encoder, roots, files, workers, library), len(files), progress, skipped))
     vectors = np.concatenate([np.empty((0, encoder.dim), np.float32), *(chunk.vectors for chunk in chunks)])
     paths = tuple(path for chunk in chunks for path in chunk.paths)
     return Embeddings(paths, vectors, encoder.fingerprint, tuple(skipped))

@@ -34,7 +34,15 @@ QUICKER = {
     "find-duplicates ./photos --false-pairs 0.1": "--no-verify",
     'find-duplicates ./photos --where "format=jpeg width>=100"': "--no-verify",
     "find-duplicates ./photos --library ./library": "--no-verify",
+    "twinpix plan ./photos -o plan.jsonl": "--no-verify",
     'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
+}
+# what has to come first
+BEFORE = {
+    "twinpix apply plan.jsonl --yes": "twinpix plan ./known -o plan.jsonl",
+    "twinpix undo --yes": (
+        "cp a.jpg known/again.jpg && twinpix plan a.jpg known -o plan.jsonl && twinpix apply plan.jsonl --yes"
+    ),
 }
 
 
@@ -77,7 +85,7 @@ def paint(seed: int) -> Image.Image:
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a line of the README in `folder`, make with this environment instead of one of its own."""
-    line = f"{command} {QUICKER.get(command, '')}"
+    line = f"{BEFORE.get(command, 'true')} && {command} {QUICKER.get(command, '')}"
     if command.startswith("make"):
         line = line.replace("make", f"make -f {shlex.quote(str(ROOT / 'Makefile'))} VENV={sys.prefix} {SETTLED}", 1)
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}

@@ -64,6 +64,7 @@ def export_onnx(net: nn.Module, preprocess: Preprocess, path: Path, weights: str
             _write_checked(model, net, preprocess, draft, HALF_PARITY)
         mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
         write_metadata(draft, {"schema": 1, "dim": dim, "fingerprint": mark}, preprocess, None)
+        path.with_suffix(".json").unlink(missing_ok=True)  # it describes another file, and says so by its SHA-256
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

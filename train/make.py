@@ -20,6 +20,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.session import sha256_of
 from twinpix.pipeline.calibration.calibrate import SMALLEST_SET, calibrate
 from twinpix.pipeline.calibration.negatives import photo_sets
 from twinpix.pipeline.calibration.picture_class import picture_class
@@ -213,8 +214,8 @@ def calibrate_model(path: Path, preprocess: Preprocess, other: Pictures, source:
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
-    """`NAME.json`: what is inside the model file, and how it was made."""
-    inside = read_metadata(path)
+    """`NAME.json`: what is inside the model file, its SHA-256, and how it was made."""
+    inside = {**read_metadata(path), "sha256": sha256_of(path)}
     path.with_suffix(".json").write_text(json.dumps({**inside, **facts}, indent=1, sort_keys=True) + "\n")
 
 

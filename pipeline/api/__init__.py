@@ -7,6 +7,7 @@
     report = twinpix.find_duplicates("./dir")   # .groups .matches .skipped .threshold
     found = twinpix.search("a.jpg", "./dir")    # .nearest
     library = twinpix.Library()                 # .add("./dir"): no picture is encoded twice
+    plan = twinpix.make_plan(report)            # what stays, what goes; .apply_plan(plan, yes=True), .undo(yes=True)
     pipe = twinpix.image_encoding()             # pipe("a.jpg"), pipe.is_duplicate("a.jpg", "b.jpg")
 
 Importing it loads no FAISS, no ONNX Runtime and no torch; the first use does.
@@ -24,6 +25,14 @@ from twinpix.encoder.errors import (
 from twinpix.encoder.onnx import ImageLike, OnnxEncoder, load_encoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
+from twinpix.pipeline.act.apply import apply_plan
+from twinpix.pipeline.act.empty import empty_quarantine
+from twinpix.pipeline.act.journal import ActBusyError, JournalError
+from twinpix.pipeline.act.make import make_plan
+from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup, decide
+from twinpix.pipeline.act.plan_file import read_plan, write_plan
+from twinpix.pipeline.act.undo import undo
 from twinpix.pipeline.calibration.calibrations import keep_calibration
 from twinpix.pipeline.calibration.study import ClosePair, Study, calibrate
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
@@ -41,6 +50,10 @@ from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import encode_images
 
 __all__ = [
+    "ActBusyError",
+    "ActStatus",
+    "Acted",
+    "ActedFile",
     "Added",
     "Calibration",
     "ClosePair",
@@ -53,6 +66,7 @@ __all__ = [
     "ImageError",
     "ImageLike",
     "InputError",
+    "JournalError",
     "Library",
     "LibraryBusyError",
     "LibraryDamagedError",
@@ -64,6 +78,10 @@ __all__ = [
     "Neighbours",
     "OnnxEncoder",
     "Outcome",
+    "Partner",
+    "Plan",
+    "PlannedFile",
+    "PlannedGroup",
     "Preprocess",
     "Problem",
     "Report",
@@ -71,8 +89,11 @@ __all__ = [
     "Status",
     "Study",
     "TwinpixError",
+    "apply_plan",
     "calibrate",
     "compare",
+    "decide",
+    "empty_quarantine",
     "encode_images",
     "find_duplicates",
     "group_duplicates",
@@ -80,6 +101,10 @@ __all__ = [
     "keep_calibration",
     "load_embeddings",
     "load_encoder",
+    "make_plan",
+    "read_plan",
     "search",
     "search_embeddings",
+    "undo",
+    "write_plan",
 ]

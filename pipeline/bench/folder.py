@@ -14,7 +14,8 @@ from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.pipeline.bench.method import Rows
 from twinpix.pipeline.bench.split import Split, draw
-from twinpix.pipeline.stream import cores, list_files
+from twinpix.pipeline.stream import list_files
+from twinpix.pipeline.threads import cores
 from twinpix.pipeline.twins import fine_structure, one_of_each, thumbnails, twin_groups
 
 READ_BLOCK = 256  # files

@@ -26,7 +26,7 @@ from twinpix.pipeline.second_look.look_again import (
     one_thread_each,
 )
 from twinpix.pipeline.second_look.verify import Outcome, verify
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 Outcomes = NDArray[np.object_]
 

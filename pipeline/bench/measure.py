@@ -14,7 +14,7 @@ from twinpix.pipeline.bench.folder import Pictures
 from twinpix.pipeline.bench.method import Contestant, Floats, Method, Rows, Unrelated
 from twinpix.pipeline.bench.ranking import NO_MATCH, average_precision, recall_at_1
 from twinpix.pipeline.bench.split import draw
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 Tell = Callable[[str], None]
 

@@ -15,7 +15,7 @@ from twinpix.encoder.calibration import pairs
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.tail import fit_tail
 from twinpix.pipeline.classic.distances import l2
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]

@@ -9,14 +9,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.replace import replace_synced
 
-SCHEMA = 1
+SCHEMA, WITHOUT_DIGEST = 2, 1
 REMEDY = "run `twinpix calibrate --forget`, or calibrate again"
 
 
@@ -77,12 +79,22 @@ def read_own(fingerprint: str) -> Calibration | None:
         raise InputError(f"{path}: your calibration can't be read ({error.strerror}): {REMEDY}") from None
     except ValueError:
         raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None
-    if not isinstance(values, dict) or (values.get("schema"), values.get("fingerprint")) != (SCHEMA, fingerprint):
+    if not isinstance(values, dict) or values.get("schema") not in (SCHEMA, WITHOUT_DIGEST):
+        raise InputError(f"{path}: damaged, or a newer twinpix's: {REMEDY}")
+    if values.get("fingerprint") != fingerprint:
         raise InputError(f"{path}: not a calibration of this encoder ({fingerprint}): {REMEDY}")
+    if values["schema"] == SCHEMA and values.get("digest") != _digest(values):
+        raise InputError(f"{path}: your calibration is damaged: {REMEDY}")
     try:
         return read_calibration(values["calibration"])
     except (KeyError, TypeError, ModelError):
         raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None
+
+
+def _digest(values: dict[str, Any]) -> str:
+    # a flipped bit in a number would change thresholds, and nobody would see it
+    content = {key: value for key, value in values.items() if key != "digest"}
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def check_store(encoder: Encoder) -> None:
@@ -113,10 +125,11 @@ def keep_calibration(encoder: Encoder, calibration: Calibration) -> Path:
     path = own_path(encoder.fingerprint)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     values = {"schema": SCHEMA, "fingerprint": encoder.fingerprint, "calibration": calibration.to_dict()}
+    values["digest"] = _digest(values)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(values, indent=1) + "\n")
-        os.replace(temporary, path)
+        replace_synced(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinpix.encoder.decode import decode
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrate import Labels, Measured, check_enough, measure
@@ -20,7 +19,8 @@ from twinpix.pipeline.calibration.negatives import Rows
 from twinpix.pipeline.calibration.picture_class import SIDE, picture_class
 from twinpix.pipeline.index import Pairs, exact_distances
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.stream import Chunk, cores, encode_images, list_files
+from twinpix.pipeline.stream import Chunk, encode_images, list_files
+from twinpix.pipeline.threads import decoding_threads
 from twinpix.pipeline.twins import fine_structure, thumbnails, twin_groups
 
 MOST = 10_000  # pictures: they form 50 million pairs
@@ -104,12 +104,12 @@ def gather(
 def _describe(paths: Sequence[Path]) -> tuple[NDArray[np.int64], Labels]:
     def one(path: Path) -> tuple[NDArray[np.float32], str]:
         try:
-            picture = decode(path, at_least=SIDE)
+            picture = read_picture(path, at_least=SIDE)
         except ImageError:  # gone since it was embedded: like no other
             picture = Image.new("RGB", (8, 8))
         return thumbnails([picture])[0], picture_class(picture)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with decoding_threads() as pool:
         rows = list(pool.map(one, paths))
     group = twin_groups(fine_structure(np.stack([thumb for thumb, _ in rows])))
     return group, np.array([label for _, label in rows])

@@ -24,7 +24,8 @@ from twinpix.pipeline.calibration.gather import MOST, Gathered, gather
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.second_look.verify import Outcome
-from twinpix.pipeline.stream import Chunk, cores
+from twinpix.pipeline.stream import Chunk
+from twinpix.pipeline.threads import cores
 
 if TYPE_CHECKING:
     from twinpix.pipeline.bench.edits import Edit

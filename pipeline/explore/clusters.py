@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.blocks import Blocks
 from twinpix.pipeline.duplicates import group_duplicates, known_threshold
@@ -20,7 +19,7 @@ from twinpix.pipeline.explore.layout import NEIGHBOURS, Plane, lay_out
 from twinpix.pipeline.index import exact_distances
 from twinpix.pipeline.index.near import nearest_others
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.stream import Chunk, encode_images
+from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
 MOST_CLUSTERS = 60
 TRIES = 4  # of k-means: it ends in a local optimum, and the tightest one is taken
@@ -72,6 +71,7 @@ def explore(
     threshold: float | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    library: Memory | None = None,
 ) -> Exploration:
     """What the images under these folders are made of.
 
@@ -81,22 +81,26 @@ def explore(
     Args:
         roots: folders, searched through and through, or single files.
         clusters: how many; by default the square root of half the number of images, 60 at most.
-        encoder: the shipped one by default.
+        encoder: by default that of the library, or the shipped one.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         threshold: L2 of near duplicates, taken at its word; by default that of one pair, with a second look.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
+        library: as in `encode_images`: by default nothing is remembered.
 
     Raises:
         InputError: no folder given or one is not there, `clusters` is less than 1, the threshold lies outside
             0..2, or the filter can't be understood.
         MissingPackageError: FAISS is not installed.
+        LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
     if not roots:
         raise InputError("name at least one folder")
-    encoder = encoder or load_encoder()
+    encoder = encoder_for(encoder, library)
     _check(clusters, encoder, threshold)
-    embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
+    embeddings = encode_images(
+        *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
+    )
     return explore_embeddings(embeddings, encoder, clusters, threshold, workers)
 
 

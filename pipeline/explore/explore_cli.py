@@ -9,7 +9,7 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline import show
-from twinpix.pipeline.options import Folders, Json, Model, Threshold, Where, Workers
+from twinpix.pipeline.options import Folders, Json, LibraryPath, Model, NoLibrary, Threshold, Where, Workers
 
 if TYPE_CHECKING:
     from twinpix.pipeline.explore.clusters import Exploration
@@ -26,26 +26,30 @@ def explore(
     json: Json = False,
     model: Model = None,
     workers: Workers = None,
+    library: LibraryPath = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """Show what the images under DIR are made of: clusters, outliers, near duplicates, and a map as an HTML page.
 
     Clusters are those of the encoder: the shipped one knows copies, not subjects; for subjects give --model an image
     model such as a ResNet or CLIP.
 
-    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 130 interrupted.
+    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.explore.clusters import explore
     from twinpix.pipeline.explore.page import check_page, write_page
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
 
     k = _clusters(clusters)
     if output is not None:
         check_page(output)
     encoder = load_encoder(model)
+    remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:
         found = explore(*folders, clusters=k, encoder=encoder, where=where, threshold=threshold, workers=workers,
-                        progress=meter)  # fmt: skip
+                        progress=meter, library=remembered)  # fmt: skip
     if output is not None:
         write_page(output, found, encoder.name, workers)
     show.print_json(exploration_dict(found)) if json else _print(found)

@@ -15,9 +15,10 @@ from typing import Any
 
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
+from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import cores
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
 SHOWN_OF_CLUSTER = 12
@@ -45,7 +46,7 @@ def write_page(target: Path, found: Exploration, encoder_name: str, workers: int
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="ascii")
-        os.replace(temporary, target)
+        replace_synced(temporary, target)
     except OSError as error:
         raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
     finally:

@@ -16,7 +16,7 @@ from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.duplicates import known_threshold, label
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
-from twinpix.pipeline.stream import Chunk, list_files, stream, watch
+from twinpix.pipeline.stream import Chunk, Memory, embed, encoder_for, list_files, watch
 
 SEARCH_BLOCK = 8192  # vectors
 
@@ -68,6 +68,7 @@ def search(
     threshold: float | None = None,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    library: Memory | None = None,
 ) -> Neighbours:
     """The k images under these folders that are nearest to the query.
 
@@ -77,24 +78,26 @@ def search(
         query: path, bytes of a file, Pillow image or uint8 array (height, width[, 1|3|4]). If its file lies in one
             of the folders, it is left out.
         roots: folders, searched through and through, or single files.
-        encoder: the shipped one by default.
+        encoder: by default that of the library, or the shipped one.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         threshold: L2; by default that of one pair, where the encoder is calibrated.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
+        library: as in `encode_images`: by default nothing is remembered.
 
     Raises:
         ImageError: the query can't be used.
+        LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
         InputError: no folder given or one is not there, k is less than 1, or the filter can't be understood.
     """
     if not roots:
         raise InputError("name at least one folder")
-    encoder = encoder or load_encoder()
+    encoder = encoder_for(encoder, library)
     limit, own = _threshold(encoder, k, threshold), _own_file(query)
     vector = encoder.encode(encoder.prepare(query)[None])[0]
     files, skipped = list_files(roots, where)
     others = [path for path in files if path != own]
-    chunks = watch(stream(encoder, others, workers), len(others), progress, skipped)
+    chunks = watch(embed(encoder, roots, others, workers, library), len(others), progress, skipped)
     nearest, images = _nearest(vector, ((chunk.paths, chunk.vectors) for chunk in chunks), k, limit)
     left_out = own if len(others) < len(files) else None
     return Neighbours(label(query), nearest, limit, images, left_out, tuple(skipped), encoder.fingerprint)

@@ -9,7 +9,7 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline import show
-from twinpix.pipeline.options import Json, Model, Threshold, Where, Workers
+from twinpix.pipeline.options import Json, LibraryPath, Model, NoLibrary, Threshold, Where, Workers
 
 if TYPE_CHECKING:
     from twinpix.pipeline.explore.search import Neighbour, Neighbours
@@ -31,16 +31,19 @@ def search(
     json: Json = False,
     model: Model = None,
     workers: Workers = None,
+    library: LibraryPath = None,
+    no_library: NoLibrary = False,
 ) -> int:
     """List the images under DIR that are nearest to IMAGE, by L2 distance (0 same, 2 opposite).
 
     Those within the threshold are marked as duplicates, without a second look: is-duplicate takes one.
     IMAGE itself is left out where it lies under DIR.
 
-    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 130 interrupted.
+    Exit codes: 0 done; 3 done, but some images could not be read; 2 error; 11 library busy; 130 interrupted.
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.explore.search import search, search_embeddings
+    from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.load import load_embeddings
     from twinpix.pipeline.progress import progress_meter
 
@@ -50,9 +53,10 @@ def search(
     if embeddings:
         found = search_embeddings(query, load_embeddings(embeddings), k, encoder, where, threshold)
     else:
+        remembered = memory(library, no_library, encoder, model is not None)
         with progress_meter() as meter:
             found = search(query, *folders or (), k=k, encoder=encoder, where=where, threshold=threshold,
-                           workers=workers, progress=meter)  # fmt: skip
+                           workers=workers, progress=meter, library=remembered)  # fmt: skip
     show_neighbours(found, json)
     return show.scan_exit_code(found.skipped)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
@@ -19,7 +20,7 @@ from twinpix.pipeline.library.generations import begin_generation, finish_genera
 from twinpix.pipeline.library.read import Stamp, stamp_at
 from twinpix.pipeline.library.scan import OF_THE_CONTENT, Found, scan
 from twinpix.pipeline.library.schema import Row
-from twinpix.pipeline.library.store import below, put, sound_rows, transaction
+from twinpix.pipeline.library.store import put, rows_by_key, sound_rows, transaction
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk
 
@@ -54,6 +55,7 @@ class Addition:
         failed: what could not be decoded, by hash.
         encoded: how many pictures were.
         skipped: files that could not be read.
+        fresh: of what was encoded, what is not in the file yet, by content.
     """
 
     connection: sqlite3.Connection
@@ -62,31 +64,43 @@ class Addition:
     failed: dict[bytes, ImageError] = field(default_factory=dict)
     encoded: int = 0
     skipped: list[Skipped] = field(default_factory=list)
+    fresh: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
     _batch: list[Found] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
+    _known: set[bytes] = field(default_factory=set)
 
     def run(self, roots: Roots, files: Sequence[Path], workers: int | None, progress: Progress | None) -> None:
-        """Read what may have changed, encode what is new, and keep it batch by batch."""
+        """Read what may have changed, encode what is new, and keep it; from then on this model is the current one."""
+        rest = self.begin(roots, files)
+        for found in self.read(rest, workers):
+            if progress is not None:
+                progress(_progress_chunk(found), len(rest))
+        finish_generation(self.connection, self.encoder.fingerprint)
+
+    def begin(self, roots: Roots, files: Sequence[Path]) -> list[Path]:
+        """Find out what is known; the files that must be read."""
         folders = [(os.fsencode(os.path.realpath(root)),) for root in roots if Path(root).is_dir()]
         with transaction(self.connection):
             put(self.connection, "roots", folders)
         begin_generation(self.connection, self.encoder)
         self.failed = known_failures(self.connection)
-        known = known_contents(self.connection, self.encoder.fingerprint) | set(self.failed)
-        self.contents = unchanged(self.connection, roots, files, known)
-        rest = [path for path in files if path not in self.contents]
-        for found in scan(self.encoder, rest, known, workers):
+        self._known = known_contents(self.connection, self.encoder.fingerprint) | set(self.failed)
+        self.contents = unchanged(self.connection, files, self._known)
+        return [path for path in files if path not in self.contents]
+
+    def read(self, files: Sequence[Path], workers: int | None) -> Iterator[Found]:
+        """Read files and encode what is new, in their order, and keep it batch by batch."""
+        for found in scan(self.encoder, files, self._known, workers):
             self._note(found)
-            if progress is not None:
-                progress(_progress_chunk(found), len(rest))
+            yield found
         self._keep()
-        finish_generation(self.connection, self.encoder.fingerprint)
 
     def _note(self, found: Found) -> None:
         self._batch.append(found)
         self.contents.update((path, reading.content) for path, reading in found.files)
         self.failed.update(found.failed)
         self.encoded += len(found.vectors)
+        self.fresh.update(found.vectors)
         self.skipped += found.skipped
         if (
             sum(len(f.files) for f in self._batch) + len(found.files) > BATCH_IMAGES
@@ -101,6 +115,7 @@ class Addition:
                 put(self.connection, "failures", failure_rows(found))
                 put(self.connection, "files", file_rows(found))
         self._batch.clear()
+        self.fresh.clear()
         self._since = time.monotonic()
 
     def outcome(self) -> Added:
@@ -131,17 +146,13 @@ def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
     return {content: ImageError(reason.decode(), os.fsdecode(message)) for content, _, reason, message in rows}
 
 
-def unchanged(
-    connection: sqlite3.Connection, roots: Roots, files: Sequence[Path], known: set[bytes]
-) -> dict[Path, bytes]:
+def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[bytes]) -> dict[Path, bytes]:
     """The files that need not be read, and their contents."""
-    where, values = below(roots)
-    rows = {row[0]: row[1:] for row in sound_rows(connection, "files", where, values)}
+    paths = {os.fsencode(path): path for path in files}
     kept: dict[Path, bytes] = {}
-    for path in files:
-        *columns, settled, content = rows.get(os.fsencode(path), (0, b""))
-        if settled and content in known and stamp_at(path) == Stamp(*columns):
-            kept[path] = content
+    for name, *columns, settled, content in rows_by_key(connection, "files", "path", list(paths)):
+        if settled and content in known and stamp_at(paths[name]) == Stamp(*columns):
+            kept[paths[name]] = content
     return kept
 
 

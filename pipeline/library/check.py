@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinpix.pipeline.library.errors import DAMAGE, LibraryDamagedError, is_damage
+from twinpix.pipeline.library.log import log_fault
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES, Row, is_sound
-from twinpix.pipeline.library.store import connect, open_to_read, open_to_write, transaction
+from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
 
-BESIDE = ("-wal", "-shm")
 REPAIRED = f"{NAME}.repaired"
 UNLISTED = "{} FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)"
 
@@ -26,7 +26,7 @@ class Problem:
     """Something in the library that is not what was written.
 
     Attributes:
-        place: the table, or `file`.
+        place: the table, or `file`, or `log`: what was written last, and is not in the file yet.
         message: one line for people.
     """
 
@@ -35,7 +35,7 @@ class Problem:
 
 
 def problems_of(folder: Path) -> tuple[Problem, ...]:
-    """Everything that is wrong: with the file, with its structure (SQLite's own check), with any row (digests).
+    """Everything that is wrong: with the file and its log, with its structure (SQLite's own check), any row (digests).
 
     Raises:
         InputError: there is no library.
@@ -43,7 +43,10 @@ def problems_of(folder: Path) -> tuple[Problem, ...]:
     """
     try:
         with closing(open_to_read(folder)) as connection:
-            return (*_structure(connection), *(problem for table in TABLES for problem in _rows(connection, table)))
+            fault = log_fault(folder)
+            log = () if fault is None else (Problem("log", fault.value),)
+            rows = (problem for table in TABLES for problem in _rows(connection, table))
+            return (*log, *_structure(connection), *rows)
     except LibraryDamagedError as error:
         return (Problem("file", str(error)),)
     except DAMAGE as error:
@@ -83,28 +86,37 @@ def repair_store(folder: Path) -> Path | None:
     """
     if not problems_of(folder):
         return None
-    new = folder / REPAIRED
-    _delete(new)
-    with closing(open_to_write(folder, REPAIRED)) as target:
-        _salvage(folder / NAME, target)
-        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log, can be moved
-    return _exchange(folder / NAME, new)
-
-
-def _exchange(old: Path, new: Path) -> Path:
-    # there is a library under its name at every moment, and never one with the log of another
-    aside = old.with_name(f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}")
-    shutil.copy2(old, aside)
-    for ending in BESIDE:
-        if (beside := old.with_name(f"{NAME}{ending}")).exists():
-            os.replace(beside, f"{aside}{ending}")
-    os.replace(new, old)
+    aside = folder / f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}"
+    try:
+        _copy(folder, aside)
+        _exchange(folder)
+    except BaseException:
+        delete(aside)  # a copy of what is still there
+        raise
+    sync_folder(folder)
     return aside
 
 
-def _delete(path: Path) -> None:
-    for ending in ("", *BESIDE):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
+def _exchange(folder: Path) -> None:
+    # a power cut finds the old library, whole, or the new one, and never one with the log of another
+    new, log = folder / REPAIRED, folder / f"{NAME}-wal"
+    delete(new)
+    with closing(open_to_write(folder, REPAIRED)) as target:
+        _salvage(folder / NAME, target)
+        target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log, can be moved
+    log.unlink(missing_ok=True)  # one that is still there belongs to a file that SQLite can't read
+    sync_folder(folder)
+    os.replace(new, folder / NAME)
+
+
+def _copy(folder: Path, aside: Path) -> None:
+    for ending in ("", "-wal"):
+        part, copy = folder / f"{NAME}{ending}", f"{aside}{ending}"
+        if part.exists() and (part.stat().st_size or not ending):
+            shutil.copy2(part, copy)
+            with open(copy, "rb+") as file:
+                os.fsync(file.fileno())
+    sync_folder(folder)
 
 
 def _salvage(source: Path, target: sqlite3.Connection) -> None:
@@ -112,10 +124,24 @@ def _salvage(source: Path, target: sqlite3.Connection) -> None:
         damaged = connect(source, "rw")
     except sqlite3.Error:
         return
-    with closing(damaged), transaction(target):
-        for table in TABLES:
-            _copy_sound(damaged, target, table)
-        target.execute(UNLISTED.format("DELETE"))
+    with closing(damaged):
+        with transaction(target):
+            for table in TABLES:
+                _copy_sound(damaged, target, table)
+            target.execute(UNLISTED.format("DELETE"))
+        _empty_log(damaged)
+
+
+def _empty_log(damaged: sqlite3.Connection) -> None:
+    # what its log holds goes into the file itself: from then on that can be replaced in one step
+    try:
+        (is_busy, _, _) = damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
+        return
+    if is_busy:
+        raise sqlite3.OperationalError("database is locked")
 
 
 def _copy_sound(damaged: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:

@@ -1,4 +1,4 @@
-"""`twinpix library …`, and `--library` on other commands."""
+"""`twinpix library …`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline import show
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.show import added_dict, print_status, status_dict
@@ -23,7 +22,6 @@ from twinpix.pipeline.options import (
     Where,
     Workers,
 )
-from twinpix.pipeline.report import Embeddings, Report
 
 FINE, PROBLEMS = 0, 1
 
@@ -205,36 +203,3 @@ def search(
     found = _open(library, model).search(query, k, threshold)
     show_neighbours(found, json)
     return show.scan_exit_code(found.skipped)
-
-
-def encode_through(
-    library: Path, folders: list[Path], encoder: Encoder, workers: int | None, where: str | None
-) -> Embeddings:
-    """`--library` of other commands: the images are added first, and their embeddings come from there."""
-    from twinpix.pipeline.progress import progress_meter
-
-    with progress_meter() as meter:
-        return Library(library, encoder).encode(*folders, where=where, workers=workers, progress=meter)
-
-
-def duplicates_through(
-    library: Path,
-    folders: list[Path],
-    encoder: Encoder,
-    threshold: float | None,
-    verify: bool | None,
-    false_pairs: float | None,
-    workers: int | None,
-    where: str | None,
-    index: str | None = None,
-) -> Report:
-    """`find-duplicates --library`."""
-    from twinpix.pipeline.duplicates import group_duplicates, limits
-    from twinpix.pipeline.index.policy import kind_for
-    from twinpix.pipeline.progress import progress_meter
-
-    limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
-    kind_for(2, index)
-    found = encode_through(library, folders, encoder, workers, where)
-    with progress_meter() as meter:
-        return group_duplicates(found, encoder, threshold, workers, verify, meter.looking, false_pairs, index)

@@ -34,10 +34,12 @@ class Forgotten:
 
 def remove_files(connection: sqlite3.Connection, roots: Roots) -> int:
     """Forget these files and all files below these folders; how many there were."""
-    where, values = below(roots)
+    forgotten = 0
     with transaction(connection):
-        connection.execute(f"DELETE FROM roots {where}", values)
-        return connection.execute(f"DELETE FROM files {where}", values).rowcount
+        for where, values in below(roots):
+            connection.execute(f"DELETE FROM roots {where}", values)
+            forgotten += connection.execute(f"DELETE FROM files {where}", values).rowcount
+    return forgotten
 
 
 def forget_missing_files(connection: sqlite3.Connection, force: bool) -> Forgotten:

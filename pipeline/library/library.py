@@ -15,14 +15,16 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import group_duplicates
 from twinpix.pipeline.explore.search import Neighbours, search_embeddings
-from twinpix.pipeline.library.add import Added, Addition, Progress, Roots
+from twinpix.pipeline.library.add import Added, Addition, Progress
+from twinpix.pipeline.library.cache import served
 from twinpix.pipeline.library.check import Problem, problems_of, repair_store
 from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.forget import Forgotten, compact_store, forget_missing_files, remove_files
-from twinpix.pipeline.library.generations import Generation, State, generations
-from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.generations import Generation, State, finish_generation, generations
+from twinpix.pipeline.library.lock import refuse_busy, writer_lock
+from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.place import NAME, default_library
-from twinpix.pipeline.library.serve import among, on_disk, stored_embeddings
+from twinpix.pipeline.library.serve import on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
@@ -90,38 +92,29 @@ class Library:
         Raises:
             InputError: no folder given or one is not there, or the filter can't be understood.
         """
-        return self._add(roots, where, workers, progress)[0]
-
-    def encode(
-        self,
-        *roots: str | os.PathLike[str],
-        where: str | None = None,
-        workers: int | None = None,
-        progress: Progress | None = None,
-    ) -> Embeddings:
-        """As `add`, and then the embeddings of just the images that were found: float32 (n, dim).
-
-        Raises:
-            InputError: as of `add`.
-        """
-        added, files = self._add(roots, where, workers, progress)
-        with self._reading() as connection:
-            stored = stored_embeddings(connection, _generation(connection, self.encoder.fingerprint), roots)
-        found = among(stored, files)
-        late = tuple(entry for entry in stored.skipped if entry.reason == "changed")
-        return Embeddings(found.paths, found.vectors, found.fingerprint, added.skipped + late)
-
-    def _add(
-        self, roots: Roots, where: str | None, workers: int | None, progress: Progress | None
-    ) -> tuple[Added, Sequence[Path]]:
         if not roots:
             raise InputError("name at least one folder")
+        with one_line(self.path):
+            refuse_busy(self.path)
         files, unlisted = list_files(roots, where)
         encoder = self.encoder
         with self._writing() as connection:
             addition = Addition(connection, encoder, skipped=unlisted)
             addition.run(roots, files, workers, progress)
-            return addition.outcome(), files
+            return addition.outcome()
+
+    def stream(
+        self, encoder: Encoder, roots: Sequence[str | os.PathLike[str]], files: Sequence[Path], workers: int | None
+    ) -> Iterator[Chunk]:
+        """Embeddings of files, in their order, each added to the library on the way: `find_duplicates(library=...)`.
+
+        Which model is current changes only where this library was given none of its own.
+        """
+        with self._writing() as connection:
+            addition = Addition(connection, encoder)
+            yield from served(addition, roots, files, workers)
+            if self._given is None:
+                finish_generation(connection, encoder.fingerprint)
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, and all files below folders; how many there were. The files themselves are not touched.
@@ -245,8 +238,10 @@ class Library:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with one_line(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            with writer_lock(self.path), closing(open_to_write(self.path)) as connection:
-                yield connection
+            with writer_lock(self.path):
+                refuse_damaged_log(self.path)
+                with closing(open_to_write(self.path)) as connection:
+                    yield connection
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:

@@ -37,6 +37,13 @@ def writer_lock(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
+def refuse_busy(folder: Path) -> None:
+    """Raises LibraryBusyError where another process holds the lock: before hours of listing a slow disk."""
+    if (folder / LOCK).exists():
+        with writer_lock(folder):
+            pass
+
+
 if sys.platform == "win32":
     import msvcrt
 

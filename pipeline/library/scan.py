@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.library.read import Reading, read_file, stamp_at
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.stream import CHUNK, cores
+from twinpix.pipeline.stream import CHUNK
+from twinpix.pipeline.threads import cores, decoding_threads
 
 OF_THE_CONTENT = {"corrupt"}  # reasons that the same bytes will give again
 IN_MEMORY_NAME = "the image: "
@@ -59,16 +60,13 @@ def scan(encoder: Encoder, paths: Sequence[Path], known: set[bytes], workers: in
     """Read all files, and encode those whose content is not `known`; in the order of `paths`."""
     workers, claims = workers or cores(), Claims(known)
     pending: deque[Future[Found]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="twinpix")
-    try:
+    with decoding_threads(workers) as pool:
         for start in range(0, len(paths), CHUNK):
             pending.append(pool.submit(_read_chunk, encoder, paths[start : start + CHUNK], claims))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _read_chunk(encoder: Encoder, paths: Sequence[Path], claims: Claims) -> Found:

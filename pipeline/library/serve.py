@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ from twinpix.pipeline.report import Embeddings, Skipped
 
 FILES_AND_VECTORS = (
     "SELECT files.*, vectors.* FROM files "
-    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content {} ORDER BY path"
+    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content WHERE path = ?"
 )
+NAMES = "SELECT path FROM files {}"
 FILE_COLUMNS = 8
 MOVED_AT_ONCE = 1 << 14  # vectors
 
@@ -32,13 +32,14 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     Raises:
         sqlite3.DatabaseError: a row is damaged.
     """
-    where, values = below(roots)
-    (count,) = connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()
-    vectors = np.empty((count, generation.dim), np.float32)
+    names = {name for where, values in below(roots) for (name,) in connection.execute(NAMES.format(where), values)}
+    vectors = np.empty((len(names), generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
-    rows = connection.execute(FILES_AND_VECTORS.format(where), [generation.fingerprint.encode(), *values])
-    for row in rows:
-        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+    for name in sorted(names):
+        row = connection.execute(FILES_AND_VECTORS, (generation.fingerprint.encode(), name)).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError("a row in files is listed, and can't be found")
+        _, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
@@ -69,22 +70,10 @@ def on_disk(embeddings: Embeddings) -> Embeddings:
     """Without the files that are gone: they are in `.skipped` as vanished. The vectors given are used up."""
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
-    return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
-
-
-def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
-    """Only these files. The vectors given are used up."""
-    wanted = set(files)
-    return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
-
-
-def _only(
-    embeddings: Embeddings, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], skipped: tuple[Skipped, ...]
-) -> Embeddings:
-    # vectors move up in place: a million of them are not to be in memory twice
-    kept, vectors = np.flatnonzero(rows), embeddings.vectors
-    for start in range(0, len(kept), MOVED_AT_ONCE) if len(kept) < len(rows) else ():
+    kept, vectors = np.flatnonzero(there), embeddings.vectors
+    for start in range(0, len(kept), MOVED_AT_ONCE) if gone else ():  # in place: not a second copy of a million of them
         some = kept[start : start + MOVED_AT_ONCE]
         vectors[start : start + len(some)] = vectors[some]
     paths = tuple(embeddings.paths[row] for row in kept.tolist())
+    skipped = tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone)
     return Embeddings(paths, vectors[: len(kept)], embeddings.fingerprint, embeddings.skipped + skipped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +17,8 @@ from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES,
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
 READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
 SEPARATOR = os.fsencode(os.sep)
+BELOW = "WHERE path = ? OR (path > ? AND path < ?)"
+AT_ONCE = 500  # values in one statement
 AFTER_SEPARATOR = bytes([SEPARATOR[0] + 1])
 
 
@@ -68,12 +70,12 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     Raises:
         LibraryError, sqlite3.Error: as of `open_to_read`.
     """
-    connection = connect(folder / name, "rwc")
+    path = folder / name
+    if not path.exists() or not path.stat().st_size:
+        _create(path)
+    connection = connect(path, "rw")
     try:
-        if connection.execute("PRAGMA schema_version").fetchone() == (0,) and not is_marked(connection):
-            _create(connection)
         check_ours(connection, folder)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
@@ -81,18 +83,39 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     return connection
 
 
-def is_marked(connection: sqlite3.Connection) -> bool:
-    """Whether some program has put its mark on the file."""
-    (mark,) = connection.execute("PRAGMA application_id").fetchone()
-    return bool(mark)
+def _create(path: Path) -> None:
+    # whole or not at all: half a file with a journal beside it can't be read where nothing may be written
+    new = path.with_name(f"{path.name}.new")
+    delete(new)
+    with closing(connect(new, "rwc")) as connection:
+        with transaction(connection):
+            for statement in (*TABLES.values(), *INDEXES.values()):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    delete(path)  # a log would be played back over the new file, even that of one that somebody has taken away
+    sync_folder(path.parent)
+    os.replace(new, path)
+    sync_folder(path.parent)
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    with transaction(connection):
-        for statement in (*TABLES.values(), *INDEXES.values()):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION * FOUR_TIMES}")
+def delete(path: Path) -> None:
+    """A database and what SQLite keeps beside it, as far as there is any."""
+    for ending in ("", "-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """See to it that the names in a folder, and its own, are on the disk; Windows does that by itself."""
+    if os.name == "nt":
+        return
+    for place in (folder, folder.parent):
+        opened = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def check_ours(connection: sqlite3.Connection, folder: Path) -> None:
@@ -150,13 +173,36 @@ def sound_rows(
         yield row[:-1]
 
 
-def below(roots: Sequence[str | os.PathLike[str]], column: str = "path") -> tuple[str, list[bytes]]:
-    """A WHERE clause for the paths that are, or lie under, one of `roots` (all, if there are none), and its values."""
+def rows_by_key(
+    connection: sqlite3.Connection, table: str, key: str, values: Sequence[bytes], where: str = "", *more: bytes
+) -> Iterator[Row]:
+    """The rows, without their digest, whose column `key` is one of `values`; many at a time, in no order.
+
+    Raises:
+        sqlite3.DatabaseError: as of `sound_rows`.
+    """
+    for start in range(0, len(values), AT_ONCE):
+        some = values[start : start + AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        yield from sound_rows(connection, table, f"WHERE {key} IN ({marks}) {where}", [*some, *more])
+
+
+def rows_below(connection: sqlite3.Connection, table: str, roots: Sequence[str | os.PathLike[str]]) -> list[Row]:
+    """The rows, without their digest, of all files that are, or lie under, one of `roots`; sorted by path.
+
+    Raises:
+        sqlite3.DatabaseError: as of `sound_rows`.
+    """
+    rows: dict[bytes, Row] = {}
+    for where, values in below(roots):
+        rows.update((row[0], row) for row in sound_rows(connection, table, where, values))
+    return [rows[path] for path in sorted(rows)]
+
+
+def below(roots: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, list[bytes]]]:
+    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values."""
     if not roots:
-        return "", []
-    clause = " OR ".join(f"{column} = ? OR ({column} > ? AND {column} < ?)" for _ in roots)
-    values: list[bytes] = []
-    for root in roots:
+        yield "", []
+    for root in roots:  # one by one: a shell's *.jpg can be more than fits into one clause
         start = os.fsencode(os.path.realpath(root)).rstrip(SEPARATOR)
-        values += (start, start + SEPARATOR, start + AFTER_SEPARATOR)
-    return f"WHERE ({clause})", values
+        yield BELOW, [start, start + SEPARATOR, start + AFTER_SEPARATOR]

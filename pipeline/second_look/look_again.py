@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.second_look.verify import Outcome, is_plain, unaligned, verify
-from twinpix.pipeline.stream import cores
+from twinpix.pipeline.threads import decoding_threads
 
 NEAREST = 60  # candidates of each picture that are looked at
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
@@ -80,7 +79,7 @@ def look_again(
     outcomes: list[Outcome] = []
     if not rows:
         return ()
-    with one_thread_each(), ThreadPoolExecutor(workers or cores(), "twinpix", faiss_alone) as pool:
+    with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start in range(0, len(rows), BLOCK):
             outcomes += pool.map(one, rows[start : start + BLOCK])
             if looking is not None:

@@ -414,7 +414,7 @@ def test_out_of_memory(paint: Paint, pack: Pack, monkeypatch: pytest.MonkeyPatch
         raise MemoryError
 
     monkeypatch.setattr(decode_module, "to_rgb", refuse)
-    assert reason(pack(paint(1), "PNG")) == "too_large"
+    assert reason(pack(paint(1), "PNG")) == "out_of_memory"
 
 
 def test_a_folder_and_a_pipe_are_no_images(tmp_path: Path) -> None:

@@ -114,3 +114,16 @@ def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "x").write_bytes(b"x")
     assert [path.name for path in find_files([tmp_path])] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".twinpix-quarantine", ".twinpix-quarantine-7", ".Trash", ".Trash-7", "$RECYCLE.BIN", ".local/share/Trash"],
+)
+def test_what_was_removed_is_not_found_again(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "files").mkdir(parents=True)
+    (tmp_path / name / "files" / "removed.png").touch()
+    (tmp_path / "Trash").mkdir()
+    (tmp_path / "Trash" / "kept.png").touch()
+    assert [path.name for path in find_files([tmp_path])] == ["kept.png"]
+    assert [path.name for path in find_files([tmp_path / name / "files"])] == ["removed.png"]

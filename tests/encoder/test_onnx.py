@@ -228,3 +228,16 @@ def test_without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingPackageError, match=r"twinpix\[cpu\]"):
         load_encoder()
+
+
+def test_a_flipped_bit_anywhere_in_a_model_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    data, path = (MODELS / "twinpix.onnx").read_bytes(), tmp_path / "twinpix.onnx"
+    path.with_suffix(".json").write_bytes((MODELS / "twinpix.json").read_bytes())
+    for place in np.random.default_rng(0).integers(len(data), size=20).tolist():
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ModelError, match=r"not the file that twinpix.json beside it was written for"):
+            load_encoder(path)
+    path.write_bytes(data)
+    assert load_encoder(path).dim == 256

@@ -17,7 +17,8 @@ from PIL import Image
 import twinpix
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.stream import CHUNK, Chunk, cores, encode_images, list_files, stream
+from twinpix.pipeline.stream import CHUNK, Chunk, encode_images, list_files, stream
+from twinpix.pipeline.threads import cores
 
 Paint = Callable[..., Image.Image]
 

@@ -175,7 +175,7 @@ def test_only_what_a_filter_accepts(shelf: Shelf, photos: Path) -> None:
     library = shelf()
     assert library.add(photos, where="folder=new").encoded == 6
     assert library.add(photos).encoded == 6
-    assert len(library.encode(photos, where="folder=new").paths) == 6
+    assert len(encode_images(photos, where="folder=new", library=library).paths) == 6
 
 
 def test_nothing_named_or_not_there(shelf: Shelf, photos: Path, tmp_path: Path) -> None:

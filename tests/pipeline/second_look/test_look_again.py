@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from twinpix.encoder import contained
 from twinpix.pipeline.bench.edits import jpeg, mirror, zoom
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look import look_again as second_look
@@ -191,3 +193,19 @@ def test_opencv_gets_its_threads_back(before: int, shelf: list[Path]) -> None:
         assert cv2.getNumThreads() == before
     finally:
         cv2.setNumThreads(own)
+
+
+def test_a_decoder_that_crashes_at_the_look_ends_nothing(
+    paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Path(__file__).resolve().parents[2] / "encoder" / "failing_worker.py"
+    monkeypatch.setattr(contained, "WORKER", worker)
+    monkeypatch.setattr(contained, "SECONDS", 2.0)
+    failing = runpy.run_path(str(worker))
+    for name in ("good", "same", *failing["FAILURES"]):
+        paint(0, 600, 450, 60).save(tmp_path / name, "PNG")
+    for name in failing["FAILURES"]:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + failing["ASK_LOOKING"] + name.encode())
+    files = [tmp_path / name for name in ("good", "same", *failing["FAILURES"])]
+    pairs = as_pairs([(0, j, 0.1) for j in range(1, len(files))])
+    assert look_again(files, pairs, workers=2) == (C, *[U] * len(failing["FAILURES"]))

@@ -1,0 +1,36 @@
+"""Who decodes the files that a thread reads: itself, or somebody whom a scan has put in its place."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    from twinpix.encoder.preprocess import Preprocess
+
+
+class Decoder(Protocol):
+    """Decodes files, given as a path or as their bytes. Raises ImageError."""
+
+    def decode(self, source: str | bytes, at_least: int | None) -> Image.Image:
+        """Upright RGB, as `twinpix.encoder.decode.decode`."""
+
+    def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
+        """The same, preprocessed: uint8 (3, height, width)."""
+
+
+_decoder: ContextVar[Decoder | None] = ContextVar("decoder", default=None)
+
+
+def decode_in(decoder: Decoder) -> None:
+    """From now on, files that this thread reads are decoded there (`twinpix.encoder.contained`)."""
+    _decoder.set(decoder)
+
+
+def elsewhere() -> Decoder | None:
+    """Who decodes in place of this thread; None where it does so itself."""
+    return _decoder.get()

@@ -1,0 +1,92 @@
+"""Deleting for good what has lain in the quarantine long enough: the one thing that can't be taken back."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
+from twinpix.pipeline.act.disk import check_system, folder, opened
+from twinpix.pipeline.act.journal import EMPTIED, Entry, Journal, locked, open_journals
+from twinpix.pipeline.act.state import Unusable, unusable
+
+DAYS = 30
+OURS = ("quarantine", "hardlink", "reflink")  # the trash is the desktop's to empty, a folder its owner's
+
+
+def empty_quarantine(older_than_days: float = DAYS, *, yes: bool = False) -> Acted:
+    """Delete what was put into the quarantine longer ago than that.
+
+    A file is deleted only if one that stayed in its place still holds what it held. Without that it is kept: it may be
+    the last one by now.
+
+    Args:
+        older_than_days: days since the apply; 0 for all.
+        yes: without it, it is only said what would be deleted.
+
+    Raises:
+        InputError: a negative age.
+        ActBusyError: another process is applying or undoing.
+        JournalError: the journal can't be read.
+    """
+    check_system()
+    if not older_than_days >= 0:
+        raise InputError(f"an age is 0 days or more, not {older_than_days}")
+    if not yes:
+        rows = [_one(entry, yes) for journal in _expired(older_than_days) for entry in journal.entries]
+        return Acted("", "empty", True, tuple(row for row in rows if row is not None))
+    with locked():
+        return Acted("", "empty", False, tuple(row for j in _expired(older_than_days) for row in _empty(j)))
+
+
+def _expired(days: float) -> list[Journal]:
+    limit = time.time() - days * 86400
+    return [journal for journal in open_journals() if journal.action in OURS and journal.started <= limit]
+
+
+def _empty(journal: Journal) -> list[ActedFile]:
+    rows = [row for entry in journal.entries if (row := _one(entry, yes=True)) is not None]
+    if all(row.status is ActStatus.DONE for row in rows) and not journal.damaged:
+        with suppress(OSError):
+            journal.close(EMPTIED)
+    return rows
+
+
+def _one(entry: Entry, yes: bool) -> ActedFile | None:
+    """What became of one file; None if it is not in the quarantine."""
+    path, place = Path(entry.path), Path(entry.place)
+    try:
+        with ExitStack() as stack:
+            away = stack.enter_context(folder(place.parent))
+            _, state = stack.enter_context(opened(away, place.name))
+            if state.content != entry.content:
+                raise Unusable("changed", f"{place} holds something else now")
+            _check_kept(entry, state.identity)
+            if not yes:
+                return ActedFile(path, ActStatus.WOULD, "", "would be deleted for good", place)
+            os.unlink(place.name, dir_fd=away)
+    except OSError as error:
+        return ActedFile(path, ActStatus.FAILED, unusable(error).reason, str(unusable(error)), place)
+    except Unusable as error:
+        if error.reason == "vanished":
+            return None
+        return ActedFile(path, ActStatus.REFUSED, error.reason, str(error), place)
+    if entry.info:
+        with suppress(OSError):
+            Path(entry.info).unlink()
+    return ActedFile(path, ActStatus.DONE, "", "deleted for good")
+
+
+def _check_kept(entry: Entry, itself: tuple[int, int]) -> None:
+    """Raises Unusable if none of the files that stayed holds the picture now."""
+    for path, content in entry.kept:
+        with suppress(Unusable), ExitStack() as stack:
+            place = stack.enter_context(folder(Path(path).parent))
+            _, state = stack.enter_context(opened(place, Path(path).name))
+            if state.content == content and state.identity != itself:
+                return
+    kept = ", ".join(path for path, _ in entry.kept)
+    raise Unusable("no_survivor", f"kept: {kept}, which was to stay, does not hold the picture any more")

@@ -1,0 +1,169 @@
+"""What must hold at the moment a file is moved: it is the one of the plan, and its picture stays elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpix.encoder.decode import decode
+from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.find import is_trash
+from twinpix.pipeline.act.disk import folder, is_still, opened
+from twinpix.pipeline.act.partners import owners_of, partners_of
+from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
+from twinpix.pipeline.act.state import State, Unusable
+
+SEEN_PX = 32  # a survivor is decoded at this size at least
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file that was verified, pinned by the open descriptor of its folder.
+
+    Attributes:
+        path: absolute.
+        folder: open descriptor; the name in it is the last part of the path.
+        state: as it was read.
+        forbidden: device and inode of folders it must not lie in.
+    """
+
+    path: Path
+    folder: int
+    state: State
+    forbidden: frozenset[tuple[int, int]] = frozenset()
+
+    def check(self, what: str) -> None:
+        """Raises Unusable if its path, walked anew, does not lead to that very file any more."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if is_still(now, self.path.name, self.state):
+                return
+        raise Unusable("changed", f"{what} changed at this moment")
+
+    def check_left(self) -> None:
+        """Raises Unusable if its folder is not where it was: what was taken from there was another's."""
+        with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:
+            if os.path.samestat(os.fstat(now), os.fstat(self.folder)):
+                return
+        raise Unusable("changed", "its folder changed at this moment")
+
+
+class Guard:
+    """Verifies the files of one plan, one by one, over all its groups together."""
+
+    def __init__(self, plan: Plan) -> None:
+        files = [file for group in plan.groups for file in group.files]
+        # a file that stays in one group goes in no other, whatever name it has there
+        self._staying = {file.path for file in files if not file.goes}
+        self._kept = _identities(self._staying)
+        self._references = plan.references
+        self._forbidden = frozenset(_identities(plan.references))
+        self._decoded: set[str] = set()
+        self.gone: set[Path] = set()  # what was moved in this run
+
+    def going(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile) -> tuple[list[Held], Held]:
+        """A file with the partners that go with it, and one that holds its picture and stays.
+
+        Raises:
+            Unusable: it must not go.
+        """
+        if not file.content:
+            raise Unusable("unread", "could not be read when the plan was made")
+        subject = self._subject(stack, file)
+        partners = [self._subject(stack, partner) for partner in self._partners(file)]
+        survivor = self._survivor(stack, group, [subject, *partners])
+        return [subject, *partners], survivor
+
+    def _subject(self, stack: ExitStack, planned: PlannedFile | Partner) -> Held:
+        path = planned.path
+        if path in self._staying:
+            raise Unusable("kept_elsewhere", "the plan keeps it in another group")
+        if any(path.is_relative_to(folder) for folder in self._references):
+            raise Unusable("reference", "in a reference folder")
+        if _is_removed(path):
+            raise Unusable("quarantine", "lies in a quarantine or trash already")
+        held = _hold(stack, path, self._forbidden)
+        if (held.state.size, held.state.mtime_ns, held.state.content) != (
+            planned.size,
+            planned.mtime_ns,
+            planned.content,
+        ):
+            raise Unusable("changed", "no longer the file that was scanned")
+        if held.state.identity in self._forbidden:
+            raise Unusable("reference", "a reference file")
+        if held.state.identity in self._kept:
+            raise Unusable("same_file", "the same file as one that stays, by another name")
+        return held
+
+    def _partners(self, file: PlannedFile) -> list[Partner]:
+        known = {partner.path for partner in file.partners}
+        there = set(partners_of(file.path))
+        planned_too = self._staying | self.gone
+        if new := sorted(there - known - planned_too):
+            raise Unusable("new_partner", f"{new[0].name} belongs to it and is not in the plan: plan again")
+        going = {file.path} | (known & there - planned_too)
+        # the live video of a HEIC and a JPEG goes with the last of them
+        while needed := {p for p in going - {file.path} if not going | self.gone >= set(owners_of(p))}:
+            going -= needed
+        return [partner for partner in file.partners if partner.path in going]
+
+    def _survivor(self, stack: ExitStack, group: PlannedGroup, going: Sequence[Held]) -> Held:
+        trouble = "nothing of its group stays"
+        for file in group.files:
+            if file.goes or not file.content or file.path in self.gone:
+                continue
+            try:
+                held = self._verified(stack, file)
+            except Unusable as error:
+                trouble = f"{file.path}, which stays, {error}"
+                continue
+            if not any(held.state.is_same_file(one.state) for one in going):
+                return held
+            trouble = f"{file.path}, which stays, is the same file by another name"
+        raise Unusable("no_survivor", f"the last one of its picture: {trouble}")
+
+    def _verified(self, stack: ExitStack, file: PlannedFile) -> Held:
+        if _is_removed(file.path):
+            raise Unusable("quarantine", "lies in a quarantine or trash")
+        held = _hold(stack, file.path)
+        if held.state.content != file.content:
+            raise Unusable("changed", "no longer holds what it held")
+        if held.state.content not in self._decoded:
+            try:
+                decode(held.path, at_least=SEEN_PX)
+            except ImageError as error:
+                raise Unusable("unreadable", f"can't be read as a picture ({error.reason})") from None
+            self._decoded.add(held.state.content)
+        self._kept.add(held.state.identity)
+        return held
+
+
+def _is_removed(path: Path) -> bool:
+    return any(is_trash(str(parent)) for parent in path.parents)
+
+
+def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:
+    place = stack.enter_context(folder(path.parent, forbidden))
+    _, state = stack.enter_context(opened(place, path.name))
+    return Held(path, place, state, forbidden)
+
+
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Device and inode of those that are there.
+
+    Raises:
+        InputError: one can't be looked at: by another name it would go unprotected.
+    """
+    found = set()
+    for path in paths:
+        try:
+            now = path.stat()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                continue
+            raise InputError(f"{path}: can't be looked at ({error.strerror or error}): nothing was touched") from None
+        found.add((now.st_dev, now.st_ino))
+    return found

@@ -1,0 +1,59 @@
+"""Files that belong together: RAW + JPEG of one shot, the two parts of a Live Photo, a picture and its sidecar."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MAKERS = "3fr arw cr2 cr3 dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
+RAW = frozenset(f".{ending}" for ending in MAKERS.split())
+LIVE = frozenset((".mov", ".mp4"))
+SIDECARS = frozenset((".xmp", ".aae"))
+CAMERA_PICTURES = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".hif", ".avif", ".png", ".tif", ".tiff", ".webp"))
+
+
+def is_raw(path: Path) -> bool:
+    """By its name; cameras name them so, and several formats look like TIFF inside."""
+    return path.suffix.lower() in RAW
+
+
+def shot(path: Path) -> tuple[Path, str]:
+    """What files of one shot have in common: the folder, and the name without its ending."""
+    return path.parent, path.stem.casefold()
+
+
+def partners_of(path: Path) -> tuple[Path, ...]:
+    """The files that go where this picture goes, sorted: `a.jpg` has `a.nef`, `a.mov`, `a.xmp`, `a.jpg.xmp`.
+
+    Symbolic links are none. A RAW has the pictures of its shot for partners, too.
+    """
+    wanted = RAW | LIVE | SIDECARS | (CAMERA_PICTURES if is_raw(path) else frozenset())
+    return tuple(
+        other
+        for other in _beside(path)
+        if (shot(other) == shot(path) and other.suffix.lower() in wanted) or _is_own_sidecar(other, path)
+    )
+
+
+def owners_of(partner: Path) -> tuple[Path, ...]:
+    """The pictures that a partner belongs to, and that it stays with: every one of its shot, sorted."""
+    pictures = CAMERA_PICTURES | RAW
+    return tuple(
+        other
+        for other in _beside(partner)
+        if (shot(other) == shot(partner) and other.suffix.lower() in pictures) or _is_own_sidecar(partner, other)
+    )
+
+
+def _is_own_sidecar(sidecar: Path, picture: Path) -> bool:
+    return sidecar.suffix.lower() in SIDECARS and sidecar.stem.casefold() == picture.name.casefold()
+
+
+def _beside(path: Path) -> list[Path]:
+    # raises nothing: a folder that can't be listed has no partners to offer, and nothing can be moved out of it
+    try:
+        with os.scandir(path.parent) as scan:
+            names = sorted(entry.name for entry in scan if entry.is_file(follow_symlinks=False))
+    except OSError:
+        return []
+    return [path.parent / name for name in names if name != path.name]

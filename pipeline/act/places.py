@@ -1,0 +1,109 @@
+"""Where things are kept: the journals, and the quarantine or the trash on the volume of a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from twinpix.encoder.find import QUARANTINE
+from twinpix.pipeline.act.state import Unusable
+
+NO_PLACE = "no usable {kind} on its volume ({why}); --to FOLDER moves it to a folder of yours on that volume"
+OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+def data_folder() -> Path:
+    """The user's data folder for twinpix. The environment's TWINPIX_DATA names another."""
+    return Path(os.environ.get("TWINPIX_DATA") or platformdirs.user_data_dir("twinpix", appauthor=False)).absolute()
+
+
+@dataclass(frozen=True)
+class Bin:
+    """A folder laid out as the FreeDesktop trash specification says: `files/`, and `info/` with where each was.
+
+    Attributes:
+        folder: absolute.
+        base: what paths in `info/` are relative to; None: they are absolute.
+    """
+
+    folder: Path
+    base: Path | None = None
+
+
+def find_bin(kind: str, beside: Path, roots: Sequence[Path], references: Sequence[Path]) -> Bin:
+    """The quarantine or trash for what lies in the folder `beside`, made if need be.
+
+    It lies on the same volume: in the user's data folder, or else at the top of the volume. Outside the searched
+    folders where there is a choice; inside them (a whole volume, a whole home) searches leave it out by its name.
+
+    Args:
+        kind: quarantine or trash.
+
+    Raises:
+        Unusable: none can be had.
+    """
+    top, why = mount_point(beside), "none is writable"
+    inside = [(any(bin.folder.is_relative_to(root) for root in roots), bin) for bin in _candidates(kind, top)]
+    for _, candidate in sorted(inside, key=lambda pair: pair[0]):
+        if any(candidate.folder.is_relative_to(reference) for reference in references):
+            why = "it would lie in a reference folder"
+            continue
+        try:
+            return _made(candidate, top)
+        except OSError as error:
+            why = f"{candidate.folder}: {error.strerror or error}"
+    raise Unusable("no_quarantine", NO_PLACE.format(kind=kind, why=why))
+
+
+def _candidates(kind: str, top: Path) -> Iterator[Bin]:
+    user = os.getuid() if sys.platform != "win32" else 0
+    if kind == "quarantine":
+        yield Bin(data_folder() / QUARANTINE)
+        yield Bin(top / f"{QUARANTINE}-{user}", top)
+        return
+    yield Bin(Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "Trash")
+    shared = top / ".Trash"
+    if shared.is_dir() and not shared.is_symlink() and shared.lstat().st_mode & stat.S_ISVTX:
+        yield Bin(shared / str(user), top)
+    yield Bin(top / f".Trash-{user}", top)
+
+
+def _made(candidate: Bin, top: Path) -> Bin:
+    # the folder it is to be made in decides the volume, so that nothing is made on another one in vain
+    there = next((folder for folder in (candidate.folder, *candidate.folder.parents) if folder.exists()), top.parent)
+    if mount_point(there) != top:
+        raise OSError("on another volume")
+    candidate.folder.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (candidate.folder, candidate.folder / "files", candidate.folder / "info"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        now = folder.lstat()
+        if not stat.S_ISDIR(now.st_mode):
+            raise OSError("not a folder")
+        if now.st_uid != os.getuid() or now.st_mode & 0o022:
+            raise OSError("others can write there")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OSError("not writable")
+    return Bin(Path(os.path.realpath(candidate.folder)), candidate.base)
+
+
+def mount_point(path: Path) -> Path:
+    """The top of the volume that holds a folder; files can be renamed below it."""
+    known = _mount_points()
+    real = Path(os.path.realpath(path))
+    return next(top for top in (real, *real.parents) if str(top) in known or os.path.ismount(top) or top == top.parent)
+
+
+def _mount_points() -> set[str]:
+    # ismount alone misses folders of one volume that are mounted at another place of it
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return set()
+    return {os.fsdecode(OCTAL.sub(lambda code: bytes([int(code[1], 8)]), line.split()[4])) for line in lines}

@@ -1,0 +1,109 @@
+"""How sure it is that one file can stand in for another: the same bytes, or the same picture by a second look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.act.state import State
+from twinpix.pipeline.explore.where import Photo
+from twinpix.pipeline.report import Match
+from twinpix.pipeline.second_look.look import Look
+from twinpix.pipeline.second_look.verify import POOR, Outcome, has_same_levels, verify
+
+IDENTICAL = "the same bytes"
+ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
+SHARP = 0.8  # what stays has at least so much of the sharpness of what goes; one of equal size hardly more either
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of two files.
+
+    Attributes:
+        sure: whether one can be removed without asking.
+        words: why, or why not.
+    """
+
+    sure: bool
+    words: str
+
+
+class Seen:
+    """A file with what a second look sees of it, prepared when it is first needed."""
+
+    def __init__(self, path: Path, state: State) -> None:
+        self.path, self.state = path, state
+
+    @cached_property
+    def look(self) -> Look | None:
+        """None where the picture can't be read."""
+        from twinpix.pipeline.second_look.look_again import try_look
+
+        return try_look(self.path)
+
+    @cached_property
+    def pixels(self) -> int:
+        """Width times height; 0 where the picture can't be read."""
+        try:
+            width, height = Photo(self.path).shape
+        except ImageError:
+            return 0
+        return width * height
+
+
+class Sureness:
+    """Judges pairs by the matches of a report."""
+
+    def __init__(self, matches: Iterable[Match]) -> None:
+        self._matches = {_pair(match.query, match.reference): match for match in matches}
+
+    def of(self, a: Seen, b: Seen) -> Verdict:
+        """Whether `a` can be removed while `b` stays.
+
+        A near embedding alone is not enough: frames of a burst and blank pages lie near, too. So pairs that had no
+        second look get one here, and both must also have the same tones all over: a confirmed pair may still be a
+        crop, a caption or another colouring, which somebody made on purpose.
+        """
+        if a.state.content == b.state.content:
+            return Verdict(True, IDENTICAL)
+        match = self._matches.get(_pair(a.path, b.path))
+        if match is None:
+            return Verdict(False, "no match with what stays")
+        if a.look is None or b.look is None:
+            return Verdict(False, "can no longer be read")
+        outcome = match.second_look or verify(a.look, b.look)
+        distance = f"L2 distance {match.l2_distance:.3f}"
+        if outcome is not Outcome.CONFIRMED:
+            return Verdict(False, f"{distance}, and a second look is not sure ({outcome.value})")
+        if min(len(a.look.points), len(b.look.points)) < POOR:
+            return Verdict(False, f"{distance}, but hardly any detail to tell pictures apart by")
+        if not _is_unedited(a, b, a.look, b.look):
+            return Verdict(False, f"{distance}, the same details, but edited: cropped, captioned, recoloured, noisy …")
+        return Verdict(True, f"{distance}, confirmed by a second look")
+
+
+def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
+    """Whether the two differ by compression and size alone, as far as can be seen, and what stays is not the worse."""
+    (width, height), (wide, high) = a.size, b.size
+    same_shape = abs(width * high - wide * height) <= ROUNDING * width * high
+    if not same_shape or a.speckled != b.speckled or not has_same_levels(a, b):
+        return False
+    gain = _sharpness(b) / max(_sharpness(a), 1e-6)
+    most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")  # noise and sharpening look sharp, too
+    return SHARP <= gain <= most
+
+
+def _sharpness(look: Look) -> float:
+    # mean step between neighbouring pixels, levels
+    luma = look.tones[..., 0].astype(np.float32)
+    return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
+
+
+def _pair(a: Path | str, b: Path | str) -> frozenset[str]:
+    return frozenset((str(a), str(b)))

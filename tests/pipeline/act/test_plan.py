@@ -1,0 +1,192 @@
+"""Making, writing and reading plans."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+import twinpix
+from twinpix.pipeline.act.make import make_plan
+from twinpix.pipeline.act.plan import CHOSEN, Plan, decide
+from twinpix.pipeline.act.plan_file import read_plan, write_plan
+
+
+def test_the_biggest_stays_and_sure_copies_go(album: Path, paint: Any) -> None:
+    paint(0, 640, 480).save(album / "large.png")
+    plan = plan_of(album)
+    assert {file.path.name: file.goes for file in plan.groups[0].files} == {
+        "large.png": False, "a.png": True, "a copy.png": True, "a.webp": True,
+    }  # fmt: skip
+    assert plan.groups[0].sure
+    assert "resolution: 640x480 px against 320x240 px" in why(plan, "a.png")
+
+
+def plan_of(*roots: Path, keep: str = "resolution,format,size,oldest,path", references: tuple[Path, ...] = ()) -> Plan:
+    report = twinpix.find_duplicates(*roots, *references)
+    return make_plan(report, keep, references, roots=roots)
+
+
+def why(plan: Plan, name: str) -> str:
+    (found,) = [file.why for group in plan.groups for file in group.files if file.path.name == name]
+    return found
+
+
+def test_a_plan_survives_the_file(album: Path, tmp_path: Path) -> None:
+    hostile = album / os.fsdecode(b"\xff\xfe <script> \n =cmd \xe2\x80\xae.png")
+    hostile.write_bytes((album / "a.png").read_bytes())
+    plan = plan_of(album)
+    write_plan(plan, tmp_path / "plan.jsonl")
+    assert read_plan(tmp_path / "plan.jsonl") == plan
+    assert hostile in {file.path for file in plan.groups[0].files}
+    assert all(c.isprintable() or c == "\n" for c in (tmp_path / "plan.jsonl").read_text("utf-8"))
+
+
+def test_one_word_of_a_line_is_edited(album: Path, tmp_path: Path) -> None:
+    write_plan(plan_of(album), tmp_path / "plan.jsonl")
+    lines = (tmp_path / "plan.jsonl").read_text().splitlines()
+    lines = [line.replace('"do": "remove"', '"do": "keep"') if "a.webp" in line else line for line in lines]
+    (tmp_path / "plan.jsonl").write_text("\r\n".join(lines), newline="")
+    edited = read_plan(tmp_path / "plan.jsonl")
+    assert [file.path.name for file in edited.groups[0].files if file.goes] == ["a copy.png"]
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "said"),
+    [
+        (0, {"twinpix_plan": 2}, "schema 1"),
+        (2, {"do": "delete"}, "keep or remove"),
+        (2, {"group": 7}, "group's line is not above"),
+        (2, {"path": "a.png"}, "no absolute path"),
+        (2, {"path": "/a/../b.png"}, "no absolute path"),
+        (2, {"size": True}, "size"),
+        (2, {"content": "00"}, "32 hex digits"),
+        (2, {"partners": [3]}, "partner"),
+        (1, {"max_l2_distance": 9}, "0 to 2"),
+    ],
+)
+def test_a_bad_line_is_named(album: Path, tmp_path: Path, line: int, change: dict[str, Any], said: str) -> None:
+    write_plan(plan_of(album), tmp_path / "plan.jsonl")
+    rows = [json.loads(row) for row in (tmp_path / "plan.jsonl").read_text().splitlines()]
+    rows[line] |= change
+    (tmp_path / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(twinpix.InputError, match=rf"bad.jsonl, line {line + 1}: .*{said}"):
+        read_plan(tmp_path / "bad.jsonl")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"twinpix_plan": 1}'])
+def test_what_is_no_plan_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "no plan").write_bytes(content)
+    with pytest.raises(twinpix.InputError, match="no plan"):
+        read_plan(tmp_path / "no plan")
+
+
+def test_references_stay_and_are_preferred(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "small.png").write_bytes((album / "a.png").read_bytes())
+    plan = plan_of(album, references=(tmp_path / "reference",))
+    assert {f.path.name for f in plan.groups[0].files if f.goes} == {"a.png", "a copy.png", "a.webp"}
+    assert why(plan, "small.png") == "stays: in a reference folder"
+
+
+def test_hard_links_stay(album: Path) -> None:
+    os.link(album / "a.png", album / "linked.png")
+    plan = plan_of(album)
+    assert {f.path.name for f in plan.groups[0].files if f.goes} == {"a copy.png", "a.webp"}
+    assert "removing it would free nothing" in why(plan, "linked.png")
+
+
+@pytest.mark.parametrize("kind", ["crop", "grey", "caption", "noise", "blur", "speckles"])
+def test_edited_pictures_are_left_to_a_person(tmp_path: Path, paint: Any, kind: str) -> None:
+    picture = paint(3, 640, 480, cells=40)
+    picture.save(tmp_path / "a.jpg", quality=95)
+    edited = {
+        "crop": lambda: picture.crop((30, 20, 590, 440)),
+        "grey": lambda: picture.convert("L").convert("RGB"),
+        "caption": lambda: _captioned(picture),
+        "noise": lambda: _noisy(picture, lambda levels, dice: levels + dice.normal(0, 20, levels.shape)),
+        "blur": lambda: picture.filter(ImageFilter.GaussianBlur(6)),
+        "speckles": lambda: _noisy(
+            picture, lambda levels, dice: np.where(dice.random(levels.shape) < 0.02, 255, levels)
+        ),
+    }[kind]()
+    edited.save(tmp_path / "edited.png")
+    report = twinpix.find_duplicates(tmp_path)
+    plan = make_plan(report)
+    assert plan.going == 0
+    for group in plan.groups:
+        assert not group.sure
+        assert "look at it" in group.because
+
+
+def _noisy(picture: Any, change: Any) -> Any:
+    changed = change(np.asarray(picture, np.float32), np.random.default_rng(0))
+    return Image.fromarray(changed.clip(0, 255).astype(np.uint8))
+
+
+def _captioned(picture: Any) -> Any:
+    captioned = picture.copy()
+    captioned.paste((255, 255, 255), (0, 400, 640, 480))
+    return captioned
+
+
+def test_blank_pages_are_left_to_a_person(tmp_path: Path, paint: Any) -> None:
+    for i, size in enumerate(((200, 300), (210, 300), (400, 600))):
+        Image.new("RGB", size, (250, 250, 250)).save(tmp_path / f"{i}.png")
+    report = twinpix.find_duplicates(tmp_path)
+    assert report.groups
+    assert make_plan(report).going == 0
+
+
+def test_a_file_changed_since_the_search_is_left_alone(album: Path) -> None:
+    report = twinpix.find_duplicates(album)
+    plan = make_plan(report, since_ns=0)
+    assert plan.going == 0
+    assert {file.content for file in plan.groups[0].files} == {""}
+
+
+@pytest.mark.parametrize(("keep", "stays"), [("oldest", "a.webp"), ("newest", "a copy.png"), ("format", "a.png")])
+def test_the_first_rule_that_can_tell_decides(album: Path, keep: str, stays: str) -> None:
+    for name, seconds in (("a.webp", 1e9), ("a.png", 1.1e9), ("sub/a copy.png", 1.2e9)):
+        os.utime(album / name, (seconds, seconds))
+    plan = plan_of(album, keep=keep)
+    assert [f.path.name for f in plan.groups[0].files if not f.goes] == [stays]
+    assert plan.keep == (keep, "path")
+
+
+@pytest.mark.parametrize("keep", ["biggest", "size,size"])
+def test_unknown_rules_are_named(album: Path, keep: str) -> None:
+    with pytest.raises(twinpix.InputError, match="--keep"):
+        plan_of(album, keep=keep)
+
+
+def test_a_partner_without_a_copy_keeps_its_picture(album: Path) -> None:
+    (album / "sub" / "a copy.nef").write_bytes(b"raw")
+    plan = plan_of(album)
+    assert {f.path.name for f in plan.groups[0].files if f.goes} == {"a.webp"}
+    assert "partner a copy.nef has no copy" in why(plan, "a copy.png")
+
+
+def test_partners_with_a_copy_go_too(album: Path) -> None:
+    for name in ("sub/a copy.nef", "a.nef"):
+        (album / name).write_bytes(b"raw")
+    for name in ("sub/a copy.png.xmp", "a.xmp"):
+        (album / name).write_bytes(b"sidecar")
+    plan = plan_of(album)
+    (gone,) = [f for f in plan.groups[0].files if f.path.name == "a copy.png"]
+    assert gone.goes
+    assert [p.path.name for p in gone.partners] == ["a copy.nef", "a copy.png.xmp"]
+
+
+def test_decisions_replace_the_proposal(album: Path) -> None:
+    plan = plan_of(album)
+    chosen = decide(plan, [album / "a.png"])
+    assert [(f.path.name, f.why) for f in chosen.groups[0].files if f.goes] == [("a.png", CHOSEN)]
+    assert chosen.going == 1
+    assert decide(plan, []).going == 0
+    assert decide(plan, [f.path for f in plan.groups[0].files if f.goes]) == plan

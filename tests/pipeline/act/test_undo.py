@@ -1,0 +1,125 @@
+"""Taking back, emptying, and journals that were damaged."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import twinpix
+from twinpix.pipeline.act.acted import Acted, ActedFile
+from twinpix.pipeline.act.apply import apply_plan
+from twinpix.pipeline.act.empty import empty_quarantine
+from twinpix.pipeline.act.journal import journals
+from twinpix.pipeline.act.undo import undo
+
+
+@pytest.fixture
+def done(tree: Path, planned: Any, plan_for: Any) -> Acted:
+    """`sub/copy.png` and `sub/deep/copy2.png` are in the quarantine."""
+    names = {"a.png": False, "sub/copy.png": True, "sub/deep/copy2.png": True}
+    return apply_plan(plan_for([planned(tree / name, goes) for name, goes in names.items()]), yes=True)
+
+
+def reasons(acted: Acted) -> list[str]:
+    return [file.reason or file.status.value for file in acted.files]
+
+
+def place(file: ActedFile) -> Path:
+    assert file.place is not None
+    return file.place
+
+
+def test_folders_that_are_gone_are_made_again(tree: Path, done: Acted) -> None:
+    shutil.rmtree(tree / "sub")
+    assert reasons(undo(yes=True)) == ["done", "done"]
+    assert (tree / "sub/deep/copy2.png").exists()
+
+
+def test_nothing_is_overwritten(tree: Path, done: Acted) -> None:
+    (tree / "sub/copy.png").write_bytes(b"new")
+    assert sorted(reasons(undo())) == ["occupied", "would"]
+    assert sorted(reasons(undo(yes=True))) == ["done", "occupied"]
+    assert (tree / "sub/copy.png").read_bytes() == b"new"
+    (tree / "sub/copy.png").unlink()
+    assert sorted(reasons(undo(yes=True))) == ["already", "done"]
+
+
+def test_times_and_modes_are_restored_whatever_happened(tree: Path, done: Acted) -> None:
+    os.utime(place(done.files[0]), ns=(5, 5))
+    place(done.files[0]).chmod(0o777)
+    undo(yes=True)
+    now = (tree / "sub/copy.png").stat()
+    assert (now.st_mtime_ns, now.st_mode & 0o777) == (1_100_000_000_000_000_001, 0o600)
+
+
+def test_what_was_done_through_another_name_stays(tree: Path, planned: Any, plan_for: Any) -> None:
+    os.link(tree / "sub/copy.png", tree / "linked.png")
+    apply_plan(plan_for([planned(tree / "a.png", False), planned(tree / "sub/copy.png", True)]), yes=True)
+    os.utime(tree / "linked.png", ns=(5, 5))
+    assert reasons(undo(yes=True)) == ["done"]
+    assert (tree / "sub/copy.png").samefile(tree / "linked.png")
+    assert (tree / "linked.png").stat().st_mtime_ns == 5
+
+
+def test_what_changed_in_the_quarantine_is_said(tree: Path, done: Acted) -> None:
+    place(done.files[0]).write_bytes(b"something else")
+    place(done.files[1]).unlink()
+    assert sorted(reasons(undo(yes=True))) == ["changed", "lost"]
+    assert not (tree / "sub/copy.png").exists()
+
+
+def test_the_last_apply_first(tree: Path, done: Acted, planned: Any, plan_for: Any, png: Any) -> None:
+    (tree / "b2.png").write_bytes(png(1))
+    second = apply_plan(plan_for([planned(tree / "b.png", False), planned(tree / "b2.png", True)]), yes=True)
+    assert undo().run == second.run
+    assert undo(done.run, yes=True).run == done.run
+    assert undo(yes=True).run == second.run
+    with pytest.raises(twinpix.InputError, match="no apply nonsense"):
+        undo("nonsense")
+
+
+def test_a_line_that_was_cut_off_was_not_done(tree: Path, done: Acted) -> None:
+    (journal,) = journals().glob("*.jsonl")
+    journal.write_bytes(journal.read_bytes() + b'{"row": {"entry": {"path": "/x')
+    assert reasons(undo(yes=True)) == ["done", "done"]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_every_flipped_bit_of_a_journal_is_seen(tree: Path, done: Acted, line: int) -> None:
+    (journal,) = journals().glob("*.jsonl")
+    content = bytearray(journal.read_bytes())
+    starts = [0, *(i + 1 for i, byte in enumerate(content) if byte == 0x0A)]
+    for at in range(starts[line], starts[line + 1] - 1, 7):
+        flipped = bytearray(content)
+        flipped[at] ^= 1
+        journal.write_bytes(flipped)
+        assert "damaged" in reasons(undo()), at
+    assert reasons(empty_quarantine(0)).count("would") == (0 if line == 0 else 1)
+    undo(yes=True)
+    journal.write_bytes(content)
+    undo(yes=True)
+    assert (tree / "sub/copy.png").exists()
+
+
+def test_the_quarantine_is_emptied_when_told_to(tree: Path, done: Acted) -> None:
+    assert empty_quarantine(yes=True).files == ()
+    assert reasons(empty_quarantine(0)) == ["would", "would"]
+    assert place(done.files[0]).exists()
+    assert reasons(empty_quarantine(0, yes=True)) == ["done", "done"]
+    assert not place(done.files[0]).exists()
+    assert empty_quarantine(0, yes=True).files == ()
+    with pytest.raises(twinpix.InputError):
+        undo()
+    with pytest.raises(twinpix.InputError):
+        empty_quarantine(-1)
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"edited")])
+def test_the_last_copy_is_not_emptied(tree: Path, done: Acted, harm: Any) -> None:
+    harm(tree / "a.png")
+    assert reasons(empty_quarantine(0, yes=True)) == ["no_survivor", "no_survivor"]
+    assert reasons(undo(yes=True)) == ["done", "done"]

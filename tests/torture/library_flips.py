@@ -1,0 +1,203 @@
+"""RELIABILITY bars 7 and 16: a flipped bit in any file that is kept is found, or changes nothing that is read.
+
+    python tests/torture/library_flips.py        FLIPS=600 in each kind of file; SEED=0
+
+The library and its log: `check` finds the flip, or every row is as it was (room that nothing uses); `repair` and `add`
+of the folders then equal a library made anew. Calibrations (every bit), exports and models: reading them fails by a
+named error, or gives what was written. And no file is unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rig.pictures import PixelEncoder, make_files, setting
+
+from twinpix.encoder.calibration import Calibration
+from twinpix.encoder.errors import TwinpixError
+from twinpix.encoder.onnx import MODELS, load_encoder
+from twinpix.pipeline.calibration.calibrations import keep_calibration, read_own
+from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.schema import TABLES
+from twinpix.pipeline.library.store import open_to_read
+from twinpix.pipeline.load import load_embeddings
+
+Rows = dict[str, list[tuple[object, ...]]]
+
+
+@dataclass
+class Figures:
+    """What is counted, of one kind of file."""
+
+    name: str
+    flips: int = 0
+    found: int = 0
+    repaired: int = 0
+    missed: int = 0
+    unlike: int = 0
+
+    def __str__(self) -> str:
+        rest = self.flips - self.found - self.missed
+        repaired = f"; {self.repaired} repaired, {self.unlike} of them unlike a rebuild" if self.repaired else ""
+        return (
+            f"{self.name}: {self.flips} flips, {self.found} found, {rest} changed nothing that is read, "
+            f"{self.missed} MISSED{repaired}"
+        )
+
+
+def rows_of(library: Path) -> Rows:
+    """All that can be read of a library."""
+    with closing(open_to_read(library)) as file:
+        return {table: sorted(file.execute(f"SELECT * FROM {table}")) for table in TABLES}
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    """The same with one bit changed."""
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def bits(data: bytes, flips: int, dice: np.random.Generator) -> Iterator[int]:
+    """The first 100 bytes (headers), and then anywhere."""
+    yield from (8 * place + int(dice.integers(8)) for place in range(min(100, len(data))))
+    yield from dice.integers(8 * len(data), size=flips).tolist()
+
+
+def in_library(name: str, part: str, start: Path, files: Path, flips: int, dice: np.random.Generator) -> Figures:
+    """Flips in a file of a library; every tenth that is found is repaired."""
+    figures, place, rows = (
+        Figures(name),
+        start.with_name("flipped"),
+        rows_of(copied(start, start.with_name("as it is"))),
+    )
+    data = (start / part).read_bytes()
+    rebuilt = Library(start.with_name("anew"), PixelEncoder())
+    rebuilt.add(files)
+    anew = rows_of(rebuilt.path)
+    for bit in bits(data, flips, dice):
+        (copied(start, place) / part).write_bytes(flipped(data, bit))
+        figures.flips += 1
+        library = Library(place, PixelEncoder())
+        if library.check():
+            figures.found += 1
+            if figures.found % 10 == 1:
+                library.repair()
+                library.add(files)
+                figures.repaired += 1
+                figures.unlike += bool(library.check()) or {**rows_of(place), "roots": 0} != {**anew, "roots": 0}
+        elif rows_of(place) != rows:
+            figures.missed += 1
+    shutil.rmtree(rebuilt.path)
+    return figures
+
+
+def copied(start: Path, place: Path) -> Path:
+    """A library somewhere else, without what SQLite makes anew."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(start, place, ignore=shutil.ignore_patterns("*-shm"))
+    return place
+
+
+def in_file(
+    name: str, path: Path, read: Callable[[], object], flips: int, dice: np.random.Generator, all_bits: bool = False
+) -> Figures:
+    """Flips in a file of its own: it is refused by a named error, or what is read is what was written."""
+    figures, data, expected = Figures(name), path.read_bytes(), read()
+    for bit in range(8 * len(data)) if all_bits else bits(data, flips, dice):
+        path.write_bytes(flipped(data, bit))
+        figures.flips += 1
+        try:
+            figures.missed += read() != expected
+        except TwinpixError:
+            figures.found += 1
+    path.write_bytes(data)
+    return figures
+
+
+class Trap:
+    """Unpickled, it leaves a trace."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, ("trapped",)
+
+
+def unpickled(room: Path) -> bool:
+    """Whether a file of embeddings can make us run code of its own."""
+    os.chdir(room)
+    np.savez(room / "trap.npz", paths=np.array([Trap()], object), embeddings=np.ones((1, 4)), fingerprint="x")
+    (room / "bare.npz").write_bytes(pickle.dumps(Trap()))
+    for name in ("trap.npz", "bare.npz"):
+        try:
+            load_embeddings(room / name)
+        except TwinpixError:
+            continue
+        return True
+    return (room / "trapped").exists()
+
+
+def all_figures(room: Path, flips: int, dice: np.random.Generator) -> Iterator[Figures]:
+    """Every kind of file."""
+    files, whole, logged = room / "files", room / "whole", room / "logged"
+    make_files(files, 200)
+    Library(whole, PixelEncoder()).add(files)
+    Library(whole).compact()
+    yield in_library("library", NAME, whole, files, flips, dice)
+    made = Library(room / "made", PixelEncoder())
+    made.add(files / "000" / "000000.png")
+    with closing(sqlite3.connect(made.path / NAME)) as reader:  # keeps the log
+        reader.execute("SELECT count(*) FROM files").fetchone()
+        made.add(files)
+        copied(made.path, logged)
+    yield in_library("its log, left over", f"{NAME}-wal", logged, files, flips, dice)
+    kept = keep_calibration(PixelEncoder(), Calibration((0.1, 1.0, 2.0), (1e-6, 1e-3, 1.0), 1e-5, 300, "pictures"))
+    yield in_file("calibration", kept, lambda: read_own("pixels"), 0, dice, all_bits=True)
+    export = room / "out.npz"
+    made.export(export)
+
+    def embeddings() -> object:
+        found = load_embeddings(export)
+        return found.paths, found.vectors.tobytes(), found.fingerprint
+
+    yield in_file("export .npz", export, embeddings, flips, dice)
+    for name in ("twinpix.onnx", "twinpix.json"):
+        shutil.copy(MODELS / name, room / name)
+    model = room / "twinpix.onnx"
+
+    def loaded() -> object:
+        return load_encoder(model).fingerprint
+
+    yield in_file("model", model, loaded, min(flips, 50), dice)
+
+
+def main() -> int:
+    """Print the figures; 1 where a bar is missed."""
+    flips, dice, missed = setting("FLIPS", 600), np.random.default_rng(setting("SEED", 0)), False
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["TWINPIX_DATA"] = str(Path(place) / "data")
+        begun = time.monotonic()
+        for figures in all_figures(Path(place), flips, dice):
+            print(f"{figures} ({time.monotonic() - begun:.0f} s)", flush=True)
+            missed |= bool(figures.missed or figures.unlike or not figures.found)
+            begun = time.monotonic()
+        ran = unpickled(Path(place))
+        print("a pickle in an export: " + ("UNPICKLED" if ran else "refused"))
+        os.chdir("/")
+    print("MISSED" if missed or ran else "met")
+    return int(missed or ran)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
