@@ -1,11 +1,12 @@
 # make run            find the duplicates in a small album; DIR=~/Pictures for your own
+# make review         look at duplicates side by side and decide, in the browser; DIR=~/Pictures
 # make test           set up and run the tests
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
-# make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
 # make peers          imagededup, difPy and cleanvision beside twinpix, in their own environment; DIR=folder
 # make torture        bad files, crashes, kills, full disks: does everything survive? NASTY=folder of bad images, if you have one
+# make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv
@@ -22,7 +23,7 @@ ARGS ?=
 # bad image files of your own, for `make torture`
 NASTY ?=
 
-.PHONY: run test check train bench scale torture peers clean
+.PHONY: run review test check train bench scale torture peers screenshots clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -30,6 +31,9 @@ ifeq ($(strip $(DIR)),)
 else
 	@$(BIN)/find-duplicates "$(call home,$(DIR))" $(ARGS)
 endif
+
+review: $(VENV)/.run
+	@$(BIN)/twinpix review "$(call home,$(DIR))" $(ARGS)
 
 test: $(VENV)/.dev
 	cd "$(ROOT)" && $(BIN)/pytest $(ARGS)
@@ -43,9 +47,6 @@ train: $(VENV)/.train
 bench: $(VENV)/.bench
 	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") --html bench.html $(ARGS)
 
-scale: $(VENV)/.bench
-	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
-
 # every torture prints its figures, and fails by itself; all of them run
 torture: $(VENV)/.dev
 	@cd "$(ROOT)" && failed=; for script in tests/torture/*.py; do \
@@ -55,11 +56,18 @@ torture: $(VENV)/.dev
 peers: $(VENV)/.run
 	@$(BIN)/python "$(ROOT)/tests/bench/peers.py" "$(call home,$(DIR))"
 
+scale: $(VENV)/.bench
+	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
+
+# the pictures of the README, in the system's Chromium
+screenshots: $(VENV)/.dev
+	$(BIN)/python "$(ROOT)/tests/pipeline/review/screenshots.py" "$(ROOT)/pipeline/review/shots"
+
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo]"
+	$(INSTALL) "$(ROOT)[cpu,demo,review]"
 	@touch $@
 
 $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
@@ -67,7 +75,7 @@ $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,train,bench,dev]"
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,review,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so
@@ -83,4 +91,4 @@ $(ROOT)/.typecheck/twinpix:
 	ln -sfn ../../pipeline/api/__init__.py $@/__init__.py
 
 clean:
-	cd "$(ROOT)" && rm -rf $(VENV) .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	cd "$(ROOT)" && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

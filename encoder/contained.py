@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinpix.encoder.decode_worker import MEMORY, OUT_OF_MEMORY, SECONDS, TIMED_OUT
+from twinpix.encoder.decode_worker import MEMORY, OUT_OF_MEMORY, PREPROCESSINGS, SECONDS, TIMED_OUT
 from twinpix.encoder.errors import DecodingError, ImageError
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
 
 WORKER = Path(__file__).with_name("decode_worker.py")
@@ -39,6 +38,10 @@ class Worker:
     def __init__(self) -> None:
         self._deadline = float("inf")
         self._overdue = False
+        if not sys.executable or getattr(sys, "frozen", False):  # the frozen program would start itself, over and over
+            raise DecodingError(
+                "images of a scan are decoded in processes, and there is no Python interpreter to start"
+            )
         # isolated, and without `site`: it needs nothing but the places where its owner finds Pillow and NumPy
         places = [os.path.abspath(place) for place in sys.path if place]
         self._process = subprocess.Popen(
@@ -62,7 +65,7 @@ class Worker:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def ask(self, facts: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytearray] | None:
+    def ask(self, facts: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes] | None:
         """One request, one reply; None where it died over it."""
         self._deadline = time.monotonic() + READ_SECONDS + SECONDS + 1
         try:
@@ -119,7 +122,7 @@ class Decoders:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
-        self._closed = threading.Event()
+        self._closed, self._watched = threading.Event(), False
 
     @property
     def workers(self) -> tuple[Worker, ...]:
@@ -138,9 +141,11 @@ class Decoders:
 
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
-        if type(preprocess) not in (Preprocess, Recipe):
+        kind = type(preprocess)
+        if PREPROCESSINGS.get(kind.__name__) is not kind:
             return preprocess(self.decode(source, preprocess.size))
-        return self._ask(source, {"at_least": preprocess.size, "preprocess": preprocess.to_dict()})
+        wish = {"at_least": preprocess.size, "preprocess": kind.__name__, "settings": preprocess.to_dict()}
+        return self._ask(source, wish).copy()
 
     def _ask(self, source: str | bytes, wish: dict[str, Any]) -> NDArray[np.uint8]:
         is_path = isinstance(source, str)
@@ -186,7 +191,8 @@ class Decoders:
             if self._closed.is_set():
                 raise DecodingError("the decoding processes have been ended")
             worker = Worker()
-            if not self._all:
+            if not self._watched:
+                self._watched = True
                 threading.Thread(target=self._end_overdue, name="twinpix deadlines", daemon=True).start()
             self._all.add(worker)
         return worker
@@ -211,7 +217,7 @@ class Decoders:
                     worker.kill(overdue_only=True)
 
 
-def _outcome(facts: dict[str, Any], body: bytearray) -> NDArray[np.uint8] | ImageError | None:
+def _outcome(facts: dict[str, Any], body: bytes) -> NDArray[np.uint8] | ImageError | None:
     # nothing that a worker says is taken on trust: a hostile file may speak in its place
     if "reason" in facts:
         return ImageError(str(facts["reason"]), str(facts.get("message")))

@@ -30,7 +30,7 @@ from PIL import Image
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
-from twinpix.encoder.preprocess import prepared
+from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
 
@@ -39,6 +39,7 @@ SECONDS = 8.0  # for one picture, once its file is read
 TICK = 0.05  # s
 IDLE = 0.03  # share of a core; who uses less is waiting for something that does not come
 STRIP = 4 << 20  # bytes of pixels that are copied at a time
+PREPROCESSINGS: dict[str, type[Preprocess]] = {"Preprocess": Preprocess, "Recipe": Recipe}
 TIMED_OUT, OUT_OF_MEMORY, LOST = 1, 3, 4  # exit codes; 1 is what faulthandler exits with
 
 
@@ -48,7 +49,7 @@ class Watch:
     def __init__(self, seconds: float, memory: int) -> None:
         self.seconds, self.memory = seconds, memory
         self._begun: tuple[float, float] | None = None  # by the clock, and by what this process has computed
-        self._owner = os.getppid()
+        self._owner, self._put_off = os.getppid(), float("-inf")
         self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (stays open)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -61,9 +62,10 @@ class Watch:
         self._begun = None
 
     def _is_late(self) -> bool:
-        if self._begun is None:
+        begun = self._begun
+        if begun is None:
             return False
-        passed, computed = time.monotonic() - self._begun[0], time.process_time() - self._begun[1]
+        passed, computed = time.monotonic() - begun[0], time.process_time() - begun[1]
         # on a machine with too much to do, a decoder that still computes is not to blame
         return computed > self.seconds or (passed > self.seconds and computed < IDLE * passed)
 
@@ -80,8 +82,10 @@ class Watch:
             os._exit(OUT_OF_MEMORY)
         if os.getppid() != self._owner:
             os._exit(LOST)
-        # put off again and again, unless a decoder hangs without letting this thread run
-        faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
+        if time.monotonic() > self._put_off + self.seconds / 8:  # it takes a thread: not every time
+            # put off again and again, unless a decoder hangs without letting this thread run
+            faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
+            self._put_off = time.monotonic()
 
 
 def resident() -> int:
@@ -159,10 +163,10 @@ def serve(requests: IO[bytes], replies: IO[bytes], watch: Watch) -> None:
         answer(*request, replies, watch)
 
 
-def answer(facts: dict[str, Any], body: bytearray, replies: IO[bytes], watch: Watch) -> None:
+def answer(facts: dict[str, Any], body: bytes, replies: IO[bytes], watch: Watch) -> None:
     """Decode one picture, and send its levels, or why there are none."""
     try:
-        levels = decoded(facts, bytes(body), watch)
+        levels = decoded(facts, body, watch)
     except ImageError as error:
         watch.end()
         send(replies, {"reason": error.reason, "message": str(error)})
@@ -176,7 +180,7 @@ def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | N
     picture = decode(os.fsdecode(body) if facts["path"] else body, facts["at_least"], begun=watch.begin)
     if "preprocess" not in facts:
         return picture
-    return prepared(picture, Recipe(**facts["preprocess"]))
+    return prepared(picture, PREPROCESSINGS[facts["preprocess"]](**facts["settings"]))
 
 
 def send_levels(levels: Image.Image | NDArray[np.uint8], replies: IO[bytes]) -> None:

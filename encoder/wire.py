@@ -18,7 +18,7 @@ class WireError(Exception):
     """The other side says something that makes no sense."""
 
 
-def send(stream: IO[bytes], facts: Mapping[str, Any], size: int = 0, body: Iterable[bytes | bytearray] = ()) -> None:
+def send(stream: IO[bytes], facts: Mapping[str, Any], size: int = 0, body: Iterable[bytes] = ()) -> None:
     """Write one message.
 
     Args:
@@ -36,7 +36,7 @@ def send(stream: IO[bytes], facts: Mapping[str, Any], size: int = 0, body: Itera
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytearray] | None:
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
     """Read one message: facts and body. None where there are no more.
 
     Raises:
@@ -54,19 +54,15 @@ def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytearray] | None:
     return _facts(_exactly(stream, n_facts)), _exactly(stream, n_body)
 
 
-def _facts(text: bytes | bytearray) -> dict[str, Any]:
+def _facts(text: bytes) -> dict[str, Any]:
     try:
         return dict(json.loads(text))
     except (ValueError, TypeError, RecursionError):
         raise WireError("no JSON object") from None
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytearray:
-    body = bytearray(size)
-    view, filled = memoryview(body), 0
-    while filled < size:
-        count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
-        if not count:
-            raise WireError("breaks off")
-        filled += count
-    return body
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise WireError("breaks off")
+    return data

@@ -33,6 +33,7 @@ from twinpix.pipeline.options import (
     Where,
     Workers,
 )
+from twinpix.pipeline.report import Report
 
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
@@ -168,6 +169,9 @@ def find_duplicates(
     weights: Weights = None,
     false_pairs: FalsePairs = None,
     library: LibraryPath = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .html, .csv, .jsonl or .parquet file to write.")
+    ] = None,
     no_library: NoLibrary = False,
     index: IndexKind = None,
 ) -> int:
@@ -186,18 +190,29 @@ def find_duplicates(
 
     if metric is not None:
         unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
-                    "--index": index}  # fmt: skip
+                    "--output": output, "--index": index}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
         raise InputError("--weights go with --metric cnn-euclidean or cnn-cosine")
+    if output is not None:
+        from twinpix.pipeline.export.files import check_report_target
+
+        check_report_target(output)
     encoder = load_encoder(model)
     remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
                                  false_pairs=false_pairs, library=remembered, index=index)  # fmt: skip
+    return _reported(report, json, fail_on_duplicates, output)
+
+
+def _reported(report: Report, json: bool, fail_on_duplicates: bool, output: Path | None) -> int:
     show.report(report, json)
+    if output is not None:
+        report.save(output)
+        show.message(f"report of {len(report.groups)} groups -> {output}")
     if fail_on_duplicates and report.matches:
         return NOT_DUPLICATE
     return show.scan_exit_code(report.skipped)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
@@ -19,54 +16,17 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
-from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import IndexUsed, Pairs, select
-from twinpix.pipeline.index.near import candidate_pairs
+from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
+from twinpix.pipeline.decisions import Decisions, read_decisions
+from twinpix.pipeline.index import IndexUsed, Pairs, near, select
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
-from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
-MAX_L2 = 2.0
-
-
 SURE = 0.03  # L2; pairs this near need no second look
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How near two pictures must be to be called duplicates; all L2, 0..2.
-
-    Attributes:
-        candidate: pairs farther apart are no duplicates.
-        unverified: the same for pairs that a second look can't settle.
-        sure: pairs this near get none.
-        likely: the same for pairs that seem to be worn copies.
-    """
-
-    candidate: float
-    unverified: float
-    sure: float
-    likely: float = 0.0
-
-    def accept(self, distance: float, outcome: Outcome | None) -> bool:
-        """Whether a pair is a duplicate; `outcome` None stands for no second look."""
-        if outcome is None or outcome is Outcome.CONFIRMED:
-            return distance <= self.candidate
-        if outcome is Outcome.LIKELY:
-            return distance <= max(self.likely, self.unverified)
-        return outcome is Outcome.UNCLEAR and distance <= self.unverified
-
-    def at_most(self, curve: Calibration, images: int, false_pairs: float | None = None) -> Limits:
-        """The same, but what no second look settles by the stricter of two calibrations."""
-        unverified = min(self.unverified, curve.library_threshold(images, false_pairs))
-        if self.sure == self.candidate:  # no second look at all
-            return Limits(unverified, unverified, unverified, unverified)
-        likely = min(self.likely, curve.likely_threshold(images, false_pairs))
-        return Limits(self.candidate, unverified, min(self.sure, unverified), likely)
 
 
 def limits(
@@ -190,52 +150,64 @@ def group_duplicates(
     looking: Callable[[int, int], None] | None = None,
     false_pairs: float | None = None,
     index: str | None = None,
+    decisions: Decisions | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
     The second look reads the files again, from `embeddings.paths`.
 
+    Args:
+        decisions: pairs to leave out, because a person called them different; the user's by default.
+
     Raises:
         FingerprintError: the embeddings are another encoder's.
         InputError: the threshold lies outside 0..2.
     """
+    return candidate_pairs(
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions
+    ).report()
+
+
+def candidate_pairs(
+    embeddings: Embeddings,
+    encoder: Encoder,
+    threshold: float | None = None,
+    workers: int | None = None,
+    verify: bool | None = None,
+    looking: Callable[[int, int], None] | None = None,
+    false_pairs: float | None = None,
+    index: str | None = None,
+    decisions: Decisions | None = None,
+) -> Candidates:
+    """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own."""
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
+    decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
     doubtful = candidates[2] > limit.sure
-    settled = look_again(paths, select(candidates, doubtful), workers, looking)
     outcomes = np.full(len(doubtful), None, object)
-    outcomes[doubtful] = settled
-    kept = _accepted(candidates, outcomes, limit)
+    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking)
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
-        different = one_of_each_pair(np.arange(n), select(candidates, kept))
-        raised = alikeness(embeddings.vectors, known.calibration, different)
+        duplicates = select(candidates, limit.accepted(candidates, outcomes))
+        raised = alikeness(embeddings.vectors, known.calibration, one_of_each_pair(np.arange(n), duplicates))
         limit = limit.at_most(known.calibration.raised(raised), n, false_pairs)
-        kept = _accepted(candidates, outcomes, limit)
     curve = None if known is None else known.calibration.raised(raised)
-    pairs = select(candidates, kept)
-    return Report(
-        groups=star_groups(paths, *pairs),
-        matches=_matches(paths, pairs, outcomes[kept].tolist(), limit),
+    return Candidates(
+        paths=paths,
+        pairs=candidates,
+        outcomes=outcomes,
+        limit=limit,
         skipped=embeddings.skipped,
-        threshold=limit.candidate,
-        unverified_threshold=limit.unverified,
-        looked_at=len(settled),
-        refuted=settled.count(Outcome.REFUTED),
-        expected_false_pairs=None if curve is None else _expected(curve, limit, n),
-        clamped=threshold is None and curve is not None and curve.is_clamped(n, false_pairs),
-        images=n,
         fingerprint=encoder.fingerprint,
+        curve=curve,
+        clamped=threshold is None and curve is not None and curve.is_clamped(n, false_pairs),
         calibrated_on="" if known is None else str(known),
         index=used,
         alikeness=raised,
+        decisions=decisions,
     )
-
-
-def _accepted(candidates: Pairs, outcomes: NDArray[np.object_], limit: Limits) -> NDArray[np.bool_]:
-    return np.array([limit.accept(d, o) for d, o in zip(candidates[2].tolist(), outcomes, strict=True)], bool)
 
 
 def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = None) -> tuple[Pairs, IndexUsed]:
@@ -251,24 +223,7 @@ def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = N
     rank[by_name] = np.arange(len(names))
     most = 0 if limit.sure >= limit.candidate else NEAREST
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    return candidate_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
-
-
-def _expected(calibration: Calibration, limit: Limits, images: int) -> float:
-    if limit.sure == limit.candidate:  # no second look
-        return calibration.false_pairs(limit.candidate, images)
-    return calibration.verified_false_pairs(limit.candidate, limit.likely, limit.unverified, images)
-
-
-def _matches(
-    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: Limits
-) -> tuple[Match, ...]:
-    # closest first, then by name: the order in which folders were named changes nothing
-    matches = []
-    for i, j, distance, outcome in zip(*(column.tolist() for column in pairs), outcomes, strict=True):
-        query, reference = sorted((paths[i], paths[j]), key=str)
-        matches.append(Match(query, reference, distance, limit.candidate, True, outcome, limit.unverified))
-    return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))
+    return near.candidate_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,13 @@ from twinpix.pipeline.report import Group, Link
 Rows = NDArray[np.intp]
 
 
-def star_groups(paths: Sequence[Path], i: Rows, j: Rows, distance: NDArray[np.float32]) -> tuple[Group, ...]:
+def star_groups(
+    paths: Sequence[Path],
+    i: Rows,
+    j: Rows,
+    distance: NDArray[np.float32],
+    apart: Collection[tuple[int, int]] = (),
+) -> tuple[Group, ...]:
     """Group images around representatives.
 
     The image with the most duplicates (then the first by name) takes all of them that are still free,
@@ -26,9 +32,10 @@ def star_groups(paths: Sequence[Path], i: Rows, j: Rows, distance: NDArray[np.fl
     Args:
         paths: n images.
         i, j, distance: the pairs within the threshold, (k,) each, as row numbers and L2.
+        apart: rows, the smaller first, that are never in one group.
     """
     rank = _rank(paths, np.unique(np.concatenate([i, j])))
-    stars = _stars(i, j, distance, rank)
+    stars = _stars(i, j, distance, rank, apart)
     group_of = np.full(len(paths), -1, np.intp)
     for number, (rows, _) in enumerate(stars):
         group_of[rows] = number
@@ -47,7 +54,9 @@ def _rank(paths: Sequence[Path], rows: Rows) -> Rows:
     return rank
 
 
-def _stars(i: Rows, j: Rows, distance: NDArray[np.float32], rank: Rows) -> list[tuple[Rows, float]]:
+def _stars(
+    i: Rows, j: Rows, distance: NDArray[np.float32], rank: Rows, apart: Collection[tuple[int, int]]
+) -> list[tuple[Rows, float]]:
     # a representative and its members, nearest first, and the distance of the last
     ends, others, distance = np.concatenate([i, j]), np.concatenate([j, i]), np.tile(distance, 2)
     order = np.lexsort((rank[others], distance, ends))
@@ -56,10 +65,22 @@ def _stars(i: Rows, j: Rows, distance: NDArray[np.float32], rank: Rows) -> list[
     for k in np.lexsort((rank[rows], -degrees)).tolist():
         near = order[starts[k] : starts[k] + degrees[k]]
         near = near[free[others[near]]]
+        if apart:
+            near = near[_compatible(others[near].tolist(), apart)]
         if free[rows[k]] and len(near):
             stars.append((np.array([rows[k], *others[near]]), float(distance[near[-1]])))
             free[stars[-1][0]] = False
     return stars
+
+
+def _compatible(nearest_first: list[int], apart: Collection[tuple[int, int]]) -> list[int]:
+    # places of those that are to be apart from none before them
+    kept: list[int] = []
+    for place, row in enumerate(nearest_first):
+        others = (nearest_first[k] for k in kept)
+        if not any((min(row, other), max(row, other)) in apart for other in others):
+            kept.append(place)
+    return kept
 
 
 def _links(paths: Sequence[Path], pairs: Pairs, group_of: Rows, groups: int) -> list[tuple[Link, ...]]:

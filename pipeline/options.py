@@ -57,6 +57,9 @@ LibraryPath = Annotated[
         metavar="PATH",
     ),
 ]
+NoLibrary = Annotated[
+    bool, typer.Option("--no-library", help="Remember nothing, and encode every image.", show_default=False)
+]
 IndexKind = Annotated[
     str | None,
     typer.Option(
@@ -65,7 +68,4 @@ IndexKind = Annotated[
         show_default="exact up to 100,000 images",
         metavar="KIND",
     ),
-]
-NoLibrary = Annotated[
-    bool, typer.Option("--no-library", help="Remember nothing, and encode every image.", show_default=False)
 ]

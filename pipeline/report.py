@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.decode import decode
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
 from twinpix.pipeline.index import EXACT, IndexUsed
 from twinpix.pipeline.second_look.verify import Outcome
@@ -129,6 +131,8 @@ class Report:
         refuted: of those, how many it overruled.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
         index: how pairs were looked for, and what share of them that finds where it is not exact.
+        paths: of all images that were embedded, absolute.
+        dismissed: pairs that would be matches, but a person called them different (`twinpix review`).
         alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
             pairs that a second look can't settle is stricter by as much.
     """
@@ -146,6 +150,8 @@ class Report:
     refuted: int = 0
     calibrated_on: str = ""
     index: IndexUsed = EXACT
+    dismissed: int = 0
+    paths: tuple[Path, ...] = ()
     alikeness: float = 1.0
 
     @property
@@ -157,6 +163,33 @@ class Report:
     def duplicates(self) -> int:
         """How many files are in groups, beyond one of each."""
         return sum(len(group.files) - 1 for group in self.groups)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame, a row for each file of a group: see `twinpix.pipeline.export.rows.Row`.
+
+        Raises:
+            MissingPackageError: pandas is not installed.
+        """
+        from twinpix.pipeline.export.rows import data_frame
+
+        return data_frame(cast(Any, self))
+
+    def to_imagededup(self) -> dict[str, list[str]]:
+        """What imagededup's `find_duplicates` gives, with absolute paths: every image -> its duplicates, or []."""
+        from twinpix.pipeline.export.rows import by_file
+
+        return by_file(cast(Any, self))
+
+    def save(self, target: str | os.PathLike[str]) -> None:
+        """Write a `.html` page with small pictures, or the files of all groups as `.csv`, `.jsonl` or `.parquet`.
+
+        Raises:
+            InputError: an unknown ending, or the file can't be written.
+            MissingPackageError: Parquet needs the extra `parquet`.
+        """
+        from twinpix.pipeline.export.files import write_report
+
+        write_report(cast(Any, self), target)
 
     def __repr__(self) -> str:
         return (
@@ -194,7 +227,7 @@ def thumbnail(path: Path, px: int = 132, quality: int = 80) -> str:
     Raises:
         ImageError: it can't be read.
     """
-    picture = decode(path, at_least=px // 2)
+    picture = read_picture(path, at_least=px // 2)
     picture.thumbnail((px, px))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)

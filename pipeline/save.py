@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from twinpix.encoder.errors import InputError, MissingPackageError
-from twinpix.pipeline.replace import replace_synced
+from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline.stream import Chunk
+from twinpix.pipeline.target import check_writable, written_whole
 
 Writer = Callable[[Path, Iterable[Chunk], str, int], int]
 
@@ -36,27 +36,15 @@ def save_embeddings(target: Path, chunks: Iterable[Chunk], fingerprint: str, dim
         MissingPackageError: Parquet needs the extra `parquet`.
     """
     check_target(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        written = WRITERS[target.suffix](temporary, chunks, fingerprint, dim)
-        replace_synced(temporary, target)
-    except OSError as error:
-        raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return written
+    with written_whole(target) as temporary:
+        return WRITERS[target.suffix.lower()](temporary, chunks, fingerprint, dim)
 
 
 def check_target(target: Path) -> None:
     """Raises InputError or MissingPackageError early, before hours of encoding."""
-    if target.suffix not in WRITERS:
-        raise InputError(f"{target}: end the name in {', '.join(WRITERS)}")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: its folder does not exist")
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder")
-    if target.suffix == ".parquet":
-        _import_pyarrow()
+    check_writable(target, tuple(WRITERS))
+    if target.suffix.lower() == ".parquet":
+        import_pyarrow()
 
 
 def _write_npz(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: int) -> int:
@@ -102,7 +90,7 @@ def _write_jsonl(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: int
 
 
 def _write_parquet(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: int) -> int:
-    arrow, parquet = _import_pyarrow()
+    arrow, parquet = import_pyarrow()
     # names are bytes: Arrow's text can't hold the ones that are not UTF-8
     fields = [
         ("path", arrow.string()),
@@ -122,12 +110,17 @@ def _write_parquet(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: i
     return written
 
 
-def _import_pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """The modules pyarrow and pyarrow.parquet.
+
+    Raises:
+        MissingPackageError: they are not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise MissingPackageError("Parquet needs pyarrow: pip install 'twinpix[parquet]', or use .npz") from None
+        raise MissingPackageError("Parquet needs pyarrow: pip install 'twinpix[parquet]', or another format") from None
     return pyarrow, pyarrow.parquet
 
 

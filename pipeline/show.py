@@ -108,6 +108,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
         "calibrated_on": outcome.calibrated_on,
+        "dismissed": outcome.dismissed,
         "alikeness": outcome.alikeness,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
@@ -152,8 +153,8 @@ def _print_report(outcome: Report, base: Path) -> None:
     for number, group in enumerate(outcome.groups, 1):
         console.print(_group_text(number, group, base))
     skipped_lines(outcome.skipped)
-    console.print(Text(_summary(outcome), style="bold"))
-    console.print(_promise(outcome), style="dim")
+    console.print(Text(summary(outcome), style="bold"))
+    console.print(promise(outcome), style="dim")
     if not outcome.index.is_exact:
         console.print(_index_line(outcome.index), style="dim")
 
@@ -178,13 +179,20 @@ def short(path: Path, base: Path) -> Path:
     return path.relative_to(base) if path.is_relative_to(base) else path
 
 
-def _summary(outcome: Report) -> str:
+def summary(outcome: Report) -> str:
+    """How much was found, in one line."""
     groups, spare = len(outcome.groups), outcome.duplicates
     found = f"{groups} group{'s' * (groups != 1)}, {spare} duplicate{'s' * (spare != 1)}" if groups else "no duplicates"
-    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped"
+    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped{left_out(outcome.dismissed)}"
 
 
-def _promise(outcome: Report) -> str:
+def left_out(pairs: int) -> str:
+    """What to add where pairs were left out that a person has called different."""
+    return f", {pairs} pair{'s' * (pairs != 1)} left out: you called them no duplicates" if pairs else ""
+
+
+def promise(outcome: Report) -> str:
+    """What the threshold means, in one line."""
     expected = outcome.expected_false_pairs
     if expected is None:
         return f"threshold: L2 distance {outcome.threshold:.3f}; this encoder is not calibrated"

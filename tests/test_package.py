@@ -73,9 +73,12 @@ def test_wheel_holds_every_package_and_the_model(built: Path) -> None:
         assert expected <= names, folder
     assert {"twinpix/__init__.py", "twinpix/py.typed"} <= names
     assert {"twinpix/models/__init__.py", "twinpix/models/twinpix.onnx", "twinpix/models/twinpix.json"} <= names
+    for package, endings in (("review/page", (".html", ".js", ".css", ".svg")), ("export", (".html",))):
+        pages = {path.name for path in (ROOT / "pipeline" / package).iterdir() if path.suffix in endings}
+        assert pages and {f"twinpix/pipeline/{package}/{name}" for name in pages} <= names
     assert any(name.endswith("LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "encoder", "pipeline", "train", "models"))]
-    assert not [name for name in names if "__pycache__" in name or name.endswith(".safetensors")]
+    assert not [name for name in names if "__pycache__" in name or name.endswith((".safetensors", ".jpg"))]
     assert not [name for name in names if name.startswith("twinpix/pipeline/api")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,10 +33,11 @@ QUICKER = {
     # 460 drawn pictures are all alike to the encoder: a second look at 20,000 pairs takes minutes
     "find-duplicates ./photos": "--no-verify",
     "find-duplicates ./photos --false-pairs 0.1": "--no-verify",
+    "find-duplicates ./photos -o report.html": "--no-verify",
     'find-duplicates ./photos --where "format=jpeg width>=100"': "--no-verify",
     "find-duplicates ./photos --library ./library": "--no-verify",
     "twinpix plan ./photos -o plan.jsonl": "--no-verify",
-    'pip install ".[cpu]"': "--no-deps --dry-run --quiet",
+    'pip install ".[cpu,review]"': "--no-deps --dry-run --quiet",
 }
 # what has to come first
 BEFORE = {
@@ -44,6 +46,9 @@ BEFORE = {
         "cp a.jpg known/again.jpg && twinpix plan a.jpg known -o plan.jsonl && twinpix apply plan.jsonl --yes"
     ),
 }
+
+
+SERVING = ("twinpix review ./photos",)  # they end when they are told to
 
 
 def blocks(language: str) -> list[str]:
@@ -98,11 +103,22 @@ def test_first_two_commands_are_run_and_test() -> None:
     assert commands()[:2] == ["make run", "make test"]
 
 
-@pytest.mark.parametrize("command", sorted(set(commands())))
+@pytest.mark.parametrize("command", sorted(set(commands()) - set(SERVING)))
 def test_command_runs(command: str, desk: Path) -> None:
     done = run(command, ROOT if command.startswith(("pip", "make test")) else desk)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", SERVING)
+def test_command_serves_until_it_is_interrupted(command: str, desk: Path) -> None:
+    assert command in commands()
+    words = [*shlex.split(command), "--no-browser", "--no-verify"]
+    with subprocess.Popen([BIN / words[0], *words[1:]], cwd=desk, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "http://127.0.0.1:" in line and process.wait(30) == 0
 
 
 def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,7 @@ class _Run:
     def __init__(self, plan: Plan, action: str, to: Path | None, writer: Writer | None) -> None:
         self._plan, self._action, self._writer = plan, action, writer
         self._guard, self._spots = Guard(plan), Spots(plan, action, to)
+        self._done: set[Path] = set()
         self._stopped = ""
         self._earlier: dict[tuple[str, str], Path] | None = None
 
@@ -92,7 +93,7 @@ class _Run:
         yield from ((group, file) for group in self._plan.groups for file in group.files if file.goes)
 
     def _act(self, group: PlannedGroup, file: PlannedFile) -> list[ActedFile]:
-        if file.path in self._guard.gone:
+        if file.path in self._done:
             return []  # it went with another group, or as a partner
         if self._stopped:
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
@@ -112,8 +113,14 @@ class _Run:
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
 
     def _would(self, subjects: list[Held], survivor: Held) -> list[ActedFile]:
-        self._guard.gone.update(held.path for held in subjects)
+        self._finish(subjects)
         return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held in subjects]
+
+    def _finish(self, subjects: list[Held]) -> None:
+        paths = {held.path for held in subjects}
+        self._done |= paths
+        if self._action not in REPLACING:
+            self._guard.gone |= paths
 
     def _refused(self, file: PlannedFile, error: Unusable) -> ActedFile:
         with suppress(JournalError, OSError):
@@ -140,7 +147,7 @@ class _Run:
             except Unusable as error:
                 return self._taken_back([*done, (held, spot)], held, error)
             done.append((held, spot))
-        self._guard.gone.update(() if self._action in REPLACING else (held.path for held in subjects))
+        self._finish(subjects)
         return [ActedFile(held.path, ActStatus.DONE, "", _kept(survivor), spot.path) for held, spot in done]
 
     def _one(self, held: Held, spot: Spot, survivor: Held) -> None:

@@ -80,6 +80,8 @@ def plan(
         made = make_plan(report, keep, references, roots=folders, since_ns=start, workers=workers, progress=progress)
     write_plan(made, output)
     show.skipped_lines(report.skipped)
+    if report.dismissed:
+        show.message(show.left_out(report.dismissed).lstrip(", "))
     print_plan(made, output)
     return show.scan_exit_code(report.skipped)
 

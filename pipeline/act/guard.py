@@ -51,6 +51,39 @@ class Held:
         raise Unusable("changed", "its folder changed at this moment")
 
 
+class Identities:
+    """Device and inode of files and folders that must be known by any name; what is not there may come later."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._known: set[tuple[int, int]] = set()
+        self._missing = list(paths)
+        try:
+            self.now()
+        except Unusable as error:
+            raise InputError(f"{error}: nothing was touched") from None
+
+    def add(self, identity: tuple[int, int]) -> None:
+        """One more."""
+        self._known.add(identity)
+
+    def now(self) -> frozenset[tuple[int, int]]:
+        """All that are there by now.
+
+        Raises:
+            Unusable: one can't be looked at, so that it could not be told by another name.
+        """
+        for path in tuple(self._missing):
+            try:
+                there = path.stat()
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                    continue
+                raise Unusable("io_error", f"{path}: can't be looked at ({error.strerror or error})") from None
+            self._missing.remove(path)
+            self._known.add((there.st_dev, there.st_ino))
+        return frozenset(self._known)
+
+
 class Guard:
     """Verifies the files of one plan, one by one, over all its groups together."""
 
@@ -58,9 +91,9 @@ class Guard:
         files = [file for group in plan.groups for file in group.files]
         # a file that stays in one group goes in no other, whatever name it has there
         self._staying = {file.path for file in files if not file.goes}
-        self._kept = _identities(self._staying)
         self._references = plan.references
-        self._forbidden = frozenset(_identities(plan.references))
+        self._kept = Identities(self._staying)
+        self._forbidden = Identities(plan.references)
         self._decoded: set[str] = set()
         self.gone: set[Path] = set()  # what was moved in this run
 
@@ -85,16 +118,17 @@ class Guard:
             raise Unusable("reference", "in a reference folder")
         if _is_removed(path):
             raise Unusable("quarantine", "lies in a quarantine or trash already")
-        held = _hold(stack, path, self._forbidden)
+        forbidden, kept = self._forbidden.now(), self._kept.now()
+        held = _hold(stack, path, forbidden)
         if (held.state.size, held.state.mtime_ns, held.state.content) != (
             planned.size,
             planned.mtime_ns,
             planned.content,
         ):
             raise Unusable("changed", "no longer the file that was scanned")
-        if held.state.identity in self._forbidden:
+        if held.state.identity in forbidden:
             raise Unusable("reference", "a reference file")
-        if held.state.identity in self._kept:
+        if held.state.identity in kept:
             raise Unusable("same_file", "the same file as one that stays, by another name")
         return held
 
@@ -149,21 +183,3 @@ def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = 
     place = stack.enter_context(folder(path.parent, forbidden))
     _, state = stack.enter_context(opened(place, path.name))
     return Held(path, place, state, forbidden)
-
-
-def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
-    """Device and inode of those that are there.
-
-    Raises:
-        InputError: one can't be looked at: by another name it would go unprotected.
-    """
-    found = set()
-    for path in paths:
-        try:
-            now = path.stat()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                continue
-            raise InputError(f"{path}: can't be looked at ({error.strerror or error}): nothing was touched") from None
-        found.add((now.st_dev, now.st_ino))
-    return found

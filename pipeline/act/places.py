@@ -28,6 +28,8 @@ def data_folder() -> Path:
 class Bin:
     """A folder laid out as the FreeDesktop trash specification says: `files/`, and `info/` with where each was.
 
+    Send2Trash knows more systems, but does not say where a file went: nothing could be taken back.
+
     Attributes:
         folder: absolute.
         base: what paths in `info/` are relative to; None: they are absolute.

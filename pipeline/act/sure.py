@@ -8,13 +8,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
+from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.look import Look
-from twinpix.pipeline.second_look.verify import POOR, Outcome, has_same_levels, verify
+from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, PLAIN_PX, POOR, Outcome, verify
 
 IDENTICAL = "the same bytes"
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
@@ -46,6 +49,15 @@ class Seen:
         from twinpix.pipeline.second_look.look_again import try_look
 
         return try_look(self.path)
+
+    @cached_property
+    def colours(self) -> NDArray[np.float32] | None:
+        """A thumbnail, float32 (32, 32, 3), levels of R, G, B; None where the picture can't be read."""
+        try:
+            picture = decode(self.path, at_least=PLAIN_PX)
+        except ImageError:
+            return None
+        return np.asarray(picture.resize((PLAIN_PX, PLAIN_PX), Image.Resampling.BOX), np.float32)
 
     @cached_property
     def pixels(self) -> int:
@@ -92,11 +104,19 @@ def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
     """Whether the two differ by compression and size alone, as far as can be seen, and what stays is not the worse."""
     (width, height), (wide, high) = a.size, b.size
     same_shape = abs(width * high - wide * height) <= ROUNDING * width * high
-    if not same_shape or a.speckled != b.speckled or not has_same_levels(a, b):
+    if not same_shape or a.speckled != b.speckled or not _has_same_colours(goes, stays):
         return False
     gain = _sharpness(b) / max(_sharpness(a), 1e-6)
     most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")  # noise and sharpening look sharp, too
     return SHARP <= gain <= most
+
+
+def _has_same_colours(goes: Seen, stays: Seen) -> bool:
+    # the second look itself leaves hue aside
+    if goes.colours is None or stays.colours is None:
+        return False
+    gap = np.abs(goes.colours - stays.colours)
+    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
 
 
 def _sharpness(look: Look) -> float:

@@ -15,6 +15,7 @@ Importing it loads no FAISS, no ONNX Runtime and no torch; the first use does.
 
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import (
+    DecodingError,
     FingerprintError,
     ImageError,
     InputError,
@@ -57,6 +58,7 @@ __all__ = [
     "Added",
     "Calibration",
     "ClosePair",
+    "DecodingError",
     "Embeddings",
     "Encoder",
     "FingerprintError",

@@ -15,6 +15,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Floats, Method
 from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.duplicates import group_duplicates
 from twinpix.pipeline.report import Embeddings
 
@@ -156,7 +157,7 @@ def average(counts: Mapping[str, Counts]) -> float | None:
 def called_by_twinpix(encoder: Encoder, folder: Path, embeddings: Embeddings, verify: bool | None = None) -> Called:
     """The pairs that `find-duplicates FOLDER` reports, as names relative to it; `embeddings` are the folder's."""
     base = folder.resolve()
-    matches = group_duplicates(embeddings, encoder, verify=verify).matches
+    matches = group_duplicates(embeddings, encoder, verify=verify, decisions=Decisions({})).matches
     names = ((Path(m.query), Path(m.reference)) for m in matches)
     return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.replace import replace_synced
 
 SCHEMA, WITHOUT_DIGEST = 2, 1
@@ -58,10 +57,9 @@ def is_calibrated(encoder: Encoder) -> bool:
 
 def own_path(fingerprint: str) -> Path:
     """Where the user's calibration of an encoder lies, or would. The environment's TWINPIX_DATA names the folder."""
-    folder = os.environ.get("TWINPIX_DATA") or platformdirs.user_data_dir("twinpix", appauthor=False)
     is_plain = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", fingerprint)
     name = fingerprint if is_plain else hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
-    return Path(folder) / "calibrations" / f"{name}.json"
+    return data_folder() / "calibrations" / f"{name}.json"
 
 
 def read_own(fingerprint: str) -> Calibration | None:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from twinpix.encoder.calibration import Calibration
-from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
+from twinpix.encoder.errors import ImageError, MissingPackageError
 from twinpix.pipeline.calibration.study import RECALL_RATES, ClosePair, Study
 from twinpix.pipeline.report import thumbnail
+from twinpix.pipeline.target import PAGES, check_writable, written_whole
 
 LIBRARIES = (1_000, 10_000, 100_000, 1_000_000)
 THUMB_PX = 240
@@ -47,12 +48,7 @@ figure { margin: 0; background: var(--card); border-radius: 8px; padding: .6rem 
 
 def check_page(target: Path) -> None:
     """Raises InputError or MissingPackageError early, before hours of measuring."""
-    if target.suffix not in (".html", ".htm"):
-        raise InputError(f"{target}: end the name in .html")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: its folder does not exist")
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder")
+    check_writable(target, PAGES)
     _import_figure()
 
 
@@ -67,10 +63,8 @@ def write_page(target: Path, found: Study, name: str) -> None:
         MissingPackageError: Matplotlib, of the extra `bench`, is not installed.
     """
     text = page(found, name)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
+    with written_whole(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def page(found: Study, name: str) -> str:

@@ -6,7 +6,6 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from twinpix.encoder.calibration import Calibration
-from twinpix.encoder.decode import decode
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
@@ -25,7 +24,7 @@ from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import Chunk
-from twinpix.pipeline.threads import cores
+from twinpix.pipeline.threads import decoding_threads
 
 if TYPE_CHECKING:
     from twinpix.pipeline.bench.edits import Edit
@@ -147,7 +146,7 @@ def recall_on_edits(gathered: Gathered, measured: Measured, encoder: Encoder) ->
 
     def distances(row: int) -> list[float] | None:
         try:
-            picture = decode(gathered.paths[row], at_least=EDIT_PX)
+            picture = read_picture(gathered.paths[row], at_least=EDIT_PX)
         except ImageError:
             return None
         picture.thumbnail((EDIT_PX, EDIT_PX), Image.Resampling.LANCZOS)
@@ -155,7 +154,7 @@ def recall_on_edits(gathered: Gathered, measured: Measured, encoder: Encoder) ->
         encoded = encoder.encode(np.stack([encoder.prepare(copy) for copy in copies]))
         return [float(gap) for gap in np.linalg.norm(encoded - gathered.vectors[row], axis=1)]
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with decoding_threads() as pool:
         table = np.array([row for row in pool.map(distances, rows) if row is not None])
     found = {edit.name: table[:, k] for k, edit in enumerate(kinds)} if len(table) else {}
     return {name: tuple(float((gaps <= limit).mean()) for limit in limits) for name, gaps in found.items()}

@@ -11,9 +11,11 @@ import numpy as np
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Vectors
+from twinpix.pipeline.candidates import left_in
 from twinpix.pipeline.classic.metrics import Distances, Metric
+from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.group import star_groups
-from twinpix.pipeline.index import Pairs
+from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk, encode_images
 
@@ -57,6 +59,7 @@ class MetricReport:
         skipped: files that could not be used, with reasons.
         images: how many could.
         fingerprint: of the encoder behind the metric.
+        dismissed: pairs left out because a person called them different.
     """
 
     metric: str
@@ -68,6 +71,7 @@ class MetricReport:
     skipped: tuple[Skipped, ...]
     images: int
     fingerprint: str
+    dismissed: int = 0
 
 
 def find_by(
@@ -93,7 +97,9 @@ def find_by(
     limit = metric.limit(threshold)
     encoder = metric.make()
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
-    paths, pairs = embeddings.paths, near_pairs(embeddings.vectors, metric.distances, limit)
+    paths, near = embeddings.paths, near_pairs(embeddings.vectors, metric.distances, limit)
+    kept, apart = left_in(paths, near, read_decisions())
+    pairs = select(near, kept)
     return MetricReport(
         metric=encoder.name,
         scale=metric.scale,
@@ -101,12 +107,13 @@ def find_by(
         threshold=metric.threshold if threshold is None else threshold,
         groups=tuple(
             MetricGroup(group.files, metric.from_distance(group.max_l2_distance))
-            for group in star_groups(paths, *pairs)
+            for group in star_groups(paths, *pairs, apart)
         ),
         matches=_matches(paths, pairs, metric),
         skipped=embeddings.skipped,
         images=len(paths),
         fingerprint=embeddings.fingerprint,
+        dismissed=int((~kept).sum()),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinpix.pipeline.classic.compare import Comparison, LeftOut
 from twinpix.pipeline.classic.scan import MetricReport
-from twinpix.pipeline.show import message, safe, skipped_lines
+from twinpix.pipeline.show import left_out, message, safe, skipped_lines
 
 
 def comparison(said: Comparison, as_json: bool) -> None:
@@ -20,18 +20,18 @@ def comparison(said: Comparison, as_json: bool) -> None:
           f"({said.scale})")  # fmt: skip
 
 
-def comparisons(said: Sequence[Comparison], left_out: Sequence[LeftOut], as_json: bool) -> None:
+def comparisons(said: Sequence[Comparison], missing: Sequence[LeftOut], as_json: bool) -> None:
     """The outcome of `twinpix compare --metric all`."""
     if as_json:
-        missing = [{"metric": entry.metric, "reason": entry.reason} for entry in left_out]
-        print(json.dumps({"schema": 1, "metrics": [_comparison_dict(row) for row in said], "left_out": missing}))
+        reasons = [{"metric": entry.metric, "reason": entry.reason} for entry in missing]
+        print(json.dumps({"schema": 1, "metrics": [_comparison_dict(row) for row in said], "left_out": reasons}))
         return
     wide = max(len(row.metric) for row in said)
     print(f"{'metric':{wide}}  {'value':>8}  {'threshold':>9}  {'verdict':15}  scale")
     for row in said:
         value, threshold = f"{row.value:{row.form}}", f"{row.threshold:{row.form}}"
         print(f"{row.metric:{wide}}  {value:>8}  {threshold:>9}  {_verdict(row):15}  {row.scale}")
-    for entry in left_out:
+    for entry in missing:
         message(f"left out: {entry.metric}: {entry.reason}")
 
 
@@ -75,6 +75,7 @@ def report_dict(outcome: MetricReport) -> dict[str, object]:
         "threshold": outcome.threshold,
         "fingerprint": outcome.fingerprint,
         "images": outcome.images,
+        "dismissed": outcome.dismissed,
         "matches": [{"query": str(m.query), "reference": str(m.reference), "value": m.value} for m in outcome.matches],
         "groups": [{"files": [str(f) for f in g.files], "farthest_value": g.farthest} for g in outcome.groups],
         "skipped": [{"path": str(s.path), "reason": s.reason, "message": s.message} for s in outcome.skipped],
@@ -84,4 +85,4 @@ def report_dict(outcome: MetricReport) -> dict[str, object]:
 def _summary(outcome: MetricReport) -> str:
     groups, spare = len(outcome.groups), sum(len(group.files) - 1 for group in outcome.groups)
     found = f"{groups} group{'s' * (groups != 1)}, {spare} duplicate{'s' * (spare != 1)}" if groups else "no duplicates"
-    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped"
+    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped{left_out(outcome.dismissed)}"

@@ -6,19 +6,18 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.explore.clusters import ISOLATION_NEIGHBOURS, Exploration
-from twinpix.pipeline.replace import replace_synced
 from twinpix.pipeline.report import thumbnail
 from twinpix.pipeline.show import safe
-from twinpix.pipeline.threads import cores
+from twinpix.pipeline.target import PAGES, check_writable, written_whole
+from twinpix.pipeline.threads import decoding_threads
 
 MOST_THUMBNAILS, THUMBNAIL_PX, THUMBNAIL_QUALITY = 2000, 96, 72
 SHOWN_OF_CLUSTER = 12
@@ -27,12 +26,7 @@ MOST_LINKS = 2000
 
 def check_page(target: Path) -> None:
     """Raises InputError early, before hours of encoding."""
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{target}: end the name in .html")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: its folder does not exist")
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder")
+    check_writable(target, PAGES)
 
 
 def write_page(target: Path, found: Exploration, encoder_name: str, workers: int | None = None) -> None:
@@ -43,14 +37,8 @@ def write_page(target: Path, found: Exploration, encoder_name: str, workers: int
     """
     check_page(target)
     text = page(found, encoder_name, workers)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(target) as temporary:
         temporary.write_text(text, encoding="ascii")
-        replace_synced(temporary, target)
-    except OSError as error:
-        raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def page(found: Exploration, encoder_name: str, workers: int | None = None) -> str:
@@ -116,7 +104,7 @@ def _thumbnails(found: Exploration, workers: int | None) -> dict[int, str]:
         except ImageError:  # changed since it was embedded
             return None
 
-    with ThreadPoolExecutor(workers or cores()) as pool:
+    with decoding_threads(workers) as pool:
         made = list(pool.map(make, wanted))
     return {i: uri for i, uri in zip(wanted, made, strict=True) if uri is not None}
 

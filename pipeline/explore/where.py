@@ -80,8 +80,19 @@ class Photo:
     @property
     def camera(self) -> list[str]:
         """Make and model (EXIF): together, and each alone."""
-        make, model = (str(self._header[3].get(tag, "")).strip("\0 ").casefold() for tag in (MAKE, MODEL))
+        make, model = (name.casefold() for name in self._maker)
         return [f"{make} {model}".strip(), make, model]
+
+    @property
+    def camera_name(self) -> str | None:
+        """The camera for people, without its maker twice; None if it is not told."""
+        make, model = self._maker
+        return (model if model.casefold().startswith(make.casefold()) else f"{make} {model}").strip() or None
+
+    @property
+    def _maker(self) -> tuple[str, str]:
+        make, model = (str(self._header[3].get(tag, "")).strip("\0 ") for tag in (MAKE, MODEL))
+        return make, model
 
 
 @dataclass(frozen=True)

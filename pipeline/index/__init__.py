@@ -99,7 +99,7 @@ def import_faiss() -> Any:
     return faiss
 
 
-def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp]) -> Pairs:
+def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Pairs:
     """The pairs that a mask or row numbers name."""
     i, j, distance = pairs
     return i[where], j[where], distance[where]

@@ -16,7 +16,7 @@ from twinpix.pipeline.library.store import rows_by_key
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import CHUNK, Chunk
 
-AT_ONCE = 16 * CHUNK  # files that are served as one chunk where nothing must be encoded
+AT_ONCE = 16 * CHUNK  # files of a chunk of which nearly all are known
 
 
 def served(addition: Addition, roots: Roots, files: Sequence[Path], workers: int | None) -> Iterator[Chunk]:
@@ -27,10 +27,21 @@ def served(addition: Addition, roots: Roots, files: Sequence[Path], workers: int
     """
     rest = addition.begin(roots, files)
     reading = Reading(addition, addition.read(rest, workers))
-    step = CHUNK if rest else AT_ONCE
-    for start in range(0, len(files), step):
-        yield reading.chunk(files[start : start + step])
+    for portion in portions(files, set(rest)):
+        yield reading.chunk(portion)
     reading.to_the_end()
+
+
+def portions(files: Sequence[Path], unread: set[Path]) -> Iterator[Sequence[Path]]:
+    """All files in their order, up to `AT_ONCE` at a time, and up to `CHUNK` of those that must be read."""
+    start = reads = 0
+    for end, path in enumerate(files, 1):
+        reads += path in unread
+        if reads == CHUNK or end - start == AT_ONCE:
+            yield files[start:end]
+            start, reads = end, 0
+    if start < len(files):
+        yield files[start:]
 
 
 @dataclass

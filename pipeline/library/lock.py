@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.place import LOCK
 
 PID_BYTES = 20
+LAST_BREATH = 2.0  # s
 LOCKED_BYTE = 1 << 30  # Windows locks bytes, and readers of the pid must not be kept out
 
 
@@ -20,19 +22,25 @@ def writer_lock(folder: Path) -> Iterator[None]:
     """Hold the library's lock; the file stays, with the last owner's process id in it.
 
     Raises:
-        LibraryBusyError: another process holds it. At once: nothing is waited for.
+        LibraryBusyError: another process holds it. At once: a living one is not waited for.
         OSError: the lock file can't be made.
     """
-    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
-    try:
-        if not _take(file):
-            os.lseek(file, 0, os.SEEK_SET)
-            owner = os.read(file, PID_BYTES).decode("ascii", "replace").strip()
-            by = f" (process {owner})" if owner else ""
-            raise LibraryBusyError(f"library {folder}: another process{by} is writing to it: try again when it is done")
+    with _lock(folder) as file:
         os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
         os.write(file, str(os.getpid()).encode())
         yield
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[int]:
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        if not (_take(file) or _take_from_the_dead(file)):
+            owner = _owner(file)
+            by = f" (process {owner})" if owner else ""
+            raise LibraryBusyError(f"library {folder}: another process{by} is writing to it: try again when it is done")
+        yield file
     finally:
         os.close(file)
 
@@ -40,8 +48,35 @@ def writer_lock(folder: Path) -> Iterator[None]:
 def refuse_busy(folder: Path) -> None:
     """Raises LibraryBusyError where another process holds the lock: before hours of listing a slow disk."""
     if (folder / LOCK).exists():
-        with writer_lock(folder):
+        with _lock(folder):  # without our number: the lock is given back at once
             pass
+
+
+def _owner(file: int) -> str:
+    os.lseek(file, 0, os.SEEK_SET)
+    return os.read(file, PID_BYTES).decode("ascii", "replace").strip()
+
+
+def _take_from_the_dead(file: int) -> bool:
+    # a process that the owner was just starting when it was killed holds its files until it runs
+    owner, deadline = _owner(file), time.monotonic() + LAST_BREATH
+    while owner.isdecimal() and not _is_alive(int(owner)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+        if _take(file):
+            return True
+    return False
+
+
+def _is_alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there nobody inherits a lock
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 if sys.platform == "win32":

@@ -28,7 +28,7 @@ class LogFault(Enum):
     """What is wrong with a log."""
 
     LAST_TRANSACTION = (
-        "the last transaction of its log is not complete: a power cut while it was written (nothing that was "
+        "the last transaction of its log is not complete: a kill or a power cut while it was written (nothing that was "
         "promised is lost), or damage"
     )
     DAMAGED = "its log (-wal) is not what was written: transactions in it are lost"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,8 @@ from twinpix.pipeline.report import Embeddings, Skipped
 
 FILES_AND_VECTORS = (
     "SELECT files.*, vectors.* FROM files "
-    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content WHERE path = ?"
+    "LEFT JOIN vectors ON vectors.fingerprint = ? AND vectors.content = files.content {} ORDER BY path"
 )
-NAMES = "SELECT path FROM files {}"
 FILE_COLUMNS = 8
 MOVED_AT_ONCE = 1 << 14  # vectors
 
@@ -32,14 +34,13 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     Raises:
         sqlite3.DatabaseError: a row is damaged.
     """
-    names = {name for where, values in below(roots) for (name,) in connection.execute(NAMES.format(where), values)}
-    vectors = np.empty((len(names), generation.dim), np.float32)
+    clauses = list(below(roots))
+    count = sum(connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()[0]
+                for where, values in clauses)  # fmt: skip
+    vectors = np.empty((count, generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
-    for name in sorted(names):
-        row = connection.execute(FILES_AND_VECTORS, (generation.fingerprint.encode(), name)).fetchone()
-        if row is None:
-            raise sqlite3.DatabaseError("a row in files is listed, and can't be found")
-        _, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+    for row in _rows(connection, generation.fingerprint, clauses):
+        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
@@ -51,6 +52,17 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
             vectors[len(paths)] = _vector(stored, generation.dim)
             paths.append(path)
     return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
+
+
+def _rows(connection: sqlite3.Connection, fingerprint: str, clauses: list[tuple[str, list[bytes]]]) -> Iterator[Row]:
+    # each file once, by name, also where one root lies in another
+    cursors = [connection.execute(FILES_AND_VECTORS.format(where), [fingerprint.encode(), *values])
+               for where, values in clauses]  # fmt: skip
+    last = None
+    for row in merge(*cursors, key=itemgetter(0)):
+        if row[0] != last:
+            yield row
+        last = row[0]
 
 
 def _sound(table: str, row: Row) -> Row:
@@ -70,10 +82,22 @@ def on_disk(embeddings: Embeddings) -> Embeddings:
     """Without the files that are gone: they are in `.skipped` as vanished. The vectors given are used up."""
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
-    kept, vectors = np.flatnonzero(there), embeddings.vectors
-    for start in range(0, len(kept), MOVED_AT_ONCE) if gone else ():  # in place: not a second copy of a million of them
+    return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
+
+
+def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
+    """Only these files. The vectors given are used up."""
+    wanted = set(files)
+    return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
+
+
+def _only(
+    embeddings: Embeddings, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], skipped: tuple[Skipped, ...]
+) -> Embeddings:
+    # vectors move up in place: a million of them are not to be in memory twice
+    kept, vectors = np.flatnonzero(rows), embeddings.vectors
+    for start in range(0, len(kept), MOVED_AT_ONCE) if len(kept) < len(rows) else ():
         some = kept[start : start + MOVED_AT_ONCE]
         vectors[start : start + len(some)] = vectors[some]
     paths = tuple(embeddings.paths[row] for row in kept.tolist())
-    skipped = tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone)
     return Embeddings(paths, vectors[: len(kept)], embeddings.fingerprint, embeddings.skipped + skipped)

@@ -85,7 +85,7 @@ def install(peer: Peer) -> str:
     """Install it; returns why not."""
     if not PLACE.exists():
         venv.create(PLACE, with_pip=True)
-    pip = [str(python_of(peer)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python_of(peer), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, *peer.packages], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["pip fails"])[-1]
 

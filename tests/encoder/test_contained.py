@@ -85,16 +85,25 @@ def test_levels_are_those_of_decoding_here(
 
 
 @pytest.mark.parametrize(
-    "preprocess", [Preprocess(48), Preprocess(32, "bicubic"), Recipe(40, width=50, fit="crop", crop_pct=0.9)]
+    "preprocess",
+    [
+        Preprocess(48),
+        Preprocess(32, "bicubic"),
+        Preprocess(48, despeckle=True),
+        Recipe(40, width=50, fit="crop", crop_pct=0.9, mean=(0.5, 0.4, 0.3)),
+    ],
 )
 def test_preprocessing_there_is_preprocessing_here(
     decoders: Decoders, paint: Paint, pack: Pack, preprocess: Preprocess
 ) -> None:
-    data = pack(paint(2, 700, 500), "JPEG")
+    levels = np.asarray(paint(2, 700, 500)).copy()
+    levels[np.random.default_rng(0).random(levels.shape[:2]) < 0.05] = 255  # salt
+    data = pack(Image.fromarray(levels), "PNG")
     here = preprocess(decode(data, preprocess.size))
     there = decoders.prepare(data, preprocess)
     assert (there.dtype, there.shape) == (here.dtype, here.shape)
     assert np.array_equal(there, here)
+    there[:] = 0  # its owner's
 
 
 def test_a_preprocessing_of_ones_own(decoders: Decoders, paint: Paint, pack: Pack) -> None:
@@ -174,6 +183,12 @@ def test_no_process_to_decode_in(decoders: Decoders, monkeypatch: pytest.MonkeyP
         decoders.decode(b"", None)
 
 
+def test_a_frozen_program_does_not_start_itself(decoders: Decoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(DecodingError, match="no Python interpreter"):
+        decoders.decode(b"", None)
+
+
 def test_a_worker_imports_little() -> None:
     command: list[str | Path] = [
         sys.executable,
@@ -206,7 +221,7 @@ def test_messages() -> None:
     pipe = io.BytesIO()
     send(pipe, {"name": "\udcff"}, 5, (b"ab", b"cde"))
     whole = pipe.getvalue()
-    assert receive(io.BytesIO(whole)) == ({"name": "\udcff"}, bytearray(b"abcde"))
+    assert receive(io.BytesIO(whole)) == ({"name": "\udcff"}, b"abcde")
     assert receive(io.BytesIO()) is None
     for bad in (whole[:-1], whole[:5], whole[:14], b"\xff" * 12, b"\0\0\0\1" + bytes(8) + b"[", bytes(12)):
         with pytest.raises(WireError):

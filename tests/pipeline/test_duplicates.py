@@ -16,9 +16,18 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import FingerprintError, ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import duplicates
-from twinpix.pipeline.duplicates import Limits, check_threshold, compare, find_duplicates, group_duplicates, limits
+from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.duplicates import (
+    candidate_pairs,
+    check_threshold,
+    compare,
+    find_duplicates,
+    group_duplicates,
+    limits,
+)
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.stream import encode_images
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
@@ -289,3 +298,22 @@ def test_a_library_beyond_the_curve_is_clamped_and_that_is_said() -> None:
 def test_another_encoders_embeddings_are_refused() -> None:
     with pytest.raises(FingerprintError, match="encode again"):
         group_duplicates(replace(on_circle([0, 1]), fingerprint="other"), Known())
+
+
+def test_limits_scale_together(encoder: OnnxEncoder) -> None:
+    limit = Limits(candidate=0.8, unverified=0.4, sure=0.03, likely=0.6)
+    assert limit.at(0.8) == limit
+    half = limit.at(0.4)
+    assert (half.candidate, half.unverified, half.sure) == (0.4, 0.2, 0.03) and half.likely == pytest.approx(0.3)
+    assert limit.at(0) == Limits(0, 0, 0.03, 0)
+    assert limit.at(limit.loosest).unverified == pytest.approx(0.8)
+
+
+def test_candidates_are_grouped_again_without_reading_a_file(album: Path, encoder: OnnxEncoder) -> None:
+    candidates = candidate_pairs(encode_images(album, encoder=encoder), encoder)
+    found = find_duplicates(album)
+    assert candidates.report() == found
+    for path in found.groups[0].files:
+        path.unlink()
+    assert candidates.report(candidates.limit.at(0.5)).groups == found.groups
+    assert len(candidates.report(candidates.limit.at(0)).matches) == sum(m.l2_distance == 0 for m in found.matches)

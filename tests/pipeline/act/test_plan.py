@@ -101,7 +101,7 @@ def test_hard_links_stay(album: Path) -> None:
     assert "removing it would free nothing" in why(plan, "linked.png")
 
 
-@pytest.mark.parametrize("kind", ["crop", "grey", "caption", "noise", "blur", "speckles"])
+@pytest.mark.parametrize("kind", ["crop", "grey", "caption", "noise", "blur", "speckles", "hue"])
 def test_edited_pictures_are_left_to_a_person(tmp_path: Path, paint: Any, kind: str) -> None:
     picture = paint(3, 640, 480, cells=40)
     picture.save(tmp_path / "a.jpg", quality=95)
@@ -110,6 +110,7 @@ def test_edited_pictures_are_left_to_a_person(tmp_path: Path, paint: Any, kind: 
         "grey": lambda: picture.convert("L").convert("RGB"),
         "caption": lambda: _captioned(picture),
         "noise": lambda: _noisy(picture, lambda levels, dice: levels + dice.normal(0, 20, levels.shape)),
+        "hue": lambda: _noisy(picture, lambda levels, dice: levels[..., ::-1]),
         "blur": lambda: picture.filter(ImageFilter.GaussianBlur(6)),
         "speckles": lambda: _noisy(
             picture, lambda levels, dice: np.where(dice.random(levels.shape) < 0.02, 255, levels)

@@ -13,7 +13,8 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.bench import looked as room
 from twinpix.pipeline.bench.contestants import encoder_method
 from twinpix.pipeline.bench.looked import SecondLooked
-from twinpix.pipeline.duplicates import Limits, limits
+from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.duplicates import limits
 from twinpix.pipeline.second_look.verify import Outcome
 
 Paint = Callable[..., Image.Image]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinpix.encoder.calibration import Calibration
-from twinpix.encoder.decode import ImageLike, read_picture
+from twinpix.encoder.decode import ImageLike, as_file, decode
 from twinpix.encoder.errors import ModelError
 
 PER_FOLDER = 500
@@ -39,8 +39,9 @@ class PixelEncoder:
         raise ModelError("not calibrated")
 
     def prepare(self, source: ImageLike) -> NDArray[Any]:
-        """uint8 (4, 4, 3)."""
-        return np.asarray(read_picture(source).resize((4, 4)))
+        """uint8 (4, 4, 3); decoded here, not in a process of its own, which would cost more than all the rest."""
+        assert not isinstance(source, (Image.Image, np.ndarray))
+        return np.asarray(decode(as_file(source)).resize((4, 4)))
 
     def encode(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """float32 (n, 48)."""

@@ -1,0 +1,159 @@
+"""Pairs that may be duplicates, and what a second look made of them: grouped at any threshold without another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.calibration import Calibration
+from twinpix.pipeline.decisions import Decisions
+from twinpix.pipeline.group import star_groups
+from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.report import Match, Report, Skipped
+from twinpix.pipeline.second_look.verify import Outcome
+
+MAX_L2 = 2.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How near two pictures must be to be called duplicates; all L2, 0..2.
+
+    Attributes:
+        candidate: pairs farther apart are no duplicates.
+        unverified: the same for pairs that a second look can't settle.
+        sure: pairs this near get none.
+        likely: the same for pairs that seem to be worn copies.
+    """
+
+    candidate: float
+    unverified: float
+    sure: float
+    likely: float = 0.0
+
+    def accept(self, distance: float, outcome: Outcome | None) -> bool:
+        """Whether a pair is a duplicate; `outcome` None stands for no second look."""
+        if outcome is None or outcome is Outcome.CONFIRMED:
+            return distance <= self.candidate
+        if outcome is Outcome.LIKELY:
+            return distance <= max(self.likely, self.unverified)
+        return outcome is Outcome.UNCLEAR and distance <= self.unverified
+
+    def at(self, threshold: float) -> Limits:
+        """The same, stricter or looser: `candidate` is `threshold`, and the others keep their proportion to it."""
+        factor = threshold / self.candidate if self.candidate else 0.0
+        unverified, likely = (min(MAX_L2, factor * limit) for limit in (self.unverified, self.likely))
+        return replace(self, candidate=threshold, unverified=unverified, likely=likely)
+
+    def at_most(self, curve: Calibration, images: int, false_pairs: float | None = None) -> Limits:
+        """The same, but what no second look settles by the stricter of two calibrations."""
+        unverified = min(self.unverified, curve.library_threshold(images, false_pairs))
+        if self.sure == self.candidate:  # no second look at all
+            return Limits(unverified, unverified, unverified, unverified)
+        likely = min(self.likely, curve.likely_threshold(images, false_pairs))
+        return Limits(self.candidate, unverified, min(self.sure, unverified), likely)
+
+    def accepted(self, pairs: Pairs, outcomes: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Which pairs are duplicates, bool (k,)."""
+        accepted = np.zeros(len(outcomes), bool)
+        for outcome in (None, *Outcome):
+            rows = np.flatnonzero(outcomes == outcome)
+            accepted[rows] = [self.accept(distance, outcome) for distance in pairs[2][rows].tolist()]
+        return accepted
+
+    @property
+    def loosest(self) -> float:
+        """The threshold at which every candidate that was not refuted is accepted, 0..2."""
+        return min(MAX_L2, self.candidate * self.candidate / self.unverified) if self.unverified else MAX_L2
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pairs of a collection that were near enough to be looked at.
+
+    Attributes:
+        paths: of n images.
+        pairs: rows of `paths`, and L2 distances.
+        outcomes: (k,), an `Outcome` or None a pair; None: it got no second look.
+        limit: by which duplicates are told, unless another one is given.
+        skipped: files without an embedding.
+        fingerprint: of the encoder.
+        curve: the calibration in force, raised to how alike these images are; None if there is none.
+        clamped, calibrated_on, alikeness, index: as in `Report`.
+        decisions: pairs that a person called different are left out.
+    """
+
+    paths: tuple[Path, ...]
+    pairs: Pairs
+    outcomes: NDArray[np.object_]
+    limit: Limits
+    skipped: tuple[Skipped, ...]
+    fingerprint: str
+    curve: Calibration | None
+    clamped: bool
+    calibrated_on: str
+    alikeness: float
+    index: IndexUsed
+    decisions: Decisions
+
+    def report(self, limit: Limits | None = None) -> Report:
+        """The duplicates and groups by `limit` (their own by default). No file is decoded."""
+        limit = limit or self.limit
+        accepted = limit.accepted(self.pairs, self.outcomes)
+        pairs = select(self.pairs, accepted)
+        kept, apart = left_in(self.paths, pairs, self.decisions)
+        pairs, outcomes = select(pairs, kept), self.outcomes[accepted][kept].tolist()
+        looked = [outcome for outcome in self.outcomes.tolist() if outcome is not None]
+        n = len(self.paths)
+        return Report(
+            groups=star_groups(self.paths, *pairs, apart),
+            matches=_matches(self.paths, pairs, outcomes, limit),
+            skipped=self.skipped,
+            threshold=limit.candidate,
+            unverified_threshold=limit.unverified,
+            looked_at=len(looked),
+            refuted=looked.count(Outcome.REFUTED),
+            expected_false_pairs=None if self.curve is None else expected(self.curve, limit, n),
+            clamped=self.clamped,
+            images=n,
+            fingerprint=self.fingerprint,
+            calibrated_on=self.calibrated_on,
+            alikeness=self.alikeness,
+            index=self.index,
+            dismissed=int((~kept).sum()),
+            paths=self.paths,
+        )
+
+
+def left_in(
+    paths: Sequence[Path], pairs: Pairs, decisions: Decisions
+) -> tuple[NDArray[np.bool_], frozenset[tuple[int, int]]]:
+    """Which pairs nobody has called different, bool (k,); and the rows i < j that must not be in one group."""
+    if not decisions.verdicts:
+        return np.ones(len(pairs[0]), bool), frozenset()
+    rows = np.unique(np.concatenate(pairs[:2])).tolist()
+    apart = frozenset((rows[i], rows[j]) for i, j in decisions.apart([paths[row] for row in rows]))
+    named = zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)
+    return np.array([(i, j) not in apart for i, j in named], bool), apart
+
+
+def expected(calibration: Calibration, limit: Limits, images: int) -> float:
+    """How many false pairs to expect among `images` different pictures."""
+    if limit.sure >= limit.candidate:  # no second look
+        return calibration.false_pairs(limit.candidate, images)
+    return calibration.verified_false_pairs(limit.candidate, limit.likely, limit.unverified, images)
+
+
+def _matches(
+    paths: tuple[Path, ...], pairs: Pairs, outcomes: Sequence[Outcome | None], limit: Limits
+) -> tuple[Match, ...]:
+    # closest first, then by name: the order in which folders were named changes nothing
+    matches = []
+    for i, j, distance, outcome in zip(*(column.tolist() for column in pairs), outcomes, strict=True):
+        query, reference = sorted((paths[i], paths[j]), key=str)
+        matches.append(Match(query, reference, distance, limit.candidate, True, outcome, limit.unverified))
+    return tuple(sorted(matches, key=lambda match: (match.l2_distance, str(match.query), str(match.reference))))

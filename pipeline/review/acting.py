@@ -1,0 +1,66 @@
+"""What a review does to files: everything through the engine, which verifies each, and can take it all back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
+from twinpix.pipeline.act.apply import apply_plan
+from twinpix.pipeline.act.journal import open_journals
+from twinpix.pipeline.act.undo import undo
+from twinpix.pipeline.review.review import Review
+from twinpix.pipeline.show import safe
+
+SHOWN = 200
+Progress = Callable[[int, int], None]
+
+
+def carry_out(review: Review, expected: int, progress: Progress) -> dict[str, Any]:
+    """Apply what was decided, and say what became of it.
+
+    Args:
+        expected: how many files the person has agreed to.
+
+    Raises:
+        InputError: it would be another number now.
+    """
+    plan = review.plan()
+    if plan.going != expected:
+        raise InputError("something has changed since: look at what would be moved, and confirm again")
+    acted = apply_plan(plan, yes=True, progress=progress)
+    done = {file.path for file in acted.files if file.status is ActStatus.DONE}
+    review.keep_agreement(plan, done)
+    review.look_again()
+    return _told(acted, "moved to the quarantine")
+
+
+def take_back(review: Review, progress: Progress) -> dict[str, Any]:
+    """Undo the last apply.
+
+    Raises:
+        InputError: there is none.
+    """
+    acted = undo(yes=True)
+    review.look_again({file.path for file in acted.files})
+    return _told(acted, "back where they were")
+
+
+def last_apply() -> int:
+    """How many files the last apply moved that can be taken back; 0: there is none."""
+    journals = open_journals()
+    return len(journals[-1].entries) if journals else 0
+
+
+def _told(acted: Acted, where: str) -> dict[str, Any]:
+    done = acted.count(ActStatus.DONE)
+    left = [file for file in acted.files if file.status not in (ActStatus.DONE, ActStatus.ALREADY)]
+    lines = [_line(file) for file in left[:SHOWN]]
+    more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
+    title = f"{done} file{'s' * (done != 1)} {where}" + (f", {len(left)} left as they are" if left else "")
+    return {"title": title, "done": done, "lines": lines + more}
+
+
+def _line(file: ActedFile) -> str:
+    return f"{safe(file.path)}: {safe(file.message)}"

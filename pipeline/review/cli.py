@@ -1,0 +1,117 @@
+"""`twinpix review`: look at duplicates side by side and decide, in the browser."""
+
+from __future__ import annotations
+
+import time
+import webbrowser
+from contextlib import closing, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twinpix.encoder.errors import MissingPackageError
+from twinpix.pipeline import show
+from twinpix.pipeline.act.keep import DEFAULT
+from twinpix.pipeline.options import (
+    FalsePairs,
+    Folders,
+    LibraryPath,
+    Model,
+    NoLibrary,
+    Threshold,
+    Verify,
+    Where,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from twinpix.pipeline.candidates import Candidates
+
+References = Annotated[
+    list[Path] | None,
+    typer.Option("--reference", metavar="DIR", help="A folder whose files never go; repeatable.", show_default=False),
+]
+
+
+def review(
+    folders: Folders,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    keep: Annotated[str, typer.Option("--keep", help="Which file stays: the first rule that can tell.")] = DEFAULT,
+    reference: References = None,
+    threshold: Threshold = None,
+    false_pairs: FalsePairs = None,
+    verify: Verify = None,
+    where: Where = None,
+    library: LibraryPath = None,
+    no_library: NoLibrary = False,
+    model: Model = None,
+    workers: Workers = None,
+) -> int:
+    """Look at the duplicates under DIR side by side and decide what stays, on a page in your browser.
+
+    The page is served on this machine alone. Nothing is moved before you say so there; what you decided is kept, and
+    is there again the next time.
+
+    Exit codes: 0 done (Ctrl-C ends it); 2 error; 11 library busy.
+    """
+    _check_installed()
+    from twinpix.pipeline.act.keep import parse_keep
+    from twinpix.pipeline.act.make import check_folders
+    from twinpix.pipeline.review.desk import Desk
+    from twinpix.pipeline.review.review import Review
+    from twinpix.pipeline.review.server import listen, new_token, server
+
+    parse_keep(keep)
+    began, references = time.time_ns(), reference or []
+    check_folders(folders, references)
+    with listen(port) as door:
+        found = _search([*folders, *references], threshold, false_pairs, verify, where, library, no_library,
+                        model, workers)  # fmt: skip
+        roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
+        desk = Desk(Review(found, roots, kept_whole, keep, began))
+        show.skipped_lines(found.skipped)
+        port, token = door.getsockname()[1], new_token()
+        address = f"http://127.0.0.1:{port}/#{token}"
+        print(
+            f"{len(desk.review.groups)} groups to review: {address}\n(only this link works; Ctrl-C ends it)", flush=True
+        )
+        if browser:
+            webbrowser.open(address)
+        with suppress(KeyboardInterrupt), closing(desk):
+            server(desk, port, token).run(sockets=[door])
+    show.message("your decisions are kept: the same command goes on from here")
+    return 0
+
+
+def _check_installed() -> None:
+    if not (find_spec("starlette") and find_spec("uvicorn")):
+        raise MissingPackageError("the review page needs the extra: pip install 'twinpix[cpu,review]'")
+
+
+def _search(
+    folders: list[Path],
+    threshold: float | None,
+    false_pairs: float | None,
+    verify: bool | None,
+    where: str | None,
+    library: Path | None,
+    no_library: bool,
+    model: Path | None,
+    workers: int | None,
+) -> Candidates:
+    from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.duplicates import candidate_pairs, limits
+    from twinpix.pipeline.library.soft import memory
+    from twinpix.pipeline.progress import progress_meter
+    from twinpix.pipeline.stream import encode_images
+
+    encoder = load_encoder(model)
+    limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
+    remembered = memory(library, no_library, encoder, model is not None)
+    with progress_meter() as meter:
+        found = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where,
+                              library=remembered)  # fmt: skip
+        return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs)

@@ -1,0 +1,220 @@
+"""A review: what a person says of each group of pictures, kept at once. Nothing here touches a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain, combinations
+from pathlib import Path
+
+from twinpix.encoder.errors import InputError
+from twinpix.pipeline.act.keep import DEFAULT
+from twinpix.pipeline.act.make import make_plan
+from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup, decide
+from twinpix.pipeline.candidates import Candidates
+from twinpix.pipeline.decisions import Content, Verdict, pair_of
+from twinpix.pipeline.decisions import decide as keep_decision
+from twinpix.pipeline.report import Group
+from twinpix.pipeline.review.grouping import Grouping
+from twinpix.pipeline.review.log import Chose, Log, Parted, stamp_at
+
+
+class Review(Grouping):
+    """The groups of a collection, and a person's choices about them.
+
+    Args:
+        candidates, references, keep, since_ns: as of `Grouping`.
+        roots: absolute folders that were searched.
+    """
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        roots: Sequence[Path],
+        references: Sequence[Path] = (),
+        keep: str = DEFAULT,
+        since_ns: int | None = None,
+    ) -> None:
+        self.roots = tuple(roots)
+        self.log = Log([*roots, *references])
+        self._choices = self.log.choices
+        super().__init__(candidates, references, keep, since_ns, self.log.threshold)
+
+    def set_threshold(self, value: float | None) -> None:
+        """As of `Grouping`; it is kept."""
+        super().set_threshold(value)
+        self.log.set_threshold(value)
+
+    def _regroup(self) -> None:
+        super()._regroup()
+        self._apart: set[Path] = set()
+        self._status = [self._status_of(group) for group in self.groups]
+        self.counts = Counter(self._status)
+
+    def next_open(self, after: int) -> int | None:
+        """The position of the next group that is open, from the start again after the last; None: none is."""
+        order = chain(range(after + 1, len(self.groups)), range(min(after + 1, len(self.groups))))
+        return next((at for at in order if self._status[at] == "open"), None)
+
+    # -- choices
+
+    def is_apart(self, path: Path) -> bool:
+        """Whether a file was just called different from the others of its group."""
+        return path in self._apart
+
+    def together(self, group: Group) -> list[Path]:
+        """The files of a group that were not called different from the others."""
+        return [path for path in group.files if path not in self._apart]
+
+    def status(self, group: Group) -> str:
+        """`open`, `decided` or `different`."""
+        return self._status[self.position[group.files[0]]]
+
+    def _status_of(self, group: Group) -> str:
+        files = self.together(group)
+        if len(files) < 2:
+            return "different"
+        return "decided" if all(path in self._choices for path in files) else "open"
+
+    def _restate(self, paths: Iterable[Path]) -> None:
+        for at in {self.position[self._group_of[path].files[0]] for path in paths if path in self._group_of}:
+            self._status[at] = self._status_of(self.groups[at])
+        self.counts = Counter(self._status)
+
+    @property
+    def decided(self) -> list[Group]:
+        """The groups that were decided."""
+        return [group for group, status in zip(self.groups, self._status, strict=True) if status == "decided"]
+
+    def is_going(self, path: Path) -> bool:
+        """Whether a file is in a decided group, and goes."""
+        group = self._group_of.get(path)
+        return group is not None and self.status(group) == "decided" and path in self.going(group)
+
+    @property
+    def all_going(self) -> int:
+        """How many files of decided groups are to go."""
+        return sum(self.is_going(path) for path, goes in self._choices.items() if goes)
+
+    def goes(self, file: PlannedFile) -> bool:
+        """Whether a file is to go: as chosen, else as the plan proposes."""
+        # once a file of the group is called different, the proposals that counted on it no longer hold
+        proposed = file.goes and self._apart.isdisjoint(self._group_of[file.path].files)
+        return file.path not in self._apart and self._choices.get(file.path, proposed)
+
+    def going(self, group: Group) -> list[Path]:
+        """The files of a decided group that are to go."""
+        return [path for path in self.together(group) if self._choices.get(path, False)]
+
+    def choose(self, group: Group, going: Sequence[Path]) -> None:
+        """Decide a group: these of its files go, the others stay.
+
+        Raises:
+            InputError: nothing would stay, or one of them is not in the group.
+        """
+        with self.lock:
+            files = self.together(group)
+            if not set(going) <= set(files):
+                raise InputError("a file is not in this group (any more)")
+            if len(set(going)) == len(files):
+                raise InputError("one file of a group always stays")
+            if any(path.is_relative_to(folder) for path in going for folder in self.references):
+                raise InputError("nothing goes from a reference folder")
+            self._choose({path: path in set(going) for path in files})
+
+    def choose_sure(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Decide all open groups about which the keep rules are sure, as they propose; how many there were."""
+        chosen: dict[Path, bool] = {}
+        sure = 0
+        for done, group in enumerate(self.groups, 1):
+            if self.status(group) == "open" and len(self.together(group)) == len(group.files):
+                planned = self.planned(group)
+                if planned.sure:
+                    chosen.update((file.path, file.goes) for file in planned.files)
+                    sure += 1
+            if progress is not None:
+                progress(done, len(self.groups))
+        with self.lock:
+            if chosen:
+                self._choose(chosen)
+        return sure
+
+    def _choose(self, chosen: dict[Path, bool]) -> None:
+        stamps = {path: stamp for path in chosen if (stamp := stamp_at(path)) is not None}
+        self.log.add(Chose(chosen, stamps))
+        self._choices.update(chosen)
+        self._restate(chosen)
+
+    def part(self, group: Group, one: Path | None = None) -> None:
+        """Call a file different from the others of its group, or all of them from one another. It is kept for ever.
+
+        Raises:
+            InputError: two of them hold the same bytes, or can't be read.
+        """
+        with self.lock:
+            files = self.together(group)
+            if one is not None and one not in files:
+                raise InputError("a file is not in this group (any more)")
+            contents = self._contents_of(group)
+            named = combinations(files, 2) if one is None else ((one, other) for other in files if other != one)
+            pairs = {pair_of(contents[a], contents[b]) for a, b in named}
+            if any(a == b for a, b in pairs):
+                raise InputError("two of these files hold the same bytes: they are duplicates, whatever they show")
+            keep_decision(pairs, Verdict.DIFFERENT)
+            parted = tuple(files) if one is None or len(files) == 2 else (one,)
+            self.log.add(Parted(parted, tuple(sorted(pairs))))
+            self._apart.update(parted)
+            self._restate(files)
+
+    def _contents_of(self, group: Group) -> dict[Path, Content]:
+        files = self.planned(group).files
+        if unread := [file.path for file in files if not file.content]:
+            raise InputError(f"{unread[0].name}: can't be read any more, or changed since it was searched")
+        return {file.path: _content(file) for file in files}
+
+    def undo(self) -> Path | None:
+        """Take back the last choice; a file that it was about, or None where there was nothing to take back."""
+        with self.lock:
+            step = self.log.undo()
+            if step is None:
+                return None
+            if isinstance(step, Parted):
+                keep_decision(step.pairs, Verdict.OPEN)
+                if self._apart.isdisjoint(step.files):
+                    self._regroup()  # of an earlier grouping: they come back
+                self._apart.difference_update(step.files)
+            self._choices = self.log.choices
+            self._restate(path for file in step.files if (group := self._group_of.get(file)) for path in group.files)
+            return next(iter(step.files), None)
+
+    # -- acting
+
+    def plan(self) -> Plan:
+        """What was decided, as a plan; reads the files of the groups in which something goes."""
+        with self.lock:
+            groups = [group for group in self.decided if self.going(group)]
+            going = [path for group in groups for path in self.going(group)]
+        planned = tuple(self._without_apart(self.planned(group)) for group in groups)
+        empty = make_plan(replace(self.report, groups=(), matches=()), self.keep, self.references, roots=self.roots)
+        return decide(replace(empty, groups=planned), going)
+
+    def _without_apart(self, group: PlannedGroup) -> PlannedGroup:
+        return replace(group, files=tuple(file for file in group.files if file.path not in self._apart))
+
+    def keep_agreement(self, plan: Plan, gone: Collection[Path]) -> None:
+        """Remember which pictures a person has taken for the same, by sending one of them away.
+
+        Only groups that were decided one by one: to accept all sure ones at once says nothing about each.
+        """
+        sizes = {path: len(step.files) for step in self.log.steps if isinstance(step, Chose) for path in step.files}
+        pairs = set()
+        for group in plan.groups:
+            stays, alone = group.files[0], sizes.get(group.files[0].path, 0) <= len(group.files)
+            went = [file for file in group.files if file.path in gone and file.content != stays.content]
+            pairs |= {pair_of(_content(stays), _content(file)) for file in went if alone and stays.content}
+        keep_decision(pairs, Verdict.SAME)
+
+
+def _content(file: PlannedFile) -> Content:
+    return Content(file.content, file.size)
