@@ -68,7 +68,7 @@ def line(row: dict[str, Any]) -> str:
     """A size in words."""
     bare = f"; bare FAISS {row['bare_seconds']:.1f} s, ratio {row['ratio']:.2f}" if row["bare_seconds"] else ""
     used = row["index"]
-    said = "" if used["cells"] == 0 else f" (it says {used['recall']:.1%}, {used['probes']} of {used['cells']} cells)"
+    said = "" if used["cells"] == 0 else f" (it says {used['recall']:.2%}, {used['probes']} of {used['cells']} cells)"
     return (
         f"{row['vectors']:>9,} vectors: {used['name']}, read {row['read_seconds']:.1f} s, pairs {row['seconds']:.1f} s "
         f"({row['cpu_seconds']:.0f} s of CPU); {row['pairs']:,} pairs, "

@@ -15,8 +15,8 @@ from twinpix.pipeline.index import Ids, Index, Pairs, Vectors, exact_distances
 from twinpix.pipeline.index.faiss_l2 import nearest_exactly
 from twinpix.pipeline.index.flat import FlatIndex
 
-QUERY_BLOCK = 1024
-TRIED, CROWDED = 32, 4  # rows of a block; times as many as are wanted
+QUERY_BLOCK = 4096
+TRIED, CROWDED = 8, 4  # rows of a block; times as many as are wanted
 SAMPLE = 10_000  # vectors, that show which dimensions matter
 FOUND_AT_ONCE = 1 << 22  # neighbours, about 40 bytes each
 Rows = NDArray[np.intp]

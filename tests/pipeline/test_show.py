@@ -63,7 +63,7 @@ def test_lines_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_index_that_is_not_exact_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     used = IndexUsed("IVF100,Flat", 0.9954, 1000, 100, 8)
     show.report(replace(report(), index=used), as_json=False)
-    assert "IVF100,Flat, in 8 of 100 cells: that finds 99.5% of" in capsys.readouterr().out
+    assert "IVF100,Flat, in 8 of 100 cells: that finds 99.54% of" in capsys.readouterr().out
     show.report(replace(report(), index=used), as_json=True)
     assert json.loads(capsys.readouterr().out)["index"]["recall"] == 0.9954
     show.report(report(), as_json=False)

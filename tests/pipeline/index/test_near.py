@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
-from twinpix.pipeline.index import exact_distances
-from twinpix.pipeline.index.near import QUERY_BLOCK, pairs_within
+from twinpix.pipeline.index import exact_distances, near
+from twinpix.pipeline.index.near import pairs_within
 
 Floats = NDArray[np.float32]
 
@@ -29,9 +29,10 @@ def brute_force(vectors: Floats, limit: float) -> list[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("n", [2, 5, QUERY_BLOCK - 1, QUERY_BLOCK, QUERY_BLOCK + 1, 2 * QUERY_BLOCK + 5])
+@pytest.mark.parametrize("n", [2, 5, 1023, 1024, 1025, 2053])
 @pytest.mark.parametrize("limit", [0.3, 0.9])
-def test_same_pairs_and_distances_as_numpy(n: int, limit: float) -> None:
+def test_same_pairs_and_distances_as_numpy(monkeypatch: pytest.MonkeyPatch, n: int, limit: float) -> None:
+    monkeypatch.setattr(near, "QUERY_BLOCK", 1024)
     vectors = sphere(n)
     twins = vectors[: n // 2] + np.random.default_rng(1).normal(0, 0.02, (n // 2, 32)).astype(np.float32)
     vectors = np.concatenate([vectors, twins / np.linalg.norm(twins, axis=1, keepdims=True)])
