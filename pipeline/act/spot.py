@@ -14,7 +14,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.disk import folder
 from twinpix.pipeline.act.places import Bin, Get, find_bin, fits, made
 from twinpix.pipeline.act.plan import Plan
-from twinpix.pipeline.act.state import unusable
+from twinpix.pipeline.act.state import Unusable, unusable
 
 NAME_BYTES = 255 - len(".trashinfo")
 BINS = {"quarantine": "quarantine", "trash": "trash", "hardlink": "quarantine", "reflink": "quarantine"}
@@ -80,7 +80,9 @@ class Spots:
         return Spot(opened, name, bin.folder / "files" / name, info, private=True)
 
     def check(self, path: Path) -> None:
-        """Raises Unusable if there seems to be none; nothing is made."""
+        """Raises Unusable if there seems to be none, or the file can't leave its folder; nothing is made."""
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise Unusable("permission_denied", f"nothing can be moved out of {path.parent}: no permission")
         if self._to is None:
             self._bin(path.parent, fits)
         elif self._to.stat().st_dev != path.lstat().st_dev:

@@ -238,6 +238,13 @@ def test_to_a_folder_of_ones_own(tree: Path, copies: Plan, tmp_path: Path, accou
     assert account(tree) == before
 
 
+def test_a_dry_run_knows_a_folder_that_can_not_be_written(tree: Path, copies: Plan, monkeypatch: Any) -> None:
+    # root may write everywhere, and tests may be run by it
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tree / "sub" and allowed(path, mode))
+    assert reasons(apply_plan(copies)) == ["permission_denied", "would"]
+
+
 def test_a_dry_run_knows_another_volume(copies: Plan) -> None:
     if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == copies.roots[0].stat().st_dev:
         pytest.skip("there is no second volume")
