@@ -212,7 +212,9 @@ def _group_html(number: int, group: Group) -> str:
 
 
 def _file_html(path: Path) -> str:
-    name = html.escape(path.name.encode("utf-8", "backslashreplace").decode())
+    from twinpix.pipeline.show import safe
+
+    name = html.escape(safe(path.name))
     style = "margin:0;width:132px;overflow-wrap:anywhere"
     try:
         shown = f"<img alt='' src='{thumbnail(path)}'>"

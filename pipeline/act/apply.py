@@ -113,6 +113,8 @@ class _Run:
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
 
     def _would(self, subjects: list[Held], survivor: Held) -> list[ActedFile]:
+        for held in subjects:
+            self._spots.check(held.path)
         self._finish(subjects)
         return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held in subjects]
 
@@ -179,7 +181,10 @@ class _Run:
 
     def _is_stuck(self, held: Held, spot: Spot) -> bool:
         if self._action in REPLACING:
-            return is_still(spot.folder, spot.name, held.state)
+            stuck = is_still(spot.folder, spot.name, held.state)
+            if not stuck:
+                spot.remove_info()
+            return stuck
         return not _put_back(held, spot)
 
 

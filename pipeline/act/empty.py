@@ -89,4 +89,7 @@ def _check_kept(entry: Entry, itself: tuple[int, int]) -> None:
             if state.content == content and state.identity != itself:
                 return
     kept = ", ".join(path for path, _ in entry.kept)
-    raise Unusable("no_survivor", f"kept: {kept}, which was to stay, does not hold the picture any more")
+    raise Unusable(
+        "no_survivor",
+        f"kept: {kept}, which was to stay, does not hold the picture any more; twinpix undo brings it back",
+    )

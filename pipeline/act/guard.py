@@ -91,7 +91,7 @@ class Guard:
         files = [file for group in plan.groups for file in group.files]
         # a file that stays in one group goes in no other, whatever name it has there
         self._staying = {file.path for file in files if not file.goes}
-        self._references = plan.references
+        self._roots, self._references = plan.roots, plan.references
         self._kept = Identities(self._staying)
         self._forbidden = Identities(plan.references)
         self._decoded: set[str] = set()
@@ -113,11 +113,13 @@ class Guard:
     def _subject(self, stack: ExitStack, planned: PlannedFile | Partner) -> Held:
         path = planned.path
         if path in self._staying:
-            raise Unusable("kept_elsewhere", "the plan keeps it in another group")
+            raise Unusable("kept_elsewhere", "the plan keeps it, too, on another line: take one of the two out")
         if any(path.is_relative_to(folder) for folder in self._references):
             raise Unusable("reference", "in a reference folder")
         if _is_removed(path):
             raise Unusable("quarantine", "lies in a quarantine or trash already")
+        if self._roots and not any(path.is_relative_to(root) for root in self._roots):
+            raise Unusable("outside", "in none of the folders that were searched for this plan")
         forbidden, kept = self._forbidden.now(), self._kept.now()
         held = _hold(stack, path, forbidden)
         if (held.state.size, held.state.mtime_ns, held.state.content) != (

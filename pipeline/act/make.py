@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
+from twinpix.encoder.find import is_trash
 from twinpix.pipeline.act.keep import DEFAULT, Ranked, parse_keep
 from twinpix.pipeline.act.partners import is_raw, partners_of, shot
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
@@ -114,10 +115,12 @@ def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tu
     """Both, absolute and without symbolic links.
 
     Raises:
-        InputError: one is not there, or what was searched lies in a reference folder, where nothing may go.
+        InputError: one is not there, or what was searched lies in a reference folder or a trash, where nothing may go.
     """
     searched, references_too = _folders(roots), _folders(references)
     for root in searched:
+        if any(is_trash(str(folder)) for folder in (root, *root.parents)):
+            raise InputError(f"{root}: lies in a quarantine or trash, in which nothing is touched")
         if any(root.is_relative_to(reference) for reference in references_too):
             raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
     return searched, references_too

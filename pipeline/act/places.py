@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +39,18 @@ class Bin:
     base: Path | None = None
 
 
-def find_bin(kind: str, beside: Path, roots: Sequence[Path], references: Sequence[Path]) -> Bin:
-    """The quarantine or trash for what lies in the folder `beside`, made if need be.
+Get = Callable[[Bin, Path], Bin]  # a bin on the volume with this top; raises OSError if it can't be used
+
+
+def find_bin(kind: str, beside: Path, roots: Sequence[Path], references: Sequence[Path], get: Get) -> Bin:
+    """The quarantine or trash for what lies in the folder `beside`.
 
     It lies on the same volume: in the user's data folder, or else at the top of the volume. Outside the searched
     folders where there is a choice; inside them (a whole volume, a whole home) searches leave it out by its name.
 
     Args:
         kind: quarantine or trash.
+        get: `made`, or `fits`.
 
     Raises:
         Unusable: none can be had.
@@ -58,7 +62,7 @@ def find_bin(kind: str, beside: Path, roots: Sequence[Path], references: Sequenc
             why = "it would lie in a reference folder"
             continue
         try:
-            return _made(candidate, top)
+            return get(candidate, top)
         except OSError as error:
             why = f"{candidate.folder}: {error.strerror or error}"
     raise Unusable("no_quarantine", NO_PLACE.format(kind=kind, why=why))
@@ -77,22 +81,42 @@ def _candidates(kind: str, top: Path) -> Iterator[Bin]:
     yield Bin(top / f".Trash-{user}", top)
 
 
-def _made(candidate: Bin, top: Path) -> Bin:
+def fits(candidate: Bin, top: Path) -> Bin:
+    """A bin that can be used, or made, as far as can be seen without making it."""
     # the folder it is to be made in decides the volume, so that nothing is made on another one in vain
     there = next((folder for folder in (candidate.folder, *candidate.folder.parents) if folder.exists()), top.parent)
     if mount_point(there) != top:
         raise OSError("on another volume")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OSError("not writable")
+    for folder in _folders(candidate):
+        if os.path.lexists(folder):
+            _check_private(folder)
+    return candidate
+
+
+def made(candidate: Bin, top: Path) -> Bin:
+    """The same, made if need be."""
+    fits(candidate, top)
     candidate.folder.parent.mkdir(parents=True, exist_ok=True)
-    for folder in (candidate.folder, candidate.folder / "files", candidate.folder / "info"):
+    for folder in _folders(candidate):
         folder.mkdir(mode=0o700, exist_ok=True)
-        now = folder.lstat()
-        if not stat.S_ISDIR(now.st_mode):
-            raise OSError("not a folder")
-        if now.st_uid != os.getuid() or now.st_mode & 0o022:
-            raise OSError("others can write there")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OSError("not writable")
+        _check_private(folder)
     return Bin(Path(os.path.realpath(candidate.folder)), candidate.base)
+
+
+def _folders(candidate: Bin) -> tuple[Path, ...]:
+    return candidate.folder, candidate.folder / "files", candidate.folder / "info"
+
+
+def _check_private(folder: Path) -> None:
+    now = folder.lstat()
+    if not stat.S_ISDIR(now.st_mode):
+        raise OSError("not a folder")
+    if now.st_uid != os.getuid() or now.st_mode & 0o022:
+        raise OSError("others can write there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OSError("not writable")
 
 
 def mount_point(path: Path) -> Path:

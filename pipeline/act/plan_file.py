@@ -17,15 +17,17 @@ HELP = 'to change what happens, change "do" of a file: keep or remove. A file of
 DOES = {"keep": False, "remove": True}
 HASH = re.compile(r"(?:[0-9a-f]{32})?")
 INT64 = 1 << 63
+START = b'{"twinpix_plan"'  # of every plan
 
 
 def write_plan(plan: Plan, target: str | os.PathLike[str]) -> None:
     """Write a plan; a kill leaves no half of it.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file can't be written, or another one that is no plan is there.
     """
     path = Path(target)
+    check_target(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as lines:
@@ -40,9 +42,22 @@ def write_plan(plan: Plan, target: str | os.PathLike[str]) -> None:
 
 
 def check_target(target: Path) -> None:
-    """Raises InputError early, before hours of searching, if a plan can't be written there."""
+    """Raises InputError early, before hours of searching, if a plan can't be written there.
+
+    A file that is there is replaced only if it is a plan, or empty: `-o` in front of a picture's name is a slip.
+    """
     if target.is_dir() or not target.absolute().parent.is_dir():
         raise InputError(f"{target}: " + ("is a folder" if target.is_dir() else "its folder does not exist"))
+    if target.exists() and not _is_plan(target):
+        raise InputError(f"{target}: is there already and is no plan, so it is not overwritten: name another file")
+
+
+def _is_plan(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return path.is_file() and file.read(len(START)) in (b"", START)
+    except OSError:
+        return False
 
 
 def _rows(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -120,7 +135,12 @@ class _Reader:
             if not isinstance(row, dict):
                 raise ValueError("not a JSON object")
             self._take(row)
-        except (ValueError, RecursionError) as error:
+        except (json.JSONDecodeError, RecursionError) as error:
+            where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+            raise InputError(
+                f"{self._path}, line {number}: no valid JSON{where}: mend the line, or plan again"
+            ) from None
+        except ValueError as error:
             raise InputError(f"{self._path}, line {number}: {error}") from None
         except KeyError as error:
             raise InputError(f"{self._path}, line {number}: {error} is missing") from None
@@ -150,11 +170,11 @@ class _Reader:
         # a line that was moved, or whose group line was deleted, must not join another picture's group
         if not self._groups or _typed(row, "group", int) != self._groups[-1][0]:
             raise ValueError(f"a file of group {row.get('group')!r}, but that group's line is not above it")
-        if row.get("do") not in DOES:
-            raise ValueError(f'"do" is keep or remove, not {row.get("do")!r}')
+        if (do := _typed({"do": "", **row}, "do", str)) not in DOES:
+            raise ValueError(f'"do" is keep or remove, not {do!r}')
         partners = tuple(Partner(**_read_state(one)) for one in _typed({"partners": [], **row}, "partners", list))
         self._groups[-1][2].append(
-            PlannedFile(goes=DOES[row["do"]], why=_typed(row, "why", str), partners=partners, **_read_state(row))
+            PlannedFile(goes=DOES[do], why=_typed(row, "why", str), partners=partners, **_read_state(row))
         )
 
     def plan(self) -> Plan:
@@ -185,7 +205,9 @@ def _paths(row: dict[str, Any], key: str) -> tuple[Path, ...]:
 
 
 def _path(text: Any) -> Path:
-    if not isinstance(text, str) or "\0" in text or not Path(text).is_absolute() or os.path.normpath(text) != text:
+    # normpath leaves "//" in front as it is, and it would be another name of the same file
+    whole = isinstance(text, str) and "\0" not in text and Path(text).is_absolute() and not text.startswith("//")
+    if not whole or os.path.normpath(text) != text:
         raise ValueError(f"{text!r} is no absolute path without . and ..")
     try:
         os.fsencode(text)

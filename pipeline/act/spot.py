@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import ExitStack, suppress
@@ -11,9 +12,9 @@ from urllib.parse import quote_from_bytes
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.disk import folder
-from twinpix.pipeline.act.places import Bin, find_bin
+from twinpix.pipeline.act.places import Bin, Get, find_bin, fits, made
 from twinpix.pipeline.act.plan import Plan
-from twinpix.pipeline.act.state import unusable
+from twinpix.pipeline.act.state import Unusable, unusable
 
 NAME_BYTES = 255 - len(".trashinfo")
 BINS = {"quarantine": "quarantine", "trash": "trash", "hardlink": "quarantine", "reflink": "quarantine"}
@@ -78,9 +79,18 @@ class Spots:
         opened = stack.enter_context(folder(bin.folder / "files"))
         return Spot(opened, name, bin.folder / "files" / name, info, private=True)
 
-    def _bin(self, beside: Path) -> Bin:
+    def check(self, path: Path) -> None:
+        """Raises Unusable if there seems to be none, or the file can't leave its folder; nothing is made."""
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise Unusable("permission_denied", f"nothing can be moved out of {path.parent}: no permission")
+        if self._to is None:
+            self._bin(path.parent, fits)
+        elif self._to.stat().st_dev != path.lstat().st_dev:
+            raise unusable(OSError(errno.EXDEV, ""))
+
+    def _bin(self, beside: Path, get: Get = made) -> Bin:
         if beside not in self._bins:
-            self._bins[beside] = find_bin(BINS[self._action], beside, self._plan.roots, self._plan.references)
+            self._bins[beside] = find_bin(BINS[self._action], beside, self._plan.roots, self._plan.references, get)
         return self._bins[beside]
 
     def _in_folder(self, stack: ExitStack, path: Path, to: Path) -> Spot:

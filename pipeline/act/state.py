@@ -114,4 +114,8 @@ def unusable(error: OSError) -> Unusable:
         return Unusable("permission_denied", "no permission")
     if error.errno == errno.EXDEV:
         return Unusable("other_volume", "can only be moved within its volume")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unusable("io_error", "its disk is full: free some space and try again")
+    if error.errno == errno.EROFS:
+        return Unusable("io_error", "its disk is read-only")
     return Unusable("io_error", f"{error.strerror or error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
@@ -52,9 +52,18 @@ def _find(run: str | None) -> Journal:
 
 
 def _acted(journal: Journal, rows: list[ActedFile], dry_run: bool) -> Acted:
+    if any(row.reason == "lost" for row in rows):
+        rows = _with_earlier(journal, rows)
     said = "line {} of the journal is damaged; the file it speaks of may still be in the quarantine"
     damage = [ActedFile(journal.file, ActStatus.FAILED, "damaged", said.format(n)) for n in journal.damaged]
     return Acted(journal.run, journal.action, dry_run, (*rows[::-1], *damage))
+
+
+def _with_earlier(journal: Journal, rows: list[ActedFile]) -> list[ActedFile]:
+    """What is lost would stand for ever before the applies that came earlier, so the last of those is named."""
+    earlier = [one.run for one in open_journals() if one.run < journal.run]
+    hint = f"; to take back the apply before: twinpix undo {earlier[-1]}" if earlier else ""
+    return [replace(row, message=row.message + hint) if row.reason == "lost" else row for row in rows]
 
 
 @dataclass(frozen=True)

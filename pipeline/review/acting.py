@@ -43,8 +43,12 @@ def take_back(review: Review, progress: Progress) -> dict[str, Any]:
         InputError: there is none.
     """
     acted = undo(yes=True)
-    review.look_again({file.path for file in acted.files})
-    return _told(acted, "back where they were")
+    restored = {file.path for file in acted.files}
+    review.look_again(restored)
+    told = _told(acted, "back where they were")
+    if told["done"] and restored.isdisjoint(review.searched):
+        told["lines"].append("they came back after this search: start the review again to see them in their groups")
+    return told
 
 
 def last_apply() -> int:

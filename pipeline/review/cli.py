@@ -72,6 +72,8 @@ def review(
                         model, workers)  # fmt: skip
         roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
         desk = Desk(Review(found, roots, kept_whole, keep, began))
+        if threshold is not None or false_pairs is not None:
+            desk.review.set_threshold(None)  # what is asked for now counts, not where the slider was left
         show.skipped_lines(found.skipped)
         port, token = door.getsockname()[1], new_token()
         address = f"http://127.0.0.1:{port}/#{token}"

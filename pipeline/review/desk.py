@@ -98,7 +98,7 @@ class Desk:
         return self.review.group(self.pictures.path(str(asked["id"])))
 
     def _next(self, asked: Asked) -> Any:
-        return {"at": self.review.next_open(int(asked["after"]))}
+        return {"at": self.review.next_open(max(-1, int(asked["after"])))}
 
     def _placement(self, asked: Asked) -> Any:
         upper, lower = (self.pictures.path(str(asked[key])) for key in ("upper", "lower"))
@@ -136,7 +136,8 @@ class Desk:
         return self.work.state()
 
     def _apply(self, asked: Asked) -> Any:
-        return self._move("apply", lambda progress: carry_out(self.review, int(asked["files"]), progress))
+        expected = int(asked["files"])
+        return self._move("apply", lambda progress: carry_out(self.review, expected, progress))
 
     def _restore(self, asked: Asked) -> Any:
         return self._move("restore", lambda progress: take_back(self.review, progress))

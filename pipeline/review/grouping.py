@@ -56,6 +56,11 @@ class Grouping:
         return [self._all.paths[row] for row in rows.tolist()]
 
     @property
+    def searched(self) -> Collection[Path]:
+        """Every file that was found when the review began."""
+        return self._all.paths
+
+    @property
     def threshold(self) -> float:
         """The threshold in force, L2."""
         return self.report.threshold

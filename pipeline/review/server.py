@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from twinpix.encoder.errors import ImageError, InputError, TwinpixError
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.guard import Guard
+from twinpix.pipeline.show import safe
 
 PAGE = "twinpix.pipeline.review.page"
 KINDS = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
@@ -54,7 +56,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except (OSError, OverflowError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
+        said = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise InputError(f"port {port}: {said}: name another with --port") from None
 
 
@@ -100,9 +102,9 @@ def _post(act: Callable[[Asked], Any]) -> Endpoint:
 async def _answered(answer: Callable[[Asked], Any], asked: Asked) -> Response:
     try:
         return JSONResponse(await run_in_threadpool(answer, asked))
-    except TwinpixError as error:
-        return JSONResponse({"error": str(error)}, 409)
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (TwinpixError, OSError) as error:
+        return JSONResponse({"error": safe(str(error))}, 409)
+    except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError):
         return JSONResponse({"error": "not understood"}, 400)
 
 
@@ -115,7 +117,7 @@ def _picture(desk: Desk) -> Endpoint:
         except KeyError:
             return JSONResponse({"error": "no such picture"}, 404)
         except ImageError as error:
-            return JSONResponse({"error": str(error)}, 409)
+            return JSONResponse({"error": safe(str(error))}, 409)
         return Response(made, media_type="image/jpeg")
 
     return picture

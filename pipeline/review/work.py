@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from twinpix.encoder.errors import InputError, TwinpixError
+from twinpix.pipeline.show import safe
 
 Job = Callable[[Callable[[int, int], None]], Any]
 
@@ -39,9 +40,9 @@ class Work:
         try:
             outcome = {"result": job(self._progress)}
         except TwinpixError as error:
-            outcome = {"error": str(error)}
+            outcome = {"error": safe(str(error))}
         except Exception as error:  # whatever it is, the page must not wait for ever
-            outcome = {"error": f"unexpected {type(error).__name__}: {error}"}
+            outcome = {"error": safe(f"unexpected {type(error).__name__}: {error}")}
         self._update(running=False, **outcome)
 
     def _progress(self, done: int, total: int) -> None:

@@ -33,12 +33,15 @@ def test_html_shows_thumbnails(tmp_path: Path, paint: Paint) -> None:
     assert "0.123" in html
 
 
-@pytest.mark.parametrize("raw", [b"<script>alert(1)</script>.png", b"\xff.png", b'"onload=x.png'])
+@pytest.mark.parametrize(
+    "raw", [b"<script>alert(1)</script>.png", b"\xff.png", b'"onload=x.png', b"\xe2\x80\xaegnp.exe"]
+)
 def test_html_is_safe_with_hostile_names(tmp_path: Path, raw: bytes) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + raw.replace(b"/", b":")))
     html = report(Group((path, path), 0.1))._repr_html_()
     assert "<script" not in html
     assert '"onload' not in html
+    assert "\u202e" not in html
     html.encode("utf-8")
 
 

@@ -271,6 +271,12 @@ for (const [id, does] of Object.entries(CLICKED)) $(id).addEventListener("click"
 $("modes").addEventListener("click", (e) => e.target.dataset.mode && stage.setMode(e.target.dataset.mode));
 for (const id of ["rows", "stage", "cards"]) $(id).addEventListener("click", () => document.body.classList.remove("drawn"));
 
+// where the bar has no room for it, it stands with the progress
+const narrow = matchMedia("(max-width: 1080px)");
+const settle = () => (narrow.matches ? $("progress").append($("sure")) : $("undo").before($("sure")));
+narrow.addEventListener("change", settle);
+settle();
+
 const first = await trying(() => ask("overview"));
 if (first) {
   status(first);

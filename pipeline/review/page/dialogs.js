@@ -78,7 +78,7 @@ export async function watch(words) {
 export function planned(plan) {
   const rest = plan.files - plan.names.length;
   return [
-    make("p", {}, `They go to the quarantine beside your folders, ${bytes(plan.bytes)} in all` +
+    make("p", {}, `They go to a quarantine on the same disk, ${bytes(plan.bytes)} in all` +
       (plan.partners ? `, with ${count(plan.partners, "partner file")} (RAW, video, sidecar)` : "") +
       ". Every file that stays is checked once more, and everything can be taken back."),
     make("ul", { className: "names" }, ...plan.names.map((name) => make("li", {}, make("bdi", {}, name)))),

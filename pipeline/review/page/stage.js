@@ -79,7 +79,7 @@ export class Stage {
     for (const pane of $("panes").children) {
       const side = pane.dataset.side === "" ? this.front : Number(pane.dataset.side), file = this.pair[side];
       const words = this.mode === "difference" ? [make("b", {}, "A − B"), " black where they are the same"] :
-        [make("b", { className: "letter" }, LETTERS[side]), make("bdi", {}, file.name)];
+        [make("b", { className: "letter" }, LETTERS[side]), make("bdi", {}, file.name), file.pixels ? "" : " – can't be read now"];
       pane.lastChild.replaceChildren(...words);
       pane.dataset.goes = this.mode !== "difference" && file.goes;
       pane.classList.toggle("focus", this.mode === "side" && side === this.front);

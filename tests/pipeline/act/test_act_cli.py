@@ -61,6 +61,8 @@ def test_emptying(command: Any, album: Path, tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line(album: Path, tmp_path: Path) -> None:
     (tmp_path / "no plan").write_text("hello\n")
+    trash = tmp_path / ".twinpix-quarantine" / "files"
+    trash.mkdir(parents=True)
     for arguments in (
         ("apply", tmp_path / "no plan"),
         ("apply", tmp_path / "nothing"),
@@ -69,6 +71,7 @@ def test_mistakes_are_one_line(album: Path, tmp_path: Path) -> None:
         ("plan", album, "-o", tmp_path / "nothing" / "p"),
         ("plan", album, "--reference", tmp_path / "nothing", "-o", tmp_path / "p"),
         ("plan", album / "sub", "--reference", album, "-o", tmp_path / "p"),
+        ("plan", trash, "-o", tmp_path / "p"),
         ("undo", "nonsense"),
         ("empty-quarantine", "--older-than=-1"),
     ):

@@ -142,6 +142,14 @@ def test_nothing_in_a_reference_folder_goes(tree: Path, planned: Any, plan_for: 
     assert reasons(apply_plan(plan_for(files, references=(tree / "sub",)), yes=True)) == ["reference"]
 
 
+def test_what_was_not_searched_does_not_go(tree: Path, planned: Any, plan_for: Any, png: Any) -> None:
+    outside = tree.parent / "outside.png"
+    outside.write_bytes(png(0))
+    files = [planned(tree / "a.png", False), planned(outside, True), planned(tree / "sub/copy.png", True)]
+    assert reasons(apply_plan(plan_for(files), yes=True)) == ["outside", "done"]
+    assert outside.read_bytes() == png(0)
+
+
 def test_a_reference_is_known_by_any_name(tree: Path, planned: Any, plan_for: Any, tmp_path: Path) -> None:
     # as a second mount, or a file system that does not tell capitals apart, would name it
     (tmp_path / "elsewhere").symlink_to(tree / "sub")
@@ -230,6 +238,19 @@ def test_to_a_folder_of_ones_own(tree: Path, copies: Plan, tmp_path: Path, accou
     assert account(tree) == before
 
 
+def test_a_dry_run_knows_a_folder_that_can_not_be_written(tree: Path, copies: Plan, monkeypatch: Any) -> None:
+    # root may write everywhere, and tests may be run by it
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tree / "sub" and allowed(path, mode))
+    assert reasons(apply_plan(copies)) == ["permission_denied", "would"]
+
+
+def test_a_dry_run_knows_another_volume(copies: Plan) -> None:
+    if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == copies.roots[0].stat().st_dev:
+        pytest.skip("there is no second volume")
+    assert reasons(apply_plan(copies, "folder", to="/dev/shm")) == ["other_volume"] * 2
+
+
 def test_identical_files_become_hard_links(tree: Path, planned: Any, plan_for: Any, account: Any, png: Any) -> None:
     (tree / "other.png").write_bytes(png(9))
     before = account(tree)
@@ -263,6 +284,7 @@ def test_identical_files_share_blocks(
     assert account(tree) == before
     assert reasons(done) == (["done"] * 2 if supported else ["unsupported"] * 2)
     assert (inodes == {path: path.stat().st_ino for path in before}) is not supported
+    assert len(list(Path(os.environ["TWINPIX_DATA"]).rglob("info/*"))) == (2 if supported else 0)
     if supported:
         undo(yes=True)
         assert inodes == {path: path.stat().st_ino for path in before}
@@ -273,6 +295,7 @@ def test_without_a_quarantine_nothing_goes(
 ) -> None:
     monkeypatch.setattr("twinpix.pipeline.act.places._candidates", lambda kind, top: iter(()))
     before = account(tree)
+    assert reasons(apply_plan(copies)) == ["no_quarantine"] * 2  # a dry run says so, too
     assert reasons(apply_plan(copies, yes=True)) == ["no_quarantine"] * 2
     assert account(tree) == before
     assert list(journals().glob("*.jsonl")) == []
@@ -285,6 +308,7 @@ def test_a_quarantine_others_can_write_is_not_used(copies: Plan, tmp_path: Path,
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin").chmod(mode)
     monkeypatch.setattr("twinpix.pipeline.act.places._candidates", lambda kind, top: iter((Bin(tmp_path / "bin"),)))
+    assert reasons(apply_plan(copies)) == ["no_quarantine"] * 2
     done = apply_plan(copies, yes=True)
     assert reasons(done) == ["no_quarantine"] * 2
     assert "others can write" in done.files[0].message

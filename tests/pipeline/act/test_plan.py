@@ -61,6 +61,8 @@ def test_one_word_of_a_line_is_edited(album: Path, tmp_path: Path) -> None:
     [
         (0, {"twinpix_plan": 2}, "schema 1"),
         (2, {"do": "delete"}, "keep or remove"),
+        (2, {"do": ["remove"]}, '"do" has a value'),
+        (2, {"path": "//a.png"}, "no absolute path"),
         (2, {"group": 7}, "group's line is not above"),
         (2, {"path": "a.png"}, "no absolute path"),
         (2, {"path": "/a/../b.png"}, "no absolute path"),
@@ -77,6 +79,28 @@ def test_a_bad_line_is_named(album: Path, tmp_path: Path, line: int, change: dic
     (tmp_path / "bad.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     with pytest.raises(twinpix.InputError, match=rf"bad.jsonl, line {line + 1}: .*{said}"):
         read_plan(tmp_path / "bad.jsonl")
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    write_plan(Plan((), (), (), ("path",), ""), tmp_path / "plan.jsonl")
+    with open(tmp_path / "plan.jsonl", "a") as file:
+        file.write('{"group": 1, sure')
+    with pytest.raises(twinpix.InputError, match="line 2: no valid JSON at character 14: mend the line"):
+        read_plan(tmp_path / "plan.jsonl")
+
+
+def test_a_picture_is_not_overwritten_by_a_plan(album: Path, tmp_path: Path) -> None:
+    plan = Plan((), (), (), ("path",), "")
+    picture = sorted(album.rglob("*.png"))[0]
+    before = picture.read_bytes()
+    for target in (picture, Path("/dev/null")):
+        with pytest.raises(twinpix.InputError, match="not overwritten: name another file"):
+            write_plan(plan, target)
+    assert picture.read_bytes() == before and Path("/dev/null").is_char_device()
+    (tmp_path / "empty").touch()
+    for target in (tmp_path / "new", tmp_path / "empty", tmp_path / "new"):
+        write_plan(plan, target)
+        assert read_plan(target) == plan
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"twinpix_plan": 1}'])

@@ -82,6 +82,18 @@ def test_the_last_apply_first(tree: Path, done: Acted, planned: Any, plan_for: A
         undo("nonsense")
 
 
+def test_what_is_lost_does_not_hide_the_apply_before(
+    tree: Path, done: Acted, planned: Any, plan_for: Any, png: Any
+) -> None:
+    (tree / "b2.png").write_bytes(png(1))
+    second = apply_plan(plan_for([planned(tree / "b.png", False), planned(tree / "b2.png", True)]), yes=True)
+    place(second.files[0]).unlink()
+    (lost,) = undo(yes=True).files
+    assert lost.reason == "lost" and lost.message.endswith(f"twinpix undo {done.run}")
+    assert reasons(undo(done.run, yes=True)) == ["done", "done"]
+    assert "twinpix undo" not in undo(yes=True).files[0].message  # there is none before it
+
+
 def test_a_line_that_was_cut_off_was_not_done(tree: Path, done: Acted) -> None:
     (journal,) = journals().glob("*.jsonl")
     journal.write_bytes(journal.read_bytes() + b'{"row": {"entry": {"path": "/x')

@@ -124,6 +124,9 @@ def on_acting(at: Running) -> Iterator[Attack]:
         for lines in forged:
             yield f"post {lines[-1][:30]}", [f"POST {target} HTTP/1.1", *lines, length, END], body
     deep, big = b'{"id": ' + b'{"a":' * 50_000, b'{"id": "' + b"x" * (2 << 20) + b'"}'
+    number = b'{"value": ' + b"9" * 400 + b"}"
+    sent = ["POST /api/threshold HTTP/1.1", host, token, own, kind, END, f"Content-Length: {len(number)}"]
+    yield "a number beyond all", sent, number
     for content in (b"", b"[]", b"null", b"{", b"[" * 100_000, deep, b"\xff\xfe", b'{"id": 5}', big):
         sent = ["POST /api/choose HTTP/1.1", host, token, own, kind, END, f"Content-Length: {len(content)}"]
         yield f"body {content[:9]!r}", sent, content

@@ -178,6 +178,8 @@ def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.rglob("*.*")} == before
     assert len(review.groups) == 3 and len(review.decided) == 3
     assert carry_out(review, 3, quiet)["done"] == 3  # what was restored is known by its content
+    later = make_review(pictures)  # a search that knows nothing of the files that went
+    assert "start the review again" in take_back(later, quiet)["lines"][0]
 
 
 def test_a_file_that_changed_is_left_alone(pictures: Path, make_review: MakeReview) -> None:
