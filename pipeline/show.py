@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from twinpix.pipeline.decisions import decisions_path, read_decisions
 from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
@@ -153,6 +154,7 @@ def _print_report(outcome: Report, base: Path) -> None:
     for number, group in enumerate(outcome.groups, 1):
         console.print(_group_text(number, group, base))
     skipped_lines(outcome.skipped)
+    damage_line(decisions_path(), read_decisions().damaged)
     console.print(Text(summary(outcome), style="bold"))
     console.print(promise(outcome), style="dim")
     if not outcome.index.is_exact:
@@ -231,6 +233,12 @@ def skipped_lines(skipped: Sequence[Skipped]) -> None:
         message(f"  {entry.reason}: {entry.message}")
     if len(troubled) > SHOWN_SKIPPED:
         message(f"  and {len(troubled) - SHOWN_SKIPPED} more; --json lists them all")
+
+
+def damage_line(file: Path, lines: int) -> None:
+    """On stderr, if lines of a file that keeps what a person said are not as they were written."""
+    if lines:
+        message(f"{file}: {lines} damaged line{'s' * (lines != 1)}, which count for nothing: decide that again")
 
 
 def scan_exit_code(skipped: Sequence[Skipped]) -> int:

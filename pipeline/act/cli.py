@@ -14,6 +14,7 @@ from twinpix.pipeline.act.acted import Acted, ActStatus
 from twinpix.pipeline.act.empty import DAYS
 from twinpix.pipeline.act.keep import DEFAULT
 from twinpix.pipeline.act.show import acted_dict, counting, print_acted, print_plan
+from twinpix.pipeline.decisions import decisions_path, read_decisions
 from twinpix.pipeline.options import (
     FalsePairs,
     Folders,
@@ -80,6 +81,7 @@ def plan(
         made = make_plan(report, keep, references, roots=folders, since_ns=start, workers=workers, progress=progress)
     write_plan(made, output)
     show.skipped_lines(report.skipped)
+    show.damage_line(decisions_path(), read_decisions().damaged)
     if report.dismissed:
         show.message(show.left_out(report.dismissed).lstrip(", "))
     print_plan(made, output)

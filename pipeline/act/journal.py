@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.errors import TwinpixError
-from twinpix.pipeline.act.places import data_folder
+from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 

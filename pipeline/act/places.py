@@ -1,4 +1,4 @@
-"""Where things are kept: the journals, and the quarantine or the trash on the volume of a file."""
+"""Where what goes is kept: the quarantine or the trash on the volume of a file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from twinpix.encoder.find import QUARANTINE
 from twinpix.pipeline.act.state import Unusable
+from twinpix.pipeline.data_folder import data_folder
 
 NO_PLACE = "no usable {kind} on its volume ({why}); --to FOLDER moves it to a folder of yours on that volume"
 OCTAL = re.compile(rb"\\([0-7]{3})")
-
-
-def data_folder() -> Path:
-    """The user's data folder for twinpix. The environment's TWINPIX_DATA names another."""
-    return Path(os.environ.get("TWINPIX_DATA") or platformdirs.user_data_dir("twinpix", appauthor=False)).absolute()
 
 
 @dataclass(frozen=True)

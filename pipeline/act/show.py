@@ -55,6 +55,8 @@ def print_acted(acted: Acted, command: str) -> None:
         show.message(line) if file.status in (ActStatus.REFUSED, ActStatus.FAILED) else print(show.safe(line))
     counts = [(acted.count(status), words) for status, words in _words(command, acted.action).items()]
     total = ", ".join(f"{count} {words}" for count, words in counts if count) or "nothing to do"
+    if command == "apply" and acted.count(ActStatus.REFUSED):
+        total += " (nothing was done to those: plan again to see how things stand)"
     show.message(f"{total}{f'; {NEXT[command]}' if acted.dry_run and acted.count(ActStatus.WOULD) else ''}")
     if acted.run and command == "apply":
         show.message(f"twinpix undo takes it back ({acted.run})")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from twinpix.pipeline.classic.compare import Comparison, LeftOut
 from twinpix.pipeline.classic.scan import MetricReport
-from twinpix.pipeline.show import left_out, message, safe, skipped_lines
+from twinpix.pipeline.decisions import decisions_path, read_decisions
+from twinpix.pipeline.show import damage_line, left_out, message, safe, skipped_lines
 
 
 def comparison(said: Comparison, as_json: bool) -> None:
@@ -61,6 +62,7 @@ def report(outcome: MetricReport, as_json: bool) -> None:
             print(f"  {safe(path.relative_to(base) if path.is_relative_to(base) else path)}")
         print()
     skipped_lines(outcome.skipped)
+    damage_line(decisions_path(), read_decisions().damaged)
     print(_summary(outcome))
     print(f"{outcome.metric}: threshold {outcome.threshold:{outcome.form}} ({outcome.scale}); no second look, "
           f"and no estimate of false pairs")  # fmt: skip

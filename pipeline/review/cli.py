@@ -14,6 +14,7 @@ import typer
 from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline import show
 from twinpix.pipeline.act.keep import DEFAULT
+from twinpix.pipeline.decisions import decisions_path, read_decisions
 from twinpix.pipeline.options import (
     FalsePairs,
     Folders,
@@ -75,6 +76,8 @@ def review(
         if threshold is not None or false_pairs is not None:
             desk.review.set_threshold(None)  # what is asked for now counts, not where the slider was left
         show.skipped_lines(found.skipped)
+        show.damage_line(decisions_path(), read_decisions().damaged)
+        show.damage_line(desk.review.log.path, desk.review.log.damaged)
         port, token = door.getsockname()[1], new_token()
         address = f"http://127.0.0.1:{port}/#{token}"
         print(

@@ -12,6 +12,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from twinpix.pipeline.cli import app
+from twinpix.pipeline.decisions import decisions_path
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -32,6 +33,13 @@ def test_from_a_folder_to_a_clean_one_and_back(command: Any, album: Path, tmp_pa
     assert command("twinpix", "undo", "--yes").returncode == 0
     assert sorted(path.name for path in album.rglob("*")) == names
     assert command("twinpix", "undo", "--yes").returncode == 2
+
+
+def test_damaged_decisions_are_said(command: Any, album: Path, tmp_path: Path) -> None:
+    decisions_path().parent.mkdir(parents=True, exist_ok=True)
+    decisions_path().write_text("what was this?\n")
+    for arguments in (("find-duplicates", album), ("twinpix", "plan", album, "-o", tmp_path / "plan.jsonl")):
+        assert "decisions.jsonl: 1 damaged line, which" in command(*arguments).stderr
 
 
 def test_what_is_left_alone_is_said(command: Any, album: Path, tmp_path: Path) -> None:
