@@ -181,6 +181,7 @@ def legitimate(oracle: Oracle, plan: Plan, before: Account, action: str) -> set[
             if (
                 file.goes and survivors and oracle.matches(file, old) and is_straight(oracle.world, file.path)
                 and (action != "folder" or file.path.is_relative_to(oracle.world.top))
+                and (not plan.roots or any(file.path.is_relative_to(root) for root in plan.roots))
                 and not oracle.in_reference(path) and old[path][0] not in kept_inodes and len(entries) == 1
                 and not _has_partners(Path(path)) and not oracle.is_partner(file)
             ):  # fmt: skip
