@@ -253,7 +253,8 @@ const PRESSED = {
 addEventListener("keydown", (event) => {
   if (busy || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !overview) return;
   if (event.target.id === "slider" && event.key.startsWith("Arrow")) return;
-  if ("Enter ".includes(event.key) && event.target.matches("button:focus-visible")) return; // it presses that button
+  // it presses that button, unless that one has just gone with its dialog and the page has not yet been told
+  if ("Enter ".includes(event.key) && event.target.matches("button:focus-visible") && !event.target.closest("dialog")) return;
   const key = event.key === "N" || event.key.length > 1 ? event.key : event.key.toLowerCase();
   const does = /^[1-9]$/.test(key) ? () => toggle(Number(key) - 1) : PRESSED[key];
   if (!does || (!group && !"u?at".includes(key))) return;
