@@ -80,12 +80,11 @@ def review(
         show.damage_line(desk.review.log.path, desk.review.log.damaged)
         port, token = door.getsockname()[1], new_token()
         address = f"http://127.0.0.1:{port}/#{token}"
-        print(
-            f"{len(desk.review.groups)} groups to review: {address}\n(only this link works; Ctrl-C ends it)", flush=True
-        )
-        if browser:
-            webbrowser.open(address)
-        with suppress(KeyboardInterrupt), closing(desk):
+        with suppress(KeyboardInterrupt), closing(desk):  # from the moment that the link is told, Ctrl-C is the way out
+            print(f"{len(desk.review.groups)} groups to review: {address}\n(only this link works; Ctrl-C ends it)",
+                  flush=True)  # fmt: skip
+            if browser:
+                webbrowser.open(address)
             server(desk, port, token).run(sockets=[door])
     show.message("your decisions are kept: the same command goes on from here")
     return 0
