@@ -22,10 +22,8 @@ from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
-from twinpix.pipeline.second_look.align import has_a_glimpse
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
-from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
@@ -93,11 +91,8 @@ def compare(
     limit = limits(encoder, 2, threshold, verify)
     a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
-    outcome = None
-    if limit.sure < distance <= limit.candidate:
-        one, other = look(query), look(reference)
-        is_hopeless = distance > limit.far and not has_a_glimpse(one, other)
-        outcome = Outcome.REFUTED if is_hopeless else second_look(one, other)
+    wanted = limit.sure < distance <= limit.candidate
+    outcome = second_look(look(query), look(reference), distance > limit.far) if wanted else None
     accepted = limit.accept(distance, outcome)
     return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
 

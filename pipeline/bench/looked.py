@@ -17,7 +17,6 @@ from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.index.near import pairs_within
-from twinpix.pipeline.second_look.align import has_a_glimpse
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
@@ -79,9 +78,8 @@ class SecondLooked:
         doubtful = np.flatnonzero(near & (own > self._limits.sure))
 
         def look_at(k: int) -> Outcome:
-            original, copy = self._look_at_original(int(rows[k])), look(copies[k])
-            is_hopeless = own[k] > self._limits.far and not has_a_glimpse(original, copy)
-            return Outcome.REFUTED if is_hopeless else verify(original, copy)
+            is_far = bool(own[k] > self._limits.far)
+            return verify(self._look_at_original(int(rows[k])), look(copies[k]), is_far)
 
         with one_thread_each(), ThreadPoolExecutor(cores(), initializer=faiss_alone) as pool:
             outcomes[doubtful] = list(pool.map(look_at, doubtful.tolist()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from heapq import merge
 from operator import itemgetter
 from pathlib import Path
@@ -83,12 +83,6 @@ def on_disk(embeddings: Embeddings) -> Embeddings:
     there = np.array([path.exists() for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
     return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
-
-
-def among(embeddings: Embeddings, files: Sequence[Path]) -> Embeddings:
-    """Only these files. The vectors given are used up."""
-    wanted = set(files)
-    return _only(embeddings, np.array([path in wanted for path in embeddings.paths], bool), ())
 
 
 def _only(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from twinpix.pipeline.second_look.align import alignments
+from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.twins import TWIN_CORRELATION
@@ -24,13 +24,18 @@ SOUND = 0.75  # correlation from which an alignment is a right one
 ALIKE = TWIN_CORRELATION  # of the thumbnails: details that can't be aligned refute nothing then
 
 
-def verify(query: Look, reference: Look) -> Outcome:
+def verify(query: Look, reference: Look, is_far: bool = False) -> Outcome:
     """Whether the details of two pictures agree.
 
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
     or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
     to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are.
+
+    Args:
+        is_far: they lie so far apart that they are refuted unless a glimpse finds something in common.
     """
+    if is_far and not has_a_glimpse(query, reference):
+        return Outcome.REFUTED
     if is_plain(query, reference):
         return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
     findings: list[Finding] = []

@@ -197,7 +197,7 @@ def test_nothing_is_changed(album: Path) -> None:
 
 def test_a_refuted_pair_is_no_duplicate(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "SURE", -1.0)
-    monkeypatch.setattr(duplicates, "second_look", lambda query, reference: Outcome.REFUTED)
+    monkeypatch.setattr(duplicates, "second_look", lambda query, reference, is_far: Outcome.REFUTED)
     match = compare(album / "a.png", album / "a.webp")
     assert (match.is_duplicate, match.second_look) == (False, Outcome.REFUTED)
     assert compare(album / "a.png", album / "a.webp", verify=False).is_duplicate
