@@ -25,6 +25,8 @@ WORKER = Path(__file__).with_name("decode_worker.py")
 READ_SECONDS = 60.0  # for a file of up to 64 MB to come off a disk that has to wake up, or a slow network
 TICK, GRACE = 0.2, 2.0  # s
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# bytes; glibc would give memory back after each picture and ask for it again, page by page, for the next one
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 
 class Worker:
@@ -49,7 +51,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ONE_THREAD | KEEP_MEMORY,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         assert self._process.stdin and self._process.stdout and self._process.stderr

@@ -15,6 +15,14 @@ Levels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
+def is_speckled(green: Levels) -> bool:
+    """Whether there is noise to take out, by the green channel alone, uint8 (h, w).
+
+    Noise that spares a channel is rare, and this is a third of the work.
+    """
+    return _specks(np.ascontiguousarray(green)[..., None], WINDOWS[0]) is not None
+
+
 def without_specks(rgb: Levels) -> Levels:
     """The picture with specks replaced by the median around them, where there are enough of them to be noise.
 
@@ -24,8 +32,7 @@ def without_specks(rgb: Levels) -> Levels:
     Args:
         rgb: uint8 (h, w, 3).
     """
-    green = np.ascontiguousarray(rgb[..., 1:2])  # noise that spares a channel is rare, and this is a third of the work
-    if _specks(green, WINDOWS[0]) is None:
+    if not is_speckled(rgb[..., 1]):
         return rgb
     healed = rgb
     for window in WINDOWS:
@@ -41,7 +48,7 @@ def without_specks(rgb: Levels) -> Levels:
 def _specks(levels: Levels, window: int) -> tuple[tuple[NDArray[np.intp], ...], Levels] | None:
     # where they are, and what to put there; None where it is no noise
     kinds = levels <= BLACK, levels >= WHITE
-    if sum(np.count_nonzero(kind) for kind in kinds) < FEWEST * levels.size:
+    if _extremes(*kinds) < FEWEST * levels.size:
         return None
     beside = [_neighbours(kind) for kind in kinds]
     lonely = [kind & (count == 0) for kind, count in zip(kinds, beside, strict=True)]
@@ -60,10 +67,18 @@ def _specks(levels: Levels, window: int) -> tuple[tuple[NDArray[np.intp], ...], 
     return tuple(axis[specks] for axis in where), medians[specks]
 
 
+def _extremes(black: Mask, white: Mask) -> int:
+    return int(np.count_nonzero(black) + np.count_nonzero(white))
+
+
 def _neighbours(kind: Mask) -> NDArray[np.uint8]:
     # how many of the four pixels beside each are of its kind
-    padded = np.pad(kind, ((1, 1), (1, 1), (0, 0)), "constant").view(np.uint8)
-    return padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    ones, count = kind.view(np.uint8), np.zeros(kind.shape, np.uint8)
+    count[1:] += ones[:-1]
+    count[:-1] += ones[1:]
+    count[:, 1:] += ones[:, :-1]
+    count[:, :-1] += ones[:, 1:]
+    return count
 
 
 def _medians(levels: Levels, where: tuple[NDArray[np.intp], ...], window: int) -> Levels:

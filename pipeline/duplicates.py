@@ -27,7 +27,7 @@ from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
-SURE = 0.03  # L2; pairs this near need no second look
+SURE = 0.04  # L2; pairs this near need no second look
 WIDER = 1.09  # times as far as pairs that get one; in between lie five times as many, and a glimpse comes first
 
 

@@ -23,15 +23,13 @@ from twinpix.encoder.network import CopyNet
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.train.data import Pictures
-from twinpix.train.export import export_onnx, read_metadata, write_metadata
+from twinpix.train.export import export_onnx
 from twinpix.train.loop import Machine, Say, train
-from twinpix.train.make import random_rows, squeezed, weigh_against
+from twinpix.train.make import SEEN, random_rows, squeezed, weigh_against
 from twinpix.train.recipe import Recipe, scaled
 from twinpix.train.validate import FALSE_MATCH_RATE, KINDS, Validation, in_words
-from twinpix.train.weights import int8_weights
 
 ORIGINALS = 1000  # held-back pictures that recall is measured on
-INT8_PICTURES = 256  # whose activations set the ranges of int8
 RUNS = 60  # inferences timed, of which the quickest counts
 
 
@@ -206,12 +204,8 @@ def _measure(
 
 def _export(row: Row, net: CopyNet, path: Path, pictures: Pictures) -> None:
     size = row.recipe.size
-    export_onnx(net, Preprocess(size=size), path, "fp16" if row.weights == "fp16" else "fp32")
-    if row.weights == "int8":
-        seen = squeezed(pictures, random_rows(pictures, INT8_PICTURES, row.recipe.seed), size)
-        facts = read_metadata(path)
-        int8_weights(path, path, seen)
-        write_metadata(path, facts, Preprocess(size=size), None)
+    seen = squeezed(pictures, random_rows(pictures, SEEN, row.recipe.seed), size)
+    export_onnx(net, Preprocess(size=size), path, row.weights, seen)
 
 
 def quickest(encoder: OnnxEncoder, size: int) -> float:

@@ -101,7 +101,7 @@ def make_autoencoder(
     net = train_autoencoder(_small(pictures), epochs, seed, torch.device(device), say)
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
-    write_model(net, Preprocess(size=SIZE), other, path, source_name(held_back, data))
+    write_model(net, Preprocess(size=SIZE), (pictures, other), path, source_name(held_back, data), "fp16")
     facts = {
         "recipe": {"baseline": "autoencoder", "epochs": epochs, "batch": BATCH, "seed": seed},
         "trained_on": f"{len(pictures)} pictures of {source_name(data, [])}",

@@ -71,7 +71,7 @@ def train(
         Path | None,
         typer.Option(help="A .safetensors file to fine-tune from: fewer epochs and smaller steps unless given."),
     ] = None,
-    weights: Annotated[Literal["fp16", "fp32"], typer.Option(help="How the .onnx stores large kernels.")] = "fp16",
+    weights: Annotated[Literal["int8", "fp16", "fp32"], typer.Option(help="Large kernels of the .onnx.")] = "int8",
     baseline: Annotated[
         Literal["autoencoder"] | None,
         typer.Option(help="Train this instead, to compare with; no other knob but --epochs and --seed counts then."),

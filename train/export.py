@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,11 +19,12 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.encoder.onnx import METADATA_KEY, fingerprint
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.train.weights import half_weights
+from twinpix.train.weights import half_weights, int8_weights
 
 PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
 HALF_PARITY = 2e-3  # the same, once the weights are rounded to float16; distances are shown to three digits
-WEIGHTS = ("fp16", "fp32")
+INT8_PARITY = 0.15  # the same, once the large kernels are int8; noise, which is asked here, moves most
+WEIGHTS = ("int8", "fp16", "fp32")
 
 
 class ParityError(TwinpixError):
@@ -41,19 +43,24 @@ class _FromBytes(nn.Module):
         return self.net(images.float())  # type: ignore[no-any-return]
 
 
-def export_onnx(net: nn.Module, preprocess: Preprocess, path: Path, weights: str = "fp16") -> str:
+def export_onnx(
+    net: nn.Module, preprocess: Preprocess, path: Path, weights: str = "fp16", seen: NDArray[np.uint8] | None = None
+) -> str:
     """Write the graph without calibration; returns its fingerprint.
 
     Args:
         net: float32 (n, 3, size, size), levels 0..255 -> float32 (n, dim), L2 norm 1.
-        weights: how large kernels are stored, `fp16` or `fp32`; arithmetic is float32 either way.
+        weights: of large kernels: `fp32`; `fp16`, stored so and computed as float32; or `int8`, computed so.
+        seen: uint8 (n, 3, size, size), prepared training pictures, which int8 takes its ranges from.
 
     Raises:
         ParityError: ONNX Runtime's embeddings differ from torch's by more than `PARITY`; or by more than
-            `HALF_PARITY` once the weights are rounded.
+            `HALF_PARITY` or `INT8_PARITY` once the weights are rounded.
     """
     if weights not in WEIGHTS:
         raise ValueError(f"weights {weights!r}: choose from {', '.join(WEIGHTS)}")
+    if weights == "int8" and seen is None:
+        raise ValueError("int8 weights need pictures to take the range of activations from")
     net = net.cpu().eval()
     model = _graph(net, preprocess)
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
@@ -62,6 +69,10 @@ def export_onnx(net: nn.Module, preprocess: Preprocess, path: Path, weights: str
         if weights == "fp16":
             model = half_weights(model)
             _write_checked(model, net, preprocess, draft, HALF_PARITY)
+        elif seen is not None and weights == "int8":
+            int8_weights(draft, draft, seen)
+            model = _without_debug_text(onnx.load(draft))
+            _write_checked(model, net, preprocess, draft, INT8_PARITY)
         mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
         write_metadata(draft, {"schema": 1, "dim": dim, "fingerprint": mark}, preprocess, None)
         path.with_suffix(".json").unlink(missing_ok=True)  # it describes another file, and says so by its SHA-256

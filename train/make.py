@@ -32,6 +32,7 @@ from twinpix.train.rendered import render_pictures
 from twinpix.train.validate import Validation, distinct, embed, in_words
 
 RENDERED = 4000
+SEEN = 1024  # pictures whose activations set the ranges of int8
 
 
 def make_model(
@@ -44,7 +45,7 @@ def make_model(
     machine: Machine,
     say: Say,
     init: Path | None = None,
-    weights: str = "fp16",
+    weights: str = "int8",
 ) -> Path:
     """Train and write `NAME.onnx`, `NAME.safetensors` and `NAME.json` into `models`.
 
@@ -53,7 +54,7 @@ def make_model(
         held_back: pictures for validation and calibration; a tenth of the data if empty.
         init: .safetensors to start from. Start and outcome are then measured on the same held-back pictures, and
             the better of the two is written.
-        weights: how the .onnx stores them, `fp16` or `fp32`.
+        weights: of the .onnx: `int8`, `fp16` or `fp32`, see `export_onnx`.
 
     Returns:
         The path of the .onnx file.
@@ -78,7 +79,8 @@ def make_model(
         net, tuning = better(before, net, validation, other, recipe, say)
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
-    write_model(net, Preprocess(size=recipe.size, despeckle=True), other, path, source_name(held_back, data), weights)
+    preprocess = Preprocess(size=recipe.size, despeckle=True)
+    write_model(net, preprocess, (pictures, other), path, source_name(held_back, data), weights)
     facts = {
         "recipe": recipe.to_dict(),
         "trained_on": f"{len(pictures)} pictures of {source_name(data, [])}",
@@ -193,10 +195,16 @@ def squeezed(pictures: Pictures, rows: Tensor, px: int) -> NDArray[np.uint8]:
 
 
 def write_model(
-    net: nn.Module, preprocess: Preprocess, other: Pictures, path: Path, source: str, weights: str = "fp16"
+    net: nn.Module, preprocess: Preprocess, sets: tuple[Pictures, Pictures], path: Path, source: str, weights: str
 ) -> None:
-    """Export, save the weights beside it, and calibrate the exported model on pictures not trained on."""
-    export_onnx(net, preprocess, path, weights)
+    """Export, save the weights beside it, and calibrate the exported model.
+
+    Args:
+        sets: pictures that were trained on, and others.
+    """
+    pictures, other = sets
+    seen = squeezed(pictures, random_rows(pictures, SEEN, seed=0), preprocess.size)
+    export_onnx(net, preprocess, path, weights, seen)
     save_weights(net, path.with_suffix(".safetensors"))
     calibrate_model(path, preprocess, other, source)
 

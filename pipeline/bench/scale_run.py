@@ -20,7 +20,7 @@ from twinpix.pipeline.library.generations import State, generations
 from twinpix.pipeline.library.serve import stored_embeddings
 from twinpix.pipeline.library.store import open_to_read, open_to_write, put, transaction
 
-FINGERPRINT, SURE = "drawn", 0.03
+FINGERPRINT, SURE = "drawn", 0.04
 
 
 def fill(folder: Path, vectors: NDArray[np.float32]) -> None:

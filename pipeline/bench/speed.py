@@ -25,13 +25,13 @@ from twinpix.pipeline.threads import cores
 
 ROUNDS = 3
 SMALL_PX, SMALL_QUALITY = 500, 90  # longer side, and quality, of the small pictures that are made of the large ones
-MORE = 5  # as many of the small ones, so that a round takes as long
+MORE = 20  # as many of the small ones, so that a round takes as long
 PROFILED = 48  # files
 
 
 def speed(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Photos, best of 12 megapixels.")],
-    images: Annotated[int, typer.Option(help="Files a round; those of DIR are used again and again.")] = 200,
+    images: Annotated[int, typer.Option(help="Files a round; those of DIR are used again and again.")] = 400,
     memory: Annotated[bool, typer.Option("--memory", help="Also the peak memory for 1,000 and 20,000 images.")] = False,
     model: Annotated[Path | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,
 ) -> int:

@@ -61,16 +61,24 @@ class Finding:
     Attributes:
         outcome: what it amounts to.
         agreement: of the tiles.
+        alignment: where the query lies in the reference, as well as that is known.
         motion: how far a tile is from where the whole fits best, px; 0 if that can't be told.
-        tilted: whether a perspective was fitted.
-        mirrored: whether one of the two was mirrored.
     """
 
     outcome: Outcome
     agreement: Agreement
+    alignment: Alignment
     motion: float = 0.0
-    tilted: bool = False
-    mirrored: bool = False
+
+    @property
+    def tilted(self) -> bool:
+        """Whether a perspective was fitted."""
+        return self.alignment.is_tilted
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether one of the two was mirrored."""
+        return self.alignment.mirrored
 
     @property
     def still(self) -> bool:
@@ -127,7 +135,7 @@ def judge(
     else:
         worn = _may_be_worn(alignment, aligned, agreement, motion) if laid is None else _is_worn_in_place(laid)
         outcome = Outcome.LIKELY if worn else Outcome.REFUTED
-    return Finding(outcome, agreement, motion, alignment.is_tilted, alignment.mirrored)
+    return Finding(outcome, agreement, alignment, motion)
 
 
 def _is_worn_in_place(laid: Aligned) -> bool:

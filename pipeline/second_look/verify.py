@@ -9,6 +9,7 @@ in front of it has moved.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,8 +25,29 @@ SOUND = 0.75  # correlation from which an alignment is a right one
 ALIKE = TWIN_CORRELATION  # of the thumbnails: details that can't be aligned refute nothing then
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What a second look found.
+
+    Attributes:
+        outcome: what it says of the pair.
+        finding: the alignment that it rests on, from the query to the reference unless `is_turned_round`; None where
+            the two were not, or could not be, aligned.
+        is_turned_round: whether that alignment leads from the reference to the query.
+    """
+
+    outcome: Outcome
+    finding: Finding | None = None
+    is_turned_round: bool = False
+
+
 def verify(query: Look, reference: Look, is_far: bool = False) -> Outcome:
-    """Whether the details of two pictures agree.
+    """Whether the details of two pictures agree: the outcome of `examine`."""
+    return examine(query, reference, is_far).outcome
+
+
+def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
+    """Whether the details of two pictures agree, and how they lie on one another then.
 
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
     or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
@@ -35,43 +57,51 @@ def verify(query: Look, reference: Look, is_far: bool = False) -> Outcome:
         is_far: they lie so far apart that they are refuted unless a glimpse finds something in common.
     """
     if is_far and not has_a_glimpse(query, reference):
-        return Outcome.REFUTED
+        return Examination(Outcome.REFUTED)
     if is_plain(query, reference):
-        return Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED
-    findings: list[Finding] = []
-    for finding in _both_ways(query, reference):
+        return Examination(Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED)
+    seen: list[Examination] = []
+    for finding, turned_round in _both_ways(query, reference):
+        seen.append(Examination(finding.outcome, finding, turned_round))
         if finding.outcome is Outcome.CONFIRMED and finding.motion <= TILTED_STILL:
-            return Outcome.CONFIRMED
-        findings.append(finding)
-    return _weigh(findings, unaligned(query, reference), is_in_place(query, reference))
+            return seen[-1]
+    return _weigh(seen, unaligned(query, reference), is_in_place(query, reference))
 
 
-def _both_ways(query: Look, reference: Look) -> Iterator[Finding]:
+def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding, bool]]:
     # features of a crop find their places in the whole more surely than the other way round
     promising = False
     for alignment in alignments(query, reference):
         finding = look_closer(query, reference, alignment)
         promising |= finding.agreement.agreeing >= LAID_PROMISING
-        yield finding
+        yield finding, False
     if promising:
         for alignment in alignments(reference, query):
-            yield look_closer(reference, query, alignment)
+            yield look_closer(reference, query, alignment), True
 
 
-def _weigh(findings: Sequence[Finding], otherwise: Outcome, in_place: bool) -> Outcome:
-    for finding in findings:
-        if finding.outcome is Outcome.CONFIRMED:  # a little off, by one estimate: by all of them it must be no more
+def _weigh(seen: Sequence[Examination], otherwise: Outcome, in_place: bool) -> Examination:
+    findings = [one.finding for one in seen if one.finding is not None]
+    for one, finding in zip(seen, findings, strict=True):
+        if one.outcome is Outcome.CONFIRMED:  # a little off, by one estimate: by all of them it must be no more
             all_of_them = [
                 f.motion for f in findings if f.is_clear and (f.tilted, f.mirrored) == (False, finding.mirrored)
             ]
-            return Outcome.CONFIRMED if np.mean(all_of_them or [finding.motion]) <= STILL else Outcome.REFUTED
+            still = np.mean(all_of_them or [finding.motion]) <= STILL
+            return replace(one, outcome=Outcome.CONFIRMED if still else Outcome.REFUTED)
+    clearest = max(
+        seen, key=lambda one: one.finding.agreement.median if one.finding else 0.0, default=Examination(otherwise)
+    )
     if not in_place and any(finding.moved for finding in findings):
-        return Outcome.REFUTED
+        return replace(clearest, outcome=Outcome.REFUTED)
     for outcome in (Outcome.LIKELY, Outcome.UNCLEAR):
-        if any(finding.outcome is outcome for finding in findings):
-            return outcome
+        for one in seen:
+            if one.outcome is outcome:
+                return one
     # an alignment under which hardly anything agrees is a wrong one, and refutes nothing
-    return Outcome.REFUTED if any(finding.agreement.median >= SOUND for finding in findings) else otherwise
+    if any(finding.agreement.median >= SOUND for finding in findings):
+        return replace(clearest, outcome=Outcome.REFUTED)
+    return Examination(otherwise)
 
 
 def is_in_place(query: Look, reference: Look) -> bool:
@@ -102,4 +132,4 @@ def has_same_levels(query: Look, reference: Look) -> bool:
     return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
 
 
-__all__ = ["Outcome", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]
+__all__ = ["Examination", "Outcome", "examine", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]

@@ -251,11 +251,11 @@ def test_limits(encoder: OnnxEncoder) -> None:
     curve = encoder.calibration
     default = limits(encoder, 5000, None, None)
     looked = curve.candidate_threshold(5000)
-    assert default == Limits(WIDER * looked, curve.library_threshold(5000), 0.03, curve.likely_threshold(5000), looked)
+    assert default == Limits(WIDER * looked, curve.library_threshold(5000), 0.04, curve.likely_threshold(5000), looked)
     plain = curve.library_threshold(5000)
     assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain, plain)
     assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7, 0.7)
-    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.03, 0.7)
+    assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.04, 0.7)
     assert limits(encoder, 5000, 0.02, True) == Limits(0.02, 0.02, 0.02, 0.02)
 
 

@@ -21,7 +21,7 @@ from twinpix.encoder.preprocess import Preprocess
 from twinpix.train import export
 from twinpix.train.export import ParityError, export_onnx, load_weights, read_metadata, save_weights, write_metadata
 from twinpix.train.rendered import render_pictures
-from twinpix.train.weights import SMALLEST_KERNEL, half_weights, int8_weights
+from twinpix.train.weights import SMALLEST_INT8, SMALLEST_KERNEL, half_weights
 
 SMALL = Architecture(4, (4, 6, 8, 8), (2, 2, 2, 1), (0, 1, 0, 1), 16, 3)
 CURVE = Calibration((0.1, 0.3, 0.7), (1e-6, 1e-4, 1e-2), 1e-4, 500, "test pictures")
@@ -228,7 +228,7 @@ def test_small_or_huge_values_stay_whole() -> None:
 
 
 def test_unknown_weights(net: CopyNet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="fp16, fp32"):
+    with pytest.raises(ValueError, match="int8, fp16, fp32"):
         export_onnx(net, Preprocess(size=32), tmp_path / "m.onnx", "int4")
 
 
@@ -240,13 +240,33 @@ def test_rounding_too_far_is_refused(wide: CopyNet, tmp_path: Path, monkeypatch:
 
 
 def test_int8_runs_in_runtime_and_stays_near(wide: CopyNet, tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    export_onnx(wide, Preprocess(size=32), path, "fp32")
-    whole, facts = OnnxEncoder(path), read_metadata(path)
     pictures = render_pictures(40, 32, seed=5).pixels.numpy()
-    int8_weights(path, tmp_path / "q.onnx", pictures)
-    write_metadata(tmp_path / "q.onnx", facts, Preprocess(size=32), None)
-    assert "QuantizeLinear" in {node.op_type for node in onnx.load(tmp_path / "q.onnx").graph.node}
-    assert (tmp_path / "q.onnx").stat().st_size < 0.5 * path.stat().st_size
-    cosine = (OnnxEncoder(tmp_path / "q.onnx").encode(pictures) * whole.encode(pictures)).sum(1)
-    assert 0.9 < cosine.min() < 0.99999
+    whole, rounded = tmp_path / "whole.onnx", tmp_path / "rounded.onnx"
+    export_onnx(wide, Preprocess(size=32), whole, "fp32")
+    export_onnx(wide, Preprocess(size=32), rounded, "int8", pictures)
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(rounded).graph.node}
+    assert rounded.stat().st_size < 0.5 * whole.stat().st_size
+    cosine = (OnnxEncoder(rounded).encode(pictures) * OnnxEncoder(whole).encode(pictures)).sum(1)
+    assert 0.9 < cosine.min() < 0.9999999
+
+
+def test_int8_takes_seven_bits_of_large_kernels_alone(wide: CopyNet, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    export_onnx(wide, Preprocess(size=32), path, "int8", render_pictures(40, 32, seed=5).pixels.numpy())
+    kernels = [onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if len(t.dims) == 4]
+    rounded = [kernel for kernel in kernels if kernel.dtype == np.int8]
+    assert rounded and all(kernel.size >= SMALLEST_INT8 and np.abs(kernel).max() <= 64 for kernel in rounded)
+    assert all(kernel.size < SMALLEST_INT8 for kernel in kernels if kernel.dtype != np.int8)
+
+
+def test_int8_of_a_network_without_large_kernels_changes_nothing(net: CopyNet, tmp_path: Path) -> None:
+    pictures = render_pictures(20, 32, seed=5).pixels.numpy()
+    export_onnx(net, Preprocess(size=32), tmp_path / "a.onnx", "int8", pictures)
+    export_onnx(net, Preprocess(size=32), tmp_path / "b.onnx", "fp32")
+    a, b = (OnnxEncoder(tmp_path / f"{name}.onnx").encode(pictures) for name in "ab")
+    assert np.array_equal(a, b)
+
+
+def test_int8_needs_pictures(net: CopyNet, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="range of activations"):
+        export_onnx(net, Preprocess(size=32), tmp_path / "m.onnx", "int8")

@@ -238,7 +238,7 @@ def test_fine_tuning_takes_small_steps_unless_told(asked: list[tuple[object, ...
     assert gentle.learning_rate < Recipe().learning_rate / 2 and gentle.epochs < Recipe().epochs
     assert gentle.small_share == 0
     assert told == replace(gentle, learning_rate=0.001, epochs=50)
-    assert [call[8:] for call in asked] == [(Path("b.safetensors"), "fp16"), (Path("b.safetensors"), "fp32")]
+    assert [call[8:] for call in asked] == [(Path("b.safetensors"), "int8"), (Path("b.safetensors"), "fp32")]
 
 
 def test_home_folder_is_found(asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
