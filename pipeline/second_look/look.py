@@ -150,9 +150,9 @@ def _mirrored(keypoint: Any, width: int) -> Any:
 
 def _spread(corners: Sequence[Any], shape: tuple[int, int]) -> list[int]:
     # half of the features are the strongest of all, half the strongest of each cell: letters would eat them all
-    strength = np.array([corner.response for corner in corners], np.float32)
+    strength = np.fromiter((corner.response for corner in corners), np.float32, len(corners))
     strongest = np.argsort(-strength, kind="stable")
-    place = np.array([corner.pt for corner in corners]).reshape(-1, 2)
+    place = np.array(import_cv2().KeyPoint.convert(corners), np.float64).reshape(-1, 2)
     cell = (place * GRID / shape[::-1]).astype(int) @ (1, GRID)
     by_cell = np.lexsort((-strength, cell))
     rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
