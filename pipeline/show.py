@@ -17,6 +17,8 @@ from rich.text import Text
 
 from twinpix.pipeline.decisions import decisions_path, read_decisions
 from twinpix.pipeline.index import IndexUsed
+from twinpix.pipeline.relation.kinds import Relation
+from twinpix.pipeline.relation.words import short as short_words
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
@@ -130,7 +132,14 @@ def report_dict(outcome: Report) -> dict[str, Any]:
 
 def _group_dict(group: Group) -> dict[str, Any]:
     links = [{"member": str(k.member), "other": str(k.other), "l2_distance": k.l2_distance} for k in group.links]
-    return {"files": [str(f) for f in group.files], "max_l2_distance": group.max_l2_distance, "links": links}
+    relations = [None if relation is None else told(relation) for relation in group.relations]
+    return {"files": [str(f) for f in group.files], "max_l2_distance": group.max_l2_distance, "relations": relations,
+            "links": links}  # fmt: skip
+
+
+def told(relation: Relation) -> dict[str, Any]:
+    """For JSON: what it is, in fields and in a few words."""
+    return {**relation.to_dict(), "words": short_words(relation)}
 
 
 def skipped_rows(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
@@ -165,7 +174,9 @@ def _group_text(number: int, group: Group, base: Path) -> Text:
     title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
     text = Text(title + "\n", style="bold cyan")
     for path in group.files:
-        text.append(f"  {safe(short(path, base))}\n", style="default not bold")
+        text.append(f"  {safe(short(path, base))}", style="default not bold")
+        relation = group.relation_of(path)
+        text.append("\n" if relation is None else f"  ({short_words(relation)})\n", style="default not bold dim")
     for link in group.links[:SHOWN_LINKS]:
         member, other = (safe(short(path, base)) for path in (link.member, link.other))
         text.append(f"  not in the group, but near {member} ({link.l2_distance:.3f}): {other}\n", style="default dim")

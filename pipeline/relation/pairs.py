@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of, have_same_bytes, have_same_pixels
 from twinpix.pipeline.relation.kinds import Facts, Kind, Relation
 from twinpix.pipeline.relation.relate import relate
+from twinpix.pipeline.report import Group
 from twinpix.pipeline.second_look.look import Look, look
+from twinpix.pipeline.second_look.look_again import faiss_alone, one_thread_each
 from twinpix.pipeline.second_look.verify import Examination, examine
+from twinpix.pipeline.threads import decoding_threads
 
 LOOKS_KEPT = 64  # as in `look_again`
 SAME_LEVELS = 1.0  # mean gap of the small colours from which it is worth decoding both pictures whole
@@ -36,9 +40,7 @@ def relation_of(query: ImageLike, reference: ImageLike) -> Relation:
     return relation_of_looks(query, reference, looks, examine(*looks))
 
 
-def relation_of_looks(
-    query: ImageLike, reference: ImageLike, looks: tuple[Look, Look], seen: Examination
-) -> Relation:
+def relation_of_looks(query: ImageLike, reference: ImageLike, looks: tuple[Look, Look], seen: Examination) -> Relation:
     """The same for two pictures that are not the same bytes, once there are looks and an examination of them.
 
     Raises:
@@ -53,7 +55,38 @@ def relation_of_looks(
 
 def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tuple[Look, Look]) -> bool:
     one, other = facts
-    if relation.kind not in (Kind.RE_ENCODED, Kind.TOO_LITTLE) or (one.width, one.height) != (other.width, other.height):
+    if relation.kind not in (Kind.RE_ENCODED, Kind.TOO_LITTLE) or (one.width, one.height) != (
+        other.width,
+        other.height,
+    ):
         return False
     a, b = (look.colours.astype(np.float32) for look in looks)
     return bool(np.abs(a - b).mean() <= SAME_LEVELS)
+
+
+def with_relations(groups: Sequence[Group], workers: int | None = None) -> tuple[Group, ...]:
+    """The groups, each member with its relation to the representative; None where either can't be read any more.
+
+    Args:
+        workers: threads; all cores by default.
+    """
+    if not groups:
+        return ()
+
+    @lru_cache(LOOKS_KEPT)
+    def seen(path: Path) -> Look:
+        return look(path)
+
+    def one(pair: tuple[Path, Path]) -> Relation | None:
+        try:
+            if have_same_bytes(*pair):
+                return Relation(Kind.IDENTICAL_FILE)
+            looks = seen(pair[0]), seen(pair[1])
+            return relation_of_looks(*pair, looks, examine(*looks))
+        except ImageError:
+            return None
+
+    pairs = [(group.files[0], path) for group in groups for path in group.files[1:]]
+    with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
+        relations = pool.map(one, pairs)
+        return tuple(replace(group, relations=tuple(islice(relations, len(group.files) - 1))) for group in groups)

@@ -1,4 +1,4 @@
-"""Where the copy lies in the original, told from the map between their pixels: crop, zoom, rotation, mirror, squeeze."""
+"""Where the copy lies in the original, by the map between their pixels: crop, zoom, rotation, mirror, squeeze."""
 
 from __future__ import annotations
 
@@ -55,9 +55,8 @@ class Place:
     @property
     def linear(self) -> Matrix:
         """float64 (2, 2): how the middle of the source is turned and scaled."""
-        middle = np.array([[(self.source[0] - 1) / 2, (self.source[1] - 1) / 2]])
-        steps = np.concatenate([middle, middle + (1, 0), middle + (0, 1)])
-        at, right, down = self.carry(steps)
+        x, y = (self.source[0] - 1) / 2, (self.source[1] - 1) / 2
+        at, right, down = self.carry(np.array([(x, y), (x + 1, y), (x, y + 1)]))
         return np.stack([right - at, down - at], 1)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,16 +19,17 @@ from twinpix.pipeline.relation.place import (
     place_of,
 )
 from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, lay_colours, tone_edits
-from twinpix.pipeline.relation.wear import Noise, level_out, noise_of, sharpness_gap, things_on
+from twinpix.pipeline.relation.wear import Edges, fineness, things_on
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import Look
+from twinpix.pipeline.second_look.tiles import Plane
 from twinpix.pipeline.second_look.verify import SOUND, Examination, Outcome, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
-GRAIN, NOISY = 2.5, 2.5  # levels: how much noisier one is, and how much of that the other lacks
-BLURRED = 0.5  # doublings of fine detail
+GRAIN = 0.5  # levels of fine noise, a third of what it is before it is smoothed
+BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
 SAME_SIZE = 0.02  # share of the sides
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
@@ -52,7 +54,7 @@ class Pair:
     aligned: Aligned
     frame: Side
     flipped: bool
-    colours: tuple[np.ndarray, np.ndarray]
+    colours: tuple[Plane, Plane]
 
 
 def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Relation:
@@ -82,7 +84,9 @@ def _is_one_scene(finding: Finding) -> bool:
 def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:
     """The two as the second look aligned them; as they lie, where it did not have to."""
     turned = seen.is_turned_round and seen.finding is not None
-    alignment = seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
+    alignment = (
+        seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
+    )
     source, target = (reference, query) if turned else (query, reference)
     aligned, colours = superpose(source, target, alignment), lay_colours(source, target, alignment)
     place = place_of(query, reference, alignment.matrix, alignment.mirrored, turned)
@@ -145,17 +149,19 @@ class _Worn:
 
 def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     # what happened to the details, and whose details they were by that
-    query, reference = level_out(pair.aligned)
-    things, noise = things_on(query, reference, pair.aligned.inside), noise_of(query, reference, pair.aligned.inside)
-    speckled = tuple(look.speckled for look in pair.looks)
-    blur = sharpness_gap(pair.aligned, _density(pair))
+    recoloured = tone_edits(*pair.colours)
+    # a change of hue moves the luma of each colour elsewhere, but hardly the brightest and the darkest channel
+    tones = (0, 1, 2) if recoloured.hue or recoloured.tint or recoloured.saturation else (0,)
+    things = things_on(pair.aligned, tones)
+    fine = fineness(_beside(pair.aligned, things or ()), _density(pair))
     worn = _Worn(things=tuple(_as_box(pair, box) for box in things or ()), altered=things is None)
+    speckled = tuple(look.speckled for look in pair.looks)
     if speckled[0] != speckled[1]:
         return replace(worn, noise="salt and pepper"), Side.REFERENCE if speckled[0] else Side.QUERY
-    if noise is not None and (noisy := _noisier(noise)) is not None:
-        return replace(worn, noise="grain"), noisy.other
-    if abs(blur) >= BLURRED:
-        return replace(worn, blur=abs(blur)), Side.QUERY if blur > 0 else Side.REFERENCE
+    if fine is not None and abs(fine.sharper) >= BLURRED:
+        return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
+    if fine is not None and fine.between >= GRAIN:
+        return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
     strengths = [_colourfulness(levels) for levels in pair.colours]
     for k, side in enumerate(Side):
         if strengths[k] < COLOURLESS and strengths[1 - k] > COLOURED:
@@ -163,14 +169,14 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     return worn, None
 
 
-def _noisier(noise: Noise) -> Side | None:
-    more = noise.reference**2 - noise.query**2
-    if noise.between < NOISY or abs(more) < GRAIN**2:
-        return None
-    return Side.REFERENCE if more > 0 else Side.QUERY
+def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:
+    inside = aligned.inside.copy()
+    for left, top, right, bottom in things:
+        inside[max(0, top) : bottom, max(0, left) : right] = False
+    return replace(aligned, inside=inside)
 
 
-def _colourfulness(levels: np.ndarray) -> float:
+def _colourfulness(levels: Plane) -> float:
     return float(np.sqrt(((levels - levels.mean(1, keepdims=True)) ** 2).mean())) if len(levels) else 0.0
 
 
@@ -181,7 +187,7 @@ def _density(pair: Pair) -> float:
     return min(per_look(own[0]), per_look(own[1]) * float(np.sqrt(abs(np.linalg.det(place.linear)))))
 
 
-def _as_box(pair: Pair, edges: tuple[int, int, int, int]) -> Box:
+def _as_box(pair: Pair, edges: Edges) -> Box:
     high, wide = pair.aligned.inside.shape
     left, top, right, bottom = edges
     if pair.flipped:
@@ -249,5 +255,3 @@ def _is_clean(pair: Pair) -> bool:
         return False
     gap = np.abs(pair.colours[0] - pair.colours[1]).mean(1)
     return bool(gap.mean() <= CLEAN_MEAN and np.percentile(gap, 99.9) <= CLEAN_MOST)
-
-

@@ -13,9 +13,10 @@ from twinpix.pipeline.second_look.look import Look, import_cv2
 UNCLIPPED = (6, 249)  # levels that no edit may have clipped
 FEWEST = 60  # px of a quarter look
 BRIGHTER, STEEPER, COLOURFULLER = 2.5, 4.0, 8.0  # %: from which it is an edit
-TURNED, TINTED = 5.0, 4.0  # degrees, levels
+TURNED, TINTED = 5.0, 6.0  # degrees, levels
 COLOURLESS, COLOURED = 2.5, 5.0  # levels of colour, root mean square
 SMOOTHING = 1.0  # px
+ROUNDS, OUTLYING = 3, 3.0  # times the median residual
 
 Plane = NDArray[np.float32]
 
@@ -65,12 +66,9 @@ def _smooth(levels: NDArray[np.uint8]) -> Plane:
 
 def tone_edits(original: Plane, copy: Plane) -> ToneEdits:
     """What was done to the colours; both float32 (n, 3), px by px."""
-    low, high = UNCLIPPED
-    sound = ((original > low) & (original < high) & (copy > low) & (copy < high)).all(1)
-    if sound.sum() < FEWEST:
-        sound = np.ones(len(original), bool)
     if len(original) < FEWEST:
         return ToneEdits()
+    sound = _sound(original, copy)
     (light, chroma), (copy_light, copy_chroma) = (_split(levels[sound]) for levels in (original, copy))
     brighter = float(copy_light.mean() / max(light.mean(), 1.0))
     slope = float((copy_light.std() + 0.5) / (light.std() + 0.5))
@@ -79,6 +77,26 @@ def tone_edits(original: Plane, copy: Plane) -> ToneEdits:
         brightness=_said(100 * (brighter - 1), BRIGHTER),
         contrast=_said(100 * (slope / brighter - 1), STEEPER),
     )
+
+
+def _sound(original: Plane, copy: Plane) -> NDArray[np.bool_]:
+    # px that no edit clipped, and on which nothing was stuck: those that one curve for each channel explains
+    low, high = UNCLIPPED
+    sound = np.asarray(((original > low) & (original < high) & (copy > low) & (copy < high)).all(1))
+    if sound.sum() < FEWEST:
+        sound = np.ones(len(original), bool)
+    for _ in range(ROUNDS):
+        off = np.zeros(len(original), np.float32)
+        for channel in range(3):
+            x, y = original[:, channel], copy[:, channel]
+            apart, mean = x - x[sound].mean(), y[sound].mean()
+            gain = (apart[sound] * (y[sound] - mean)).mean() / (apart[sound].var() + 1.0)
+            off += np.abs(y - mean - gain * apart)
+        fits = sound & (off <= OUTLYING * max(float(np.median(off[sound])), 1.0))
+        if fits.sum() < FEWEST:
+            break
+        sound = fits
+    return sound
 
 
 def _split(levels: Plane) -> tuple[Plane, NDArray[np.complex64]]:
@@ -106,5 +124,3 @@ def _colour_edits(chroma: NDArray[np.complex64], copy: NDArray[np.complex64], sl
 
 def _said(value: float, least: float) -> float:
     return value if abs(value) >= least else 0.0
-
-

@@ -85,7 +85,7 @@ def _rectangles(wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def agree_at_one_sharpness(aligned: Aligned) -> Agreement:
     """The best agreement once the sharper picture is blurred."""
-    blunter = aligned.query if sharper_by(aligned) < 0 else aligned.reference
+    blunter = aligned.query if _sharper_by(aligned) < 0 else aligned.reference
     found = []
     for sigma in MATCHING_SIGMAS:
         query, reference = (
@@ -125,11 +125,11 @@ def _summary(tiles: _Tiles) -> Agreement:
 
 def detail_lost(aligned: Aligned) -> float:
     """How much more fine detail one picture has than the other, in doublings."""
-    return abs(sharper_by(aligned))
+    return abs(_sharper_by(aligned))
 
 
-def sharper_by(aligned: Aligned) -> float:
-    """Doublings of fine detail that the query has more than the reference; contrast does not matter."""
+def _sharper_by(aligned: Aligned) -> float:
+    # doublings of fine detail that the query has more than the reference
     reach = np.ones((2 * DETAIL_MARGIN + 1,) * 2, np.uint8)  # what lies outside must not leak in
     inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1).astype(bool)
     if not inside.any():
