@@ -75,21 +75,24 @@ def close_stdout() -> None:
 def pair(match: Match, as_json: bool) -> None:
     """The outcome of `is-duplicate`."""
     if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "l2_distance": match.l2_distance,
-                "threshold": match.threshold,
-                "duplicate": match.is_duplicate,
-                "second_look": match.second_look,
-                "unverified_threshold": match.unverified_threshold,
-            }
-        )
+        print_json(pair_dict(match))
         return
     verdict = "duplicate" if match.is_duplicate else "not a duplicate"
     sign = "<=" if match.l2_distance <= match.threshold else ">"
     print(f"{verdict}: L2 distance {match.l2_distance:.4f} {sign} threshold {match.threshold:.4f} (scale 0..2)"
           f"{SECOND_LOOK[match.second_look]}")  # fmt: skip
+
+
+def pair_dict(match: Match) -> dict[str, Any]:
+    """Schema 1."""
+    return {
+        "schema": 1,
+        "l2_distance": match.l2_distance,
+        "threshold": match.threshold,
+        "duplicate": match.is_duplicate,
+        "second_look": match.second_look,
+        "unverified_threshold": match.unverified_threshold,
+    }
 
 
 def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> None:

@@ -45,6 +45,10 @@ class Place:
         carried = np.column_stack([points, np.ones(len(points))]) @ self.matrix.T
         return np.asarray(carried[:, :2] / carried[:, 2:])
 
+    def corners(self, box: Box) -> NDArray[np.float64]:
+        """Those of a part of the source, px, (4, 2), clockwise from the upper left."""
+        return _corners(self.source, box)
+
     def carry_box(self, box: Box) -> Box:
         """A part of the source: the upright box round it in the target, as far as that reaches."""
         (left, top), (right, bottom) = (end(self.carry(_corners(self.source, box)), 0) for end in (np.min, np.max))

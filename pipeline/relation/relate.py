@@ -19,7 +19,7 @@ from twinpix.pipeline.relation.place import (
     place_of,
 )
 from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, lay_colours, tone_edits
-from twinpix.pipeline.relation.wear import Edges, fineness, things_on
+from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
@@ -28,8 +28,9 @@ from twinpix.pipeline.second_look.tiles import Plane
 from twinpix.pipeline.second_look.verify import SOUND, Examination, Outcome, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
-GRAIN = 0.5  # levels of fine noise, a third of what it is before it is smoothed
+GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
 BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
+LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE = 0.02  # share of the sides
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
@@ -152,13 +153,14 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     recoloured = tone_edits(*pair.colours)
     # a change of hue moves the luma of each colour elsewhere, but hardly the brightest and the darkest channel
     tones = (0, 1, 2) if recoloured.hue or recoloured.tint or recoloured.saturation else (0,)
-    things = things_on(pair.aligned, tones)
-    fine = fineness(_beside(pair.aligned, things or ()), _density(pair))
+    density = _density(pair)
+    things = things_on(pair.aligned, tones, _is_blurred(fineness(pair.aligned, density)))
+    fine = fineness(_beside(pair.aligned, things or ()), density)
     worn = _Worn(things=tuple(_as_box(pair, box) for box in things or ()), altered=things is None)
     speckled = tuple(look.speckled for look in pair.looks)
     if speckled[0] != speckled[1]:
         return replace(worn, noise="salt and pepper"), Side.REFERENCE if speckled[0] else Side.QUERY
-    if fine is not None and abs(fine.sharper) >= BLURRED:
+    if fine is not None and _is_blurred(fine):
         return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
     if fine is not None and fine.between >= GRAIN:
         return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
@@ -169,10 +171,14 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     return worn, None
 
 
+def _is_blurred(fine: Fineness | None) -> bool:
+    return fine is not None and abs(fine.sharper) >= BLURRED
+
+
 def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:
     inside = aligned.inside.copy()
     for left, top, right, bottom in things:
-        inside[max(0, top) : bottom, max(0, left) : right] = False
+        inside[max(0, top - LEAK) : bottom + LEAK, max(0, left - LEAK) : right + LEAK] = False
     return replace(aligned, inside=inside)
 
 
@@ -209,13 +215,14 @@ def _by_file(pair: Pair) -> Side:
 def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:
     first = original is Side.QUERY
     place = pair.place if first else pair.place.back
-    colours = tone_edits(*(pair.colours if first else pair.colours[::-1]))
+    # specks that are taken out leave traces in the colours
+    colours = tone_edits(*(pair.colours if first else pair.colours[::-1]), least=2.0 if worn.noise else 1.0)
     facts = pair.facts if first else pair.facts[::-1]
     mirror, rotation = _turned(place)
     area, squeeze = place.frame_area, place.squeeze
     return Edits(
         crop=placed.crop,
-        zoom=area**-0.5 if placed.crop is not None else 1.0,
+        zoom=1.0 if placed.crop is None else (area if placed.border is None else placed.crop.area) ** -0.5,
         scale=place.scale(*facts),
         mirror=mirror,
         rotation=rotation,

@@ -64,8 +64,13 @@ def _smooth(levels: NDArray[np.uint8]) -> Plane:
     return np.asarray(import_cv2().GaussianBlur(levels.astype(np.float32), (0, 0), SMOOTHING))
 
 
-def tone_edits(original: Plane, copy: Plane) -> ToneEdits:
-    """What was done to the colours; both float32 (n, 3), px by px."""
+def tone_edits(original: Plane, copy: Plane, least: float = 1.0) -> ToneEdits:
+    """What was done to the colours.
+
+    Args:
+        original, copy: float32 (n, 3), px by px.
+        least: how many times as large as usual a change must be to count.
+    """
     if len(original) < FEWEST:
         return ToneEdits()
     sound = _sound(original, copy)
@@ -73,9 +78,9 @@ def tone_edits(original: Plane, copy: Plane) -> ToneEdits:
     brighter = float(copy_light.mean() / max(light.mean(), 1.0))
     slope = float((copy_light.std() + 0.5) / (light.std() + 0.5))
     return replace(
-        _colour_edits(chroma, copy_chroma, slope),
-        brightness=_said(100 * (brighter - 1), BRIGHTER),
-        contrast=_said(100 * (slope / brighter - 1), STEEPER),
+        _colour_edits(chroma, copy_chroma, slope, least),
+        brightness=_said(100 * (brighter - 1), least * BRIGHTER),
+        contrast=_said(100 * (slope / brighter - 1), least * STEEPER),
     )
 
 
@@ -105,20 +110,20 @@ def _split(levels: Plane) -> tuple[Plane, NDArray[np.complex64]]:
     return light, ((red - light) + 1j * (blue - light)).astype(np.complex64)
 
 
-def _colour_edits(chroma: NDArray[np.complex64], copy: NDArray[np.complex64], slope: float) -> ToneEdits:
+def _colour_edits(chroma: NDArray[np.complex64], copy: NDArray[np.complex64], slope: float, least: float) -> ToneEdits:
     strength, left = (float(np.sqrt((np.abs(c) ** 2).mean())) for c in (chroma, copy))
     if strength > COLOURED and left < COLOURLESS:
         return ToneEdits(grayscale=True)
     apart, copy_apart = chroma - chroma.mean(), copy - copy.mean()
     spread = float((np.abs(apart) ** 2).mean())
     if spread < COLOURLESS**2:
-        return ToneEdits(tint=_said(float(abs(copy.mean() - chroma.mean())), TINTED))
+        return ToneEdits(tint=_said(float(abs(copy.mean() - chroma.mean())), least * TINTED))
     gain = complex((apart.conj() * copy_apart).mean()) / spread
     tint = float(abs(complex(copy.mean()) - gain * complex(chroma.mean())))
     return ToneEdits(
-        saturation=_said(100 * (abs(gain) / slope - 1), COLOURFULLER),
-        hue=_said(float(np.degrees(np.angle(gain))), TURNED),
-        tint=_said(tint, TINTED),
+        saturation=_said(100 * (abs(gain) / slope - 1), least * COLOURFULLER),
+        hue=_said(float(np.degrees(np.angle(gain))), least * TURNED),
+        tint=_said(tint, least * TINTED),
     )
 
 

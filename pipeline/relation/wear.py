@@ -13,7 +13,7 @@ from twinpix.pipeline.second_look.look import Levels, import_cv2
 from twinpix.pipeline.second_look.tiles import TILE, Plane, tile_means
 
 BIN = 8  # levels that are mapped together
-SOFT, REACH = 1.5, 7  # px: sigma that both get; how far a level may lie in the other one
+SOFT, BLUNT, REACH = 1.5, 4.0, 7  # px: sigma that both get, and if one is blurred; how far off a level may lie
 STANDS_OUT, SPECK = 20.0, 14  # levels; px of a thing that lies on a picture
 APART = 13  # px between two things
 MOST, COVERED = 6, 0.6  # things; share of the picture: beyond, it is a change of the whole
@@ -63,7 +63,7 @@ def _curve(levels: Levels, like: Levels) -> Plane:
     return curve.astype(np.float32)
 
 
-def things_on(aligned: Aligned, tones: Sequence[int]) -> tuple[Edges, ...] | None:
+def things_on(aligned: Aligned, tones: Sequence[int], blurred: bool) -> tuple[Edges, ...] | None:
     """Boxes (left, top, right, bottom), px, in which the two differ for good; None if that is nearly everywhere.
 
     What is only moved a little, or blurred, does not count: a level may lie a few px away in the other picture. Nor
@@ -71,9 +71,10 @@ def things_on(aligned: Aligned, tones: Sequence[int]) -> tuple[Edges, ...] | Non
 
     Args:
         tones: in all of which they must differ (see `Look`).
+        blurred: whether one of the two is.
     """
     cv2, inside = import_cv2(), aligned.inside
-    gap = np.minimum.reduce([_gap_either_way(aligned, tone) for tone in tones])
+    gap = np.minimum.reduce([_gap_either_way(aligned, tone, BLUNT if blurred else SOFT) for tone in tones])
     gap[~cv2.erode(inside.astype(np.uint8), np.ones((REACH, REACH), np.uint8), borderValue=0).astype(bool)] = 0
     wrong = (gap > STANDS_OUT).astype(np.uint8)
     count, label = cv2.connectedComponents(cv2.dilate(wrong, np.ones((APART, APART), np.uint8)), connectivity=8)
@@ -82,14 +83,14 @@ def things_on(aligned: Aligned, tones: Sequence[int]) -> tuple[Edges, ...] | Non
     return None if len(boxes) > MOST or area > COVERED * inside.sum() else tuple(boxes)
 
 
-def _gap_either_way(aligned: Aligned, tone: int) -> Plane:
+def _gap_either_way(aligned: Aligned, tone: int, sigma: float) -> Plane:
     a, b = (np.ascontiguousarray(tones[..., tone]) for tones in (aligned.query, aligned.reference))
-    one = _gap(a.astype(np.float32), level_out(b, a, aligned.inside))
-    return np.minimum(one, _gap(level_out(a, b, aligned.inside), b.astype(np.float32)))
+    one = _gap(a.astype(np.float32), level_out(b, a, aligned.inside), sigma)
+    return np.minimum(one, _gap(level_out(a, b, aligned.inside), b.astype(np.float32), sigma))
 
 
-def _gap(query: Plane, reference: Plane) -> Plane:
-    a, b = (import_cv2().GaussianBlur(plane, (0, 0), SOFT) for plane in (query, reference))
+def _gap(query: Plane, reference: Plane, sigma: float) -> Plane:
+    a, b = (import_cv2().GaussianBlur(plane, (0, 0), sigma) for plane in (query, reference))
     return np.maximum(_beyond(a, b), _beyond(b, a))
 
 

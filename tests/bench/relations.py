@@ -240,10 +240,13 @@ class Score:
 
 def score(relation: Relation, made: Made, same_size: bool) -> Score:
     """Judge one relation."""
+    made = _canonical(made)
     known = made.names - {"resized"}
     plain = (Kind.RE_ENCODED, Kind.IDENTICAL_PIXELS, Kind.IDENTICAL_FILE) if same_size else (Kind.RESIZED,)
     right = relation.kind is Kind.EDITED if known else relation.kind in plain
     edits, said = relation.edits, names_of(relation.edits)
+    # contrast turns about the mean of the whole, which beside a border or in a crop is not that of what is seen
+    implied = {"brightness"} - known if "contrast" in known else set()
     turned_round = relation.original is Side.REFERENCE
     sign = -1 if turned_round and not edits.mirror else 1
     off = abs((sign * edits.rotation - made.rotation + 180) % 360 - 180)
@@ -254,13 +257,21 @@ def score(relation: Relation, made: Made, same_size: bool) -> Score:
     return Score(
         right,
         right and known <= said,
-        right and known == said,
+        right and known == said - implied,
         (0.0 if turned_round or edits.crop is None else edits.crop.overlap(made.box)) if cropped else None,
         off if "rotated" in known else None,
         abs(edits.zoom * made.box.area**0.5 - 1) if cropped else None,
         (bool(edits.mirror) and off < 1) if made.mirror else (not edits.mirror),
-        "" if right and known == said else f"{relation.kind}: {', '.join(sorted(said)) or 'nothing'}",
+        "" if right and known == said - implied else f"{relation.kind}: {', '.join(sorted(said)) or 'nothing'}",
     )
+
+
+def _canonical(made: Made) -> Made:
+    # a picture that is mirrored and turned by half is mirrored the other way
+    if not made.mirror or made.rotation % 360 != 180:
+        return made
+    other = "up-down" if made.mirror == "left-right" else "left-right"
+    return replace(made, mirror=other, rotation=0.0, names=made.names - {"rotated"})
 
 
 def _as_left_right(way: str, rotation: float) -> float:
