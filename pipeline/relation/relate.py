@@ -18,7 +18,7 @@ from twinpix.pipeline.relation.place import (
     per_look,
     place_of,
 )
-from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, lay_colours, tone_edits
+from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, lay_colours, tone_edits
 from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
 from twinpix.pipeline.second_look.in_place import lay_upon
@@ -32,6 +32,7 @@ GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothe
 BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
 LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE = 0.02  # share of the sides
+MORE_BYTES = 1.05  # times
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
 
@@ -150,17 +151,16 @@ class _Worn:
 
 def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     # what happened to the details, and whose details they were by that
-    recoloured = tone_edits(*pair.colours)
-    # a change of hue moves the luma of each colour elsewhere, but hardly the brightest and the darkest channel
-    tones = (0, 1, 2) if recoloured.hue or recoloured.tint or recoloured.saturation else (0,)
-    density = _density(pair)
-    things = things_on(pair.aligned, tones, _is_blurred(fineness(pair.aligned, density)))
-    fine = fineness(_beside(pair.aligned, things or ()), density)
+    # a change of colours moves the luma of each elsewhere, but hardly the brightest and the darkest channel as well
+    tones = (0,) if tone_edits(*pair.colours) == ToneEdits() else (0, 1, 2)
+    things, fine = _look_beside(pair, tones, blurred=False)
+    if _is_blurred(fine):
+        things, fine = _look_beside(pair, tones, blurred=True)
     worn = _Worn(things=tuple(_as_box(pair, box) for box in things or ()), altered=things is None)
     speckled = tuple(look.speckled for look in pair.looks)
     if speckled[0] != speckled[1]:
         return replace(worn, noise="salt and pepper"), Side.REFERENCE if speckled[0] else Side.QUERY
-    if fine is not None and _is_blurred(fine):
+    if fine is not None and abs(fine.sharper) >= BLURRED:
         return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
     if fine is not None and fine.between >= GRAIN:
         return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
@@ -169,6 +169,12 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
         if strengths[k] < COLOURLESS and strengths[1 - k] > COLOURED:
             return worn, side.other
     return worn, None
+
+
+def _look_beside(pair: Pair, tones: Sequence[int], blurred: bool) -> tuple[tuple[Edges, ...] | None, Fineness | None]:
+    # what lies on one of the two, and the fine detail beside it
+    things = things_on(pair.aligned, tones, blurred)
+    return things, fineness(_beside(pair.aligned, things or ()), _density(pair))
 
 
 def _is_blurred(fine: Fineness | None) -> bool:
@@ -209,7 +215,8 @@ def _by_file(pair: Pair) -> Side:
     lossless = [facts.format in LOSSLESS for facts in pair.facts]
     if lossless[0] != lossless[1]:
         return Side.QUERY if lossless[0] else Side.REFERENCE
-    return Side.QUERY if one.bytes >= other.bytes else Side.REFERENCE
+    # bytes say nothing of lossless files
+    return Side.REFERENCE if not lossless[0] and other.bytes > MORE_BYTES * one.bytes else Side.QUERY
 
 
 def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:
