@@ -21,7 +21,6 @@ from twinpix.pipeline.relation.words import sentence
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.look import Look, look
 from twinpix.pipeline.second_look.verify import Examination, Outcome, examine
-from twinpix.pipeline.show import safe
 
 OUTCOMES = {
     Outcome.CONFIRMED: "confirms that both are one picture",
@@ -124,7 +123,7 @@ def explain(
         match=match,
         relation=relation,
         sentence=sentence(relation, *names(match)),
-        reasons=tuple(_reasons(match, seen, rate, str(in_force(encoder)) if rate is not None else "")),
+        reasons=tuple(_reasons(match, seen, rate, _harmless(in_force(encoder)) if rate is not None else "")),
         false_match_rate=rate,
         metrics=said,
         left_out=left_out,
@@ -136,14 +135,22 @@ def explain(
 
 def names(match: Match) -> tuple[str, str]:
     """What to call the two: their file names, or their paths where those are the same."""
+    from twinpix.pipeline.show import safe  # with it comes rich, which `import twinpix` does not load
+
     pair = match.query, match.reference
     short = [safe(one.name) if isinstance(one, Path) else safe(one) for one in pair]
     return (short[0], short[1]) if short[0] != short[1] else (safe(pair[0]), safe(pair[1]))
 
 
+def _harmless(calibrated_on: object) -> str:
+    from twinpix.pipeline.show import safe
+
+    return safe(str(calibrated_on))
+
+
 def _reasons(match: Match, seen: Examination, rate: float | None, calibrated_on: str) -> Iterator[str]:
     if rate is not None:
-        yield f"of different pictures, {_one_in(rate)} lies as near as this; calibrated on {safe(calibrated_on)}"
+        yield f"of different pictures, {_one_in(rate)} lies as near as this; calibrated on {calibrated_on}"
     yield f"a second look {OUTCOMES[seen.outcome]}: {_evidence(seen)}"
     if match.second_look is None:
         yield _why_not_asked(match)

@@ -114,7 +114,11 @@ def _file(relation: Relation) -> Iterator[str]:
     if relation.facts is None:
         return
     copy, original = relation.facts if relation.original is Side.REFERENCE else relation.facts[::-1]
-    if (copy.width, copy.height) != (original.width, original.height) and abs(relation.edits.scale - 1) > 0.02:
+    # a part that was made as large as the whole was is called zoomed
+    scale = relation.edits.scale / (relation.edits.zoom if relation.edits.crop is not None else 1.0)
+    if (copy.width, copy.height) != (original.width, original.height) and min(
+        abs(scale - 1), abs(relation.edits.scale - 1)
+    ) > 0.02:
         yield f"resized to {copy.width}x{copy.height} px ({relation.edits.scale:.2f}x)"
     if copy.format and (copy.format != original.format or copy.format in LOSSY):
         yield f"re-encoded as {_name(copy)}"

@@ -45,7 +45,8 @@ function card(file, i, differs, best, { pair, focus, act }) {
       make("dl", {}, ...facts(file, differs, best)),
       make("p", { className: `folder${differs.has("folder") ? " differs" : ""}`, title: file.folder }, make("bdi", {}, file.folder))),
     make("div", { className: "fate" }, fate(file, i, act),
-      make("p", { className: "why small", title: reason(file) }, reason(file))));
+      make("p", { className: "why small", title: reason(file) }, reason(file)),
+      file.relation && make("p", { className: "why small", title: file.relation }, file.relation)));
   node.dataset.fate = file.apart ? "apart" : file.goes ? "goes" : "stays";
   node.classList.toggle("focus", i === focus);
   return node;
