@@ -123,12 +123,15 @@ class Calibration:
     def candidate_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be for a second look: L2, never stricter than `library_threshold`.
 
-        A second look costs about ten times an embedding, so a large library gets fewer of them per pair; it errs
-        now and then, so fewer are looked at, too, where less than one false pair is wanted.
+        A second look costs about ten times an embedding, so a large library gets fewer of them per pair. It errs now
+        and then, so fewer are looked at, too, where less than one false pair is wanted, or where it was seen to err
+        (a person called pairs different that it confirms) so often that more false pairs would follow.
         """
         strictest = self.library_threshold(images, false_pairs)
         affordable = min(1.0, false_pairs or 1.0) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
-        return max(self.threshold(min(CANDIDATE_RATE, affordable)), strictest)
+        errs = 0.0 if self.second_look is None else self.second_look.confirmed / max(1, self.second_look.pairs)
+        tolerable = _library_rate(images, false_pairs) / errs if errs else 1.0
+        return max(self.threshold(min(CANDIDATE_RATE, affordable, tolerable)), strictest)
 
     def likely_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be that seems to be a worn copy: L2, from how seldom different pictures seem so.

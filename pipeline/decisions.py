@@ -85,7 +85,14 @@ class Decisions:
 
         Only files as large as one that was decided about are read; one that can't be read is apart from none.
         """
-        wanted = [pair for pair, verdict in self.verdicts.items() if verdict is Verdict.DIFFERENT]
+        return self._rows(paths, Verdict.DIFFERENT)
+
+    def together(self, paths: Sequence[Path]) -> frozenset[tuple[int, int]]:
+        """The same, of pictures that a person has called one."""
+        return self._rows(paths, Verdict.SAME)
+
+    def _rows(self, paths: Sequence[Path], said: Verdict) -> frozenset[tuple[int, int]]:
+        wanted = [pair for pair, verdict in self.verdicts.items() if verdict is said]
         rows = _rows_by_content(paths, {content for pair in wanted for content in pair}) if wanted else {}
         return frozenset(
             (min(i, j), max(i, j)) for one, other in wanted for i in rows.get(one, ()) for j in rows.get(other, ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,13 +79,19 @@ def measure(
     pictures: Sequence[ImageLike] | None = None,
     sets: Rows | None = None,
     labels: Labels | None = None,
+    apart: Collection[tuple[int, int]] = (),
 ) -> Measured:
-    """`calibrate`, with the pairs that the curve rests on."""
+    """`calibrate`, with the pairs that the curve rests on.
+
+    Args:
+        apart: rows i < j that are different pictures whatever a second look says: a person has said so.
+    """
     sets = np.zeros(len(vectors), np.intp) if sets is None else sets
     rows = np.flatnonzero(sets >= 0)
     check_enough(len(rows))
     looked, outcomes = _look(vectors, rows, pictures)
-    confirmed = select(looked, np.array([o is Outcome.CONFIRMED for o in outcomes], bool))
+    named = zip(looked[0].tolist(), looked[1].tolist(), outcomes, strict=True)
+    confirmed = select(looked, np.array([o is Outcome.CONFIRMED and (i, j) not in apart for i, j, o in named], bool))
     rows = one_of_each_pair(rows, confirmed)
     negatives = Negatives(closest_pairs(vectors[rows], HIGHEST_RATE), sets[rows])
     i, j, distance = negatives.closest

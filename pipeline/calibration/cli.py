@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from twinpix.encoder.protocol import Encoder
     from twinpix.pipeline.calibration.promise import Promise
     from twinpix.pipeline.calibration.study import Study
+    from twinpix.pipeline.decisions import Decisions
 
 LIBRARIES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -35,6 +36,13 @@ def calibrate(
     show_own: Annotated[bool, typer.Option("--show", help="Print the calibration in force.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Remove your own calibration: the model's counts.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    from_decisions: Annotated[
+        bool,
+        typer.Option(
+            "--from-decisions",
+            help="Count what you decided in `twinpix review`; without DIR on the library's pictures.",
+        ),
+    ] = False,
 ) -> int:
     """Measure what a distance means on your own pictures, without labels, and use that from then on.
 
@@ -50,20 +58,42 @@ def calibrate(
     wanted = [name for name, on in (("--check", check), ("--show", show_own), ("--forget", forget)) if on]
     if len(wanted) > 1:
         raise InputError(f"{' and '.join(wanted)}: one at a time")
+    if wanted and from_decisions:
+        raise InputError(f"{wanted[0]}: --from-decisions has nothing to do with it")
     if forget:
         return _forget(encoder, json)
     if show_own:
         return _show(encoder, json)
+    decisions = _decisions() if from_decisions else None
+    if not folders and from_decisions:
+        folders = _library_pictures()
     if not folders:
         raise InputError("name at least one folder of pictures (or --show, --forget)")
     if check:
         return _check(folders, encoder, limit, json)
-    return _calibrate(folders, encoder, output, limit, dry_run, json)
+    return _calibrate(folders, encoder, output, limit, dry_run, json, decisions)
+
+
+def _decisions() -> Decisions:
+    from twinpix.pipeline.decisions import read_decisions
+
+    decisions = read_decisions()
+    if not decisions.verdicts:
+        raise InputError("--from-decisions: nothing is decided yet: `twinpix review DIR` asks, and keeps what you say")
+    return decisions
+
+
+def _library_pictures() -> list[Path]:
+    from twinpix.pipeline.library.library import Library
+
+    with Library() as library:
+        return [path for path in library.embeddings().paths if path.is_file()]
 
 
 def _calibrate(
-    folders: list[Path], encoder: Encoder, output: Path | None, limit: int, dry_run: bool, json: bool
-) -> int:
+    folders: list[Path], encoder: Encoder, output: Path | None, limit: int, dry_run: bool, json: bool,
+    decisions: Decisions | None,
+) -> int:  # fmt: skip
     from twinpix.pipeline.calibration.calibrations import check_store, keep_calibration
     from twinpix.pipeline.calibration.gather import gather
     from twinpix.pipeline.calibration.page import check_page, write_page
@@ -75,7 +105,7 @@ def _calibrate(
     if not dry_run:
         check_store(encoder)
     with progress_meter() as meter:
-        gathered = gather(*folders, encoder=encoder, limit=limit, progress=meter)
+        gathered = gather(*folders, encoder=encoder, limit=limit, progress=meter, decisions=decisions)
     found = study(gathered, encoder)
     if output is not None:
         write_page(output, found, encoder.name)
@@ -160,6 +190,7 @@ def study_dict(found: Study, encoder: Encoder) -> dict[str, Any]:
         "classes": found.classes,
         "growth": {f"{share:g}": count for share, count in found.growth.items()},
         "recall": found.recall,
+        "decided": dict(zip(("different", "same"), found.decided, strict=True)),
         **pairs,
         "skipped": [{"path": str(s.path), "reason": s.reason, "message": s.message} for s in found.skipped],
     }
@@ -173,6 +204,8 @@ def _print_study(found: Study) -> None:
     curve = found.calibration
     print(f"{found.images} pictures, {len(found.excluded)} left out as copies, {curve.pictures} different ones: "
           + ", ".join(f"{n} {kind}" for kind, n in found.classes.items()))  # fmt: skip
+    if any(found.decided):
+        print("your decisions: {} pairs count as different, {} as one picture".format(*found.decided))
     _print_thresholds(curve)
     share = ", ".join(f"{count:.0f} in {part:.0%}" for part, count in found.growth.items())
     print(f"false pairs at a rate of 1e-3, by share of the files: {share} (as the square, if neighbours are no twins)")

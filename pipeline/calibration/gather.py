@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrate import Labels, Measured, check_enough, measure
 from twinpix.pipeline.calibration.negatives import Rows
 from twinpix.pipeline.calibration.picture_class import SIDE, picture_class
+from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.index import Pairs, exact_distances
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk, encode_images, list_files
 from twinpix.pipeline.threads import decoding_threads
 from twinpix.pipeline.twins import fine_structure, thumbnails, twin_groups
 
+NAMED = 8  # folders or files
 MOST = 10_000  # pictures: they form 50 million pairs
 
 
@@ -37,6 +39,7 @@ class Gathered:
         labels: str (n,), the kind of each.
         source: the folders' names.
         skipped: files that could not be read.
+        apart, together: rows i < j that a person has called different, and one picture.
     """
 
     paths: tuple[Path, ...]
@@ -45,6 +48,8 @@ class Gathered:
     labels: Labels
     source: str
     skipped: tuple[Skipped, ...]
+    apart: frozenset[tuple[int, int]] = frozenset()
+    together: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def twins(self) -> Pairs:
@@ -60,7 +65,9 @@ class Gathered:
         """
         first = np.flatnonzero(self.group == np.arange(len(self.group)))
         files = [self.paths[i] for i in first.tolist()]
-        found = measure(self.vectors[first], self.source, files, labels=self.labels[first])
+        place = {row: k for k, row in enumerate(first.tolist())}
+        apart = {(place[i], place[j]) for i, j in self.apart if i in place and j in place}
+        found = measure(self.vectors[first], self.source, files, labels=self.labels[first], apart=apart)
         check_enough(len(found.rows))
         return replace(
             found,
@@ -82,8 +89,12 @@ def gather(
     limit: int = MOST,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    decisions: Decisions | None = None,
 ) -> Gathered:
     """Embed the pictures under these folders, or a random choice of `limit` files.
+
+    Args:
+        decisions: what a person said of pairs of them counts for more than what seems to be a near twin or none.
 
     Raises:
         InputError: no folder given, or one is not there, or they hold fewer than 200 pictures.
@@ -92,13 +103,50 @@ def gather(
         raise InputError("name at least one folder")
     files, unlisted = list_files(roots)
     if len(files) > limit:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(files))[:limit])
-        files = [files[i] for i in chosen.tolist()]
+        files = _some(files, limit, decisions)
     found = encode_images(*files, encoder=encoder, workers=workers, progress=progress)
     check_enough(len(found.paths))
     group, labels = _describe(found.paths)
-    source = ", ".join(Path(os.fspath(root)).resolve().name for root in roots)
-    return Gathered(found.paths, found.vectors, group, labels, source, (*unlisted, *found.skipped))
+    source = _named(roots)
+    skipped = (*unlisted, *found.skipped)
+    if decisions is None:
+        return Gathered(found.paths, found.vectors, group, labels, source, skipped)
+    apart, together = decisions.apart(found.paths), decisions.together(found.paths)
+    return Gathered(
+        found.paths, found.vectors, regrouped(group, apart, together), labels, f"{source}, and what you decided",
+        skipped, apart, together,
+    )  # fmt: skip
+
+
+def _named(roots: Sequence[str | os.PathLike[str]]) -> str:
+    names = [Path(os.fspath(root)).resolve().name for root in roots]
+    return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _some(files: Sequence[Path], limit: int, decisions: Decisions | None) -> list[Path]:
+    # a random choice, and every file that was decided about
+    chosen = np.random.default_rng(0).permutation(len(files))[:limit].tolist()
+    pairs = () if decisions is None else (*decisions.apart(files), *decisions.together(files))
+    return [files[row] for row in sorted({*chosen, *(row for pair in pairs for row in pair)})]
+
+
+def regrouped(
+    group: NDArray[np.int64], apart: Collection[tuple[int, int]], together: Collection[tuple[int, int]]
+) -> NDArray[np.int64]:
+    """Groups of near twins after a person's word; int64 (n,), the number of the first of each.
+
+    Args:
+        group: what they seem to be.
+        apart, together: rows i < j.
+    """
+    group = group.copy()
+    for i, j in sorted(together):
+        first, second = sorted((int(group[i]), int(group[j])))
+        group[group == second] = first
+    for i, j in sorted(apart):
+        if group[i] == group[j]:
+            group[j] = j
+    return group
 
 
 def _describe(paths: Sequence[Path]) -> tuple[NDArray[np.int64], Labels]:

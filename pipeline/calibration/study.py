@@ -20,6 +20,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrate import Measured
 from twinpix.pipeline.calibration.gather import MOST, Gathered, gather
+from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.second_look.verify import Outcome
@@ -65,6 +66,7 @@ class Study:
         growth: share of the files -> false pairs in a stretch of that share, on average, at a rate of 1e-3.
         recall: edit -> share of edited copies within the thresholds of `RECALL_RATES`, 0..1.
         skipped: files that could not be read.
+        decided: pairs of these pictures that a person called different, and one picture.
     """
 
     calibration: Calibration
@@ -75,6 +77,7 @@ class Study:
     growth: dict[float, float]
     recall: dict[str, tuple[float, ...]]
     skipped: tuple[Skipped, ...]
+    decided: tuple[int, int] = (0, 0)
 
 
 def calibrate(
@@ -83,6 +86,7 @@ def calibrate(
     limit: int = MOST,
     workers: int | None = None,
     progress: Callable[[Chunk, int], None] | None = None,
+    decisions: Decisions | None = None,
 ) -> Study:
     """Measure what a distance means on your own pictures; `keep_calibration` puts the outcome in force.
 
@@ -92,12 +96,15 @@ def calibrate(
         limit: a random choice of so many files is used.
         workers: threads; all cores by default.
         progress: called with each finished chunk and the number of all files.
+        decisions: what a person said of pairs of them (`twinpix.pipeline.decisions.read_decisions`): "different" pairs
+            count as different pictures however alike they are, "same" ones as one; none by default.
 
     Raises:
         InputError: a folder is not there, or they hold fewer than 200 different pictures.
     """
     encoder = encoder or load_encoder()
-    return study(gather(*roots, encoder=encoder, limit=limit, workers=workers, progress=progress), encoder)
+    gathered = gather(*roots, encoder=encoder, limit=limit, workers=workers, progress=progress, decisions=decisions)
+    return study(gathered, encoder)
 
 
 def study(gathered: Gathered, encoder: Encoder) -> Study:
@@ -118,6 +125,7 @@ def study(gathered: Gathered, encoder: Encoder) -> Study:
         growth=false_pairs_by_share(measured),
         recall=recall_on_edits(gathered, measured, encoder),
         skipped=gathered.skipped,
+        decided=(len(gathered.apart), len(gathered.together)),
     )
 
 

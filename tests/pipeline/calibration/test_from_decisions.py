@@ -1,0 +1,114 @@
+"""Calibrating with what a person said of pairs: it counts for more than what they look like."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinpix.encoder.calibration import SecondLook
+from twinpix.encoder.onnx import load_encoder
+from twinpix.pipeline.calibration import calibrate as calibrating
+from twinpix.pipeline.calibration import study as studying
+from twinpix.pipeline.calibration.calibrations import in_force
+from twinpix.pipeline.calibration.gather import gather, regrouped
+from twinpix.pipeline.calibration.study import calibrate
+from twinpix.pipeline.decisions import Verdict, content_of, decide, read_decisions
+from twinpix.pipeline.library.library import Library
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+PICTURES = 206
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer second looks and edits than for real pictures."""
+    monkeypatch.setattr(calibrating, "LOOKED_AT", 30)
+    monkeypatch.setattr(studying, "EDITED", 4)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Unrelated pictures; 000 is there twice, as a copy in JPEG."""
+    folder, dice = tmp_path_factory.mktemp("decided"), np.random.default_rng(3)
+    for k in range(PICTURES):
+        cells = dice.integers(0, 256, (7, 9, 3), dtype=np.uint8)
+        Image.fromarray(cells).resize((96, 72), Image.Resampling.BICUBIC).save(folder / f"{k:03}.png")
+    Image.open(folder / "000.png").save(folder / "twin.jpg", quality=92)
+    yield folder
+
+
+def say(verdict: Verdict, *paths: Path) -> None:
+    decide([(content_of(paths[0]), content_of(paths[1]))], verdict)
+
+
+def test_twins_that_a_person_calls_different_count_as_a_false_match(photos: Path) -> None:
+    plain = calibrate(photos)
+    assert {(p.first.name, p.second.name) for p in plain.excluded} == {("000.png", "twin.jpg")}
+    say(Verdict.DIFFERENT, photos / "twin.jpg", photos / "000.png")
+    told = calibrate(photos, decisions=read_decisions())
+    assert told.decided == (1, 0) and told.excluded == ()
+    assert (told.closest[0].first.name, told.closest[0].second.name) == ("000.png", "twin.jpg")
+    seen = told.calibration.second_look
+    assert seen is not None and seen.confirmed == 1  # the second look errs here, and that is written down
+    assert told.calibration.rate(0.05) > plain.calibration.rate(0.05)
+    assert told.calibration.library_threshold(1000) < plain.calibration.library_threshold(1000)
+    assert "what you decided" in told.calibration.source
+
+
+def test_pictures_that_a_person_calls_one_are_no_negatives(photos: Path) -> None:
+    plain = calibrate(photos)
+    first, second = plain.closest[0].first, plain.closest[0].second
+    say(Verdict.SAME, first, second)
+    told = calibrate(photos, decisions=read_decisions())
+    assert told.decided == (0, 1)
+    assert {first, second} not in [{pair.first, pair.second} for pair in told.closest]
+    assert {first, second} in [{pair.first, pair.second} for pair in told.excluded]
+
+
+def test_a_word_on_groups() -> None:
+    group = np.array([0, 0, 2, 3, 2, 5])
+    assert regrouped(group, [], []).tolist() == group.tolist()
+    assert regrouped(group, [(2, 4)], []).tolist() == [0, 0, 2, 3, 4, 5]
+    assert regrouped(group, [], [(1, 4)]).tolist() == [0, 0, 0, 3, 0, 5]
+    assert regrouped(group, [(0, 1)], [(3, 5)]).tolist() == [0, 1, 2, 3, 2, 3]
+    assert group.tolist() == [0, 0, 2, 3, 2, 5]  # left as it was
+
+
+def test_what_was_decided_is_among_a_random_choice(photos: Path) -> None:
+    say(Verdict.DIFFERENT, photos / "twin.jpg", photos / "000.png")
+    some = gather(photos, encoder=load_encoder(), limit=202, decisions=read_decisions())
+    assert {photos / "twin.jpg", photos / "000.png"} <= set(some.paths)
+    assert len(some.paths) <= 204 and len(some.apart) == 1
+
+
+def test_a_second_look_that_errs_gets_fewer_candidates() -> None:
+    curve = load_encoder().calibration
+    assert curve.second_look is not None and curve.second_look.confirmed == 0
+    wrong = replace(curve, second_look=SecondLook(20_000, 200, 70, 0))
+    n = 2000
+    assert wrong.candidate_threshold(n) < curve.candidate_threshold(n)
+    assert wrong.false_pairs(wrong.candidate_threshold(n), n) * 0.01 <= 1.05
+    assert wrong.candidate_threshold(n) >= wrong.library_threshold(n)
+
+
+def test_command(photos: Path, command: Command) -> None:
+    nothing = command("twinpix", "calibrate", str(photos), "--from-decisions")
+    assert nothing.returncode == 2 and "nothing is decided yet" in nothing.stderr
+    say(Verdict.DIFFERENT, photos / "twin.jpg", photos / "000.png")
+    both = command("twinpix", "calibrate", "--show", "--from-decisions")
+    assert both.returncode == 2 and "--show" in both.stderr
+    lost = command("twinpix", "calibrate", "--from-decisions")
+    assert lost.returncode == 2 and "add a folder first" in lost.stderr and "Traceback" not in lost.stderr
+    Library().add(photos)
+    done = command("twinpix", "calibrate", "--from-decisions", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["decided"] == {"different": 1, "same": 0}
+    own = in_force(load_encoder())
+    assert own.is_own and "more, and what you decided" in own.calibration.source
