@@ -11,7 +11,7 @@ from twinpix.pipeline.second_look.align import Alignment, superpose
 from twinpix.pipeline.second_look.look import Look, import_cv2
 
 UNCLIPPED = (6, 249)  # levels that no edit may have clipped
-FEWEST = 60  # px of a quarter look
+EVERY, FEWEST = 2, 60  # px of a quarter look: which ones are looked at, and how many are needed
 BRIGHTER, STEEPER, COLOURFULLER = 2.5, 4.0, 8.0  # %: from which it is an edit
 TURNED, TINTED = 5.0, 6.0  # degrees, levels
 COLOURLESS, COLOURED = 2.5, 5.0  # levels of colour, root mean square
@@ -52,7 +52,7 @@ def lay_colours(query: Look, reference: Look, alignment: Alignment) -> Colours:
     matrix = shrink[1] @ alignment.matrix @ np.linalg.inv(shrink[0])
     aligned = superpose(small[0], small[1], replace(alignment, matrix=matrix))
     inside = import_cv2().erode(aligned.inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
-    return Colours(*(_smooth(levels)[inside] for levels in (aligned.query, aligned.reference)))
+    return Colours(*(_smooth(levels)[inside][::EVERY] for levels in (aligned.query, aligned.reference)))
 
 
 def _shrink(look: Look) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from twinpix.pipeline.second_look.align import Aligned
 from twinpix.pipeline.second_look.look import Levels, import_cv2
 from twinpix.pipeline.second_look.tiles import TILE, Plane, tile_means
 
-BIN = 8  # levels that are mapped together
-SOFT, BLUNT, REACH = 1.5, 4.0, 7  # px: sigma that both get, and if one is blurred; how far off a level may lie
+BIN, FEW = 8, 8  # levels that are mapped together; px that say nothing
+SOFT, BLUNT, REACH = 1.0, 4.0, 7  # px: sigma that both get, and if one is blurred; how far off a level may lie
 STANDS_OUT, SPECK = 20.0, 14  # levels; px of a thing that lies on a picture
 APART = 13  # px between two things
 MOST, COVERED = 6, 0.6  # things; share of the picture: beyond, it is a change of the whole
@@ -49,18 +49,27 @@ def level_out(mapped: Levels, like: Levels, inside: NDArray[np.bool_]) -> Plane:
 
 
 def _curve(levels: Levels, like: Levels) -> Plane:
-    # float32 (256,)
-    steps = levels // BIN
-    order = np.argsort(steps, kind="stable")
-    counts = np.bincount(steps, minlength=256 // BIN)
-    seen = np.flatnonzero(counts > 8)
+    # float32 (256,): the middle of a bin -> the median of what lies there, ascending
+    steps = levels.astype(np.intp) // BIN
+    counted = np.bincount(steps * 256 + like, minlength=256 // BIN * 256).reshape(-1, 256)
+    counts = counted.sum(1)
+    seen = np.flatnonzero(counts > FEW)
     if len(seen) < 2:
         return np.arange(256, dtype=np.float32)
-    parts = np.split(like[order], np.cumsum(counts)[:-1])
-    medians = np.maximum.accumulate([float(np.median(parts[step])) for step in seen])
-    own = [float(np.median(levels[steps == step])) for step in seen]
-    curve = np.interp(np.arange(256), own, medians)
-    return curve.astype(np.float32)
+    medians = (counted[seen].cumsum(1) * 2 >= counts[seen, None]).argmax(1)
+    middles = np.bincount(steps, weights=levels, minlength=256 // BIN)[seen] / counts[seen]
+    return np.interp(np.arange(256), middles, _ascending(medians, counts[seen])).astype(np.float32)
+
+
+def _ascending(values: NDArray[np.intp], weights: NDArray[np.intp]) -> list[float]:
+    # the nearest that never falls (isotonic regression, by pooling neighbours): a black caption on white has little say
+    pools: list[tuple[float, float, int]] = []  # mean, weight, values
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        pools.append((value, weight, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (a, wa, na), (b, wb, nb) = pools[-2:]
+            pools[-2:] = [((a * wa + b * wb) / (wa + wb), wa + wb, na + nb)]
+    return [mean for mean, _, count in pools for _ in range(count)]
 
 
 def things_on(aligned: Aligned, tones: Sequence[int], blurred: bool) -> tuple[Edges, ...] | None:
