@@ -14,6 +14,7 @@ UNCLIPPED = (6, 249)  # levels that no edit may have clipped
 EVERY, FEWEST = 2, 60  # px of a quarter look: which ones are looked at, and how many are needed
 BRIGHTER, STEEPER, COLOURFULLER = 2.5, 4.0, 8.0  # %: from which it is an edit
 TURNED, TINTED = 5.0, 6.0  # degrees, levels
+FAINT = 0.2  # of the colourfulness: what is left has no hue
 COLOURLESS, COLOURED = 2.5, 5.0  # levels of colour, root mean square
 SMOOTHING = 1.0  # px
 ROUNDS, OUTLYING = 3, 3.0  # times the median residual
@@ -122,7 +123,7 @@ def _colour_edits(chroma: NDArray[np.complex64], copy: NDArray[np.complex64], sl
     tint = float(abs(complex(copy.mean()) - gain * complex(chroma.mean())))
     return ToneEdits(
         saturation=_said(100 * (abs(gain) / slope - 1), least * COLOURFULLER),
-        hue=_said(float(np.degrees(np.angle(gain))), least * TURNED),
+        hue=_said(float(np.degrees(np.angle(gain))), least * TURNED) if abs(gain) > FAINT * slope else 0.0,
         tint=_said(tint, least * TINTED),
     )
 
