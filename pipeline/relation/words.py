@@ -31,11 +31,15 @@ def sentence(relation: Relation, query: str, reference: str) -> str:
     return ", ".join([f"{copy} is {original}", *_edits(relation.edits), *_file(relation)])
 
 
-def short(relation: Relation) -> str:
-    """A few words beside the reference, where the query stands first: the kind, and of an edited copy with what."""
+def short(relation: Relation, query: str = "the first") -> str:
+    """A few words beside the reference: the kind, and of an edited copy with what.
+
+    Args:
+        query: what to call the other one.
+    """
     if relation.kind is not Kind.EDITED:
         return str(relation.kind)
-    turned_round = "the first is this one, " if relation.original is Side.REFERENCE else ""
+    turned_round = f"{query} is this one, " if relation.original is Side.REFERENCE else ""
     return f"edited: {turned_round}{', '.join(_edits(relation.edits)) or 'in its details'}"
 
 
