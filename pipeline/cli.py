@@ -139,6 +139,12 @@ def is_duplicate(
     verify: Verify = None,
     json: Json = False,
     model: Model = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what the one is to the other, how sure that is, and why.")
+    ] = False,
+    explain_to: Annotated[
+        Path | None, typer.Option("--explain-to", help="A .html or .png file to write, with both images.")
+    ] = None,
 ) -> int:
     """Are these two images the same picture, edited?
 
@@ -149,9 +155,35 @@ def is_duplicate(
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import compare
 
+    if explain or explain_to is not None:
+        return _explained(query, reference, threshold, model, verify, json, explain_to)
     match = compare(query, reference, threshold, load_encoder(model), verify)
     show.pair(match, json)
     return DUPLICATE if match.is_duplicate else NOT_DUPLICATE
+
+
+def _explained(
+    query: Path,
+    reference: Path,
+    threshold: float | None,
+    model: Path | None,
+    verify: bool | None,
+    json: bool,
+    target: Path | None,
+) -> int:
+    from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.relation import show as relation_show
+    from twinpix.pipeline.relation.explain import explain
+    from twinpix.pipeline.relation.picture import check_picture_target
+
+    if target is not None:
+        check_picture_target(target)
+    told = explain(query, reference, threshold, load_encoder(model), verify)
+    relation_show.explanation(told, json)
+    if target is not None:
+        told.save(target)
+        show.message(f"explanation -> {target}")
+    return DUPLICATE if told.match.is_duplicate else NOT_DUPLICATE
 
 
 @app.command("find-duplicates")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from twinpix.pipeline.decisions import Decisions, read_decisions
 from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
+from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
@@ -43,7 +45,7 @@ def limits(
         InputError: the threshold lies outside 0..2, or `false_pairs` is not above 0 or is given beside it.
         ModelError: there is no threshold, and the encoder is not calibrated.
     """
-    second_look = threshold is None if verify is None else verify
+    second_look = takes_second_look(threshold, verify)
     if threshold is not None:
         if false_pairs is not None:
             raise InputError("a threshold or a number of false pairs: give one of the two")
@@ -158,7 +160,8 @@ def group_duplicates(
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
-    The second look reads the files again, from `embeddings.paths`.
+    The second look reads the files again, from `embeddings.paths`, and once more those of groups: it says what each
+    member is to the group's representative.
 
     Args:
         decisions: pairs to leave out, because a person called them different; the user's by default.
@@ -167,9 +170,19 @@ def group_duplicates(
         FingerprintError: the embeddings are another encoder's.
         InputError: the threshold lies outside 0..2.
     """
-    return candidate_pairs(
+    report = candidate_pairs(
         embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions
     ).report()
+    return (
+        replace(report, groups=with_relations(report.groups, workers))
+        if takes_second_look(threshold, verify)
+        else report
+    )
+
+
+def takes_second_look(threshold: float | None, verify: bool | None) -> bool:
+    """Whether pairs get a second look, and groups the relations of their members."""
+    return threshold is None if verify is None else verify
 
 
 def candidate_pairs(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
 from twinpix.pipeline.index import EXACT, IndexUsed
+from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.second_look.verify import Outcome
 
 
@@ -104,11 +105,19 @@ class Group:
         max_l2_distance: L2, the largest distance of a member to the representative.
         links: the pairs of duplicates of which just one is in this group, closest first. They are weaker evidence: the
             other resembles a member, not the representative.
+        relations: what each of `files[1:]` is to the representative, which is their query; None where a file could no
+            longer be read. Empty if no second look was wanted.
     """
 
     files: tuple[Path, ...]
     max_l2_distance: float
     links: tuple[Link, ...] = ()
+    relations: tuple[Relation | None, ...] = ()
+
+    def relation_of(self, file: Path) -> Relation | None:
+        """What a file of the group is to the representative; None for itself, and where that is not known."""
+        known = dict(zip(self.files[1:], self.relations, strict=False))
+        return known.get(file)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from twinpix.pipeline.decisions import decisions_path, read_decisions
 from twinpix.pipeline.index import IndexUsed
+from twinpix.pipeline.relation.kinds import Relation
+from twinpix.pipeline.relation.words import short as short_words
 from twinpix.pipeline.report import Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 
@@ -73,21 +75,24 @@ def close_stdout() -> None:
 def pair(match: Match, as_json: bool) -> None:
     """The outcome of `is-duplicate`."""
     if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "l2_distance": match.l2_distance,
-                "threshold": match.threshold,
-                "duplicate": match.is_duplicate,
-                "second_look": match.second_look,
-                "unverified_threshold": match.unverified_threshold,
-            }
-        )
+        print_json(pair_dict(match))
         return
     verdict = "duplicate" if match.is_duplicate else "not a duplicate"
     sign = "<=" if match.l2_distance <= match.threshold else ">"
     print(f"{verdict}: L2 distance {match.l2_distance:.4f} {sign} threshold {match.threshold:.4f} (scale 0..2)"
           f"{SECOND_LOOK[match.second_look]}")  # fmt: skip
+
+
+def pair_dict(match: Match) -> dict[str, Any]:
+    """Schema 1."""
+    return {
+        "schema": 1,
+        "l2_distance": match.l2_distance,
+        "threshold": match.threshold,
+        "duplicate": match.is_duplicate,
+        "second_look": match.second_look,
+        "unverified_threshold": match.unverified_threshold,
+    }
 
 
 def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> None:
@@ -130,7 +135,14 @@ def report_dict(outcome: Report) -> dict[str, Any]:
 
 def _group_dict(group: Group) -> dict[str, Any]:
     links = [{"member": str(k.member), "other": str(k.other), "l2_distance": k.l2_distance} for k in group.links]
-    return {"files": [str(f) for f in group.files], "max_l2_distance": group.max_l2_distance, "links": links}
+    relations = [None if relation is None else told(relation) for relation in group.relations]
+    return {"files": [str(f) for f in group.files], "max_l2_distance": group.max_l2_distance, "relations": relations,
+            "links": links}  # fmt: skip
+
+
+def told(relation: Relation) -> dict[str, Any]:
+    """For JSON: what it is, in fields and in a few words."""
+    return {**relation.to_dict(), "words": short_words(relation)}
 
 
 def skipped_rows(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
@@ -165,7 +177,9 @@ def _group_text(number: int, group: Group, base: Path) -> Text:
     title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
     text = Text(title + "\n", style="bold cyan")
     for path in group.files:
-        text.append(f"  {safe(short(path, base))}\n", style="default not bold")
+        text.append(f"  {safe(short(path, base))}", style="default not bold")
+        relation = group.relation_of(path)
+        text.append("\n" if relation is None else f"  ({short_words(relation)})\n", style="default not bold dim")
     for link in group.links[:SHOWN_LINKS]:
         member, other = (safe(short(path, base)) for path in (link.member, link.other))
         text.append(f"  not in the group, but near {member} ({link.l2_distance:.3f}): {other}\n", style="default dim")

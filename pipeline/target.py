@@ -17,7 +17,7 @@ def check_writable(target: Path, endings: Sequence[str]) -> None:
     """Find out early, before hours of work, whether a file can't be written.
 
     Raises:
-        InputError: its name has another ending, its folder is not there, or it is a folder itself.
+        InputError: its name has another ending, its folder is not there or not writable, or it is a folder itself.
     """
     if target.suffix.lower() not in endings:
         raise InputError(f"{target}: end the name in {', '.join(endings)}")
@@ -25,6 +25,8 @@ def check_writable(target: Path, endings: Sequence[str]) -> None:
         raise InputError(f"{target}: its folder does not exist")
     if target.is_dir():
         raise InputError(f"{target}: is a folder")
+    if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        raise InputError(f"{target}: no permission to write into its folder")
 
 
 @contextmanager

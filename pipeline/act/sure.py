@@ -15,9 +15,12 @@ from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.explore.where import Photo
+from twinpix.pipeline.relation.kinds import Relation
+from twinpix.pipeline.relation.pairs import relation_of_looks
+from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.look import Look
-from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, PLAIN_PX, POOR, Outcome, verify
+from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, PLAIN_PX, POOR, Outcome, examine, verify
 
 IDENTICAL = "the same bytes"
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
@@ -97,7 +100,18 @@ class Sureness:
             return Verdict(False, f"{distance}, but hardly any detail to tell pictures apart by")
         if not _is_unedited(a, b, a.look, b.look):
             return Verdict(False, f"{distance}, the same details, but edited: cropped, captioned, recoloured, noisy …")
-        return Verdict(True, f"{distance}, confirmed by a second look")
+        relation = _relation(b, a, (b.look, a.look))
+        if relation is None or not relation.is_unedited:
+            return Verdict(False, f"{distance}, the same details, but {short(relation) if relation else 'unreadable'}")
+        return Verdict(True, f"{distance}, confirmed by a second look: {short(relation)}")
+
+
+def _relation(stays: Seen, goes: Seen, looks: tuple[Look, Look]) -> Relation | None:
+    # None where either can no longer be read
+    try:
+        return relation_of_looks(stays.path, goes.path, looks, examine(*looks))
+    except ImageError:
+        return None
 
 
 def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:

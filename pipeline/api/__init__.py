@@ -4,6 +4,7 @@
     encoder = twinpix.load_encoder()            # the shipped model, or a path to a .onnx
     v = encoder("a.jpg")                        # float32 (dim,), norm 1
     match = twinpix.compare("a.jpg", "b.jpg")   # .l2_distance .threshold .is_duplicate
+    twinpix.explain("a.jpg", "b.jpg").sentence  # what the one is to the other; .reasons .metrics .save("why.html")
     report = twinpix.find_duplicates("./dir")   # .groups .matches .skipped .threshold
     found = twinpix.search("a.jpg", "./dir")    # .nearest
     library = twinpix.Library()                 # .add("./dir"): no picture is encoded twice
@@ -46,6 +47,8 @@ from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.status import Status
 from twinpix.pipeline.load import load_embeddings
 from twinpix.pipeline.pipe import ImageEncoding, image_encoding
+from twinpix.pipeline.relation.explain import Explanation, explain
+from twinpix.pipeline.relation.kinds import Box, Edits, Kind, Relation
 from twinpix.pipeline.report import Embeddings, Group, Match, Report, Skipped
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import encode_images
@@ -56,11 +59,14 @@ __all__ = [
     "Acted",
     "ActedFile",
     "Added",
+    "Box",
     "Calibration",
     "ClosePair",
     "DecodingError",
+    "Edits",
     "Embeddings",
     "Encoder",
+    "Explanation",
     "FingerprintError",
     "Forgotten",
     "Group",
@@ -69,6 +75,7 @@ __all__ = [
     "ImageLike",
     "InputError",
     "JournalError",
+    "Kind",
     "Library",
     "LibraryBusyError",
     "LibraryDamagedError",
@@ -86,6 +93,7 @@ __all__ = [
     "PlannedGroup",
     "Preprocess",
     "Problem",
+    "Relation",
     "Report",
     "Skipped",
     "Status",
@@ -97,6 +105,7 @@ __all__ = [
     "decide",
     "empty_quarantine",
     "encode_images",
+    "explain",
     "find_duplicates",
     "group_duplicates",
     "image_encoding",

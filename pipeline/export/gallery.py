@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.relation.kinds import Relation
+from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Group, Match, Report, Skipped, thumbnail
 from twinpix.pipeline.show import promise, safe, summary
 from twinpix.pipeline.threads import cores
@@ -53,7 +55,7 @@ def _picture(path: Path) -> str | None:
 def _group(number: int, group: Group, pictures: dict[Path, str | None], matches: dict[frozenset[str], Match]) -> str:
     first = group.files[0]
     figures = "".join(
-        _figure(path, pictures.get(path, ""), matches.get(frozenset((str(first), str(path)))))
+        _figure(path, pictures.get(path, ""), matches.get(frozenset((str(first), str(path)))), group.relation_of(path))
         for path in group.files[:MOST_OF_GROUP]
     )
     more = len(group.files) - MOST_OF_GROUP
@@ -64,7 +66,7 @@ def _group(number: int, group: Group, pictures: dict[Path, str | None], matches:
     )
 
 
-def _figure(path: Path, picture: str | None, match: Match | None) -> str:
+def _figure(path: Path, picture: str | None, match: Match | None, relation: Relation | None) -> str:
     shown = (
         f"<img alt='' loading=lazy src='{picture}'>" if picture else f"<span>{'' if picture == '' else 'gone'}</span>"
     )
@@ -72,10 +74,11 @@ def _figure(path: Path, picture: str | None, match: Match | None) -> str:
     if match is not None:
         look = LOOKS.get(match.second_look or "", "")
         said = f"L2 {match.l2_distance:.3f}" + (f", {look}" if look else "")
+    told = "" if relation is None else f"<span>{escape(short(relation))}</span>"
     name, folder = escape(safe(path.name)), escape(safe(path.parent))
     return (
         f"<figure><div class=picture>{shown}</div><figcaption><bdi><b>{name}</b></bdi><bdi class=dim>{folder}</bdi>"
-        f"<span class=dim>{said}</span></figcaption></figure>"
+        f"{told}<span class=dim>{said}</span></figcaption></figure>"
     )
 
 

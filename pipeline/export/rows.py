@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.show import safe
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Row:
         uri: `file:` with the exact bytes of the path, percent-encoded.
         l2_distance: L2, 0..2, to the representative.
         second_look: what it made of that pair; empty where none was needed or wanted.
+        relation: what one of the two is to the other (`re-encoded`, `edited: mirrored`, …); empty where nobody looked.
     """
 
     group: int
@@ -33,6 +35,7 @@ class Row:
     uri: str
     l2_distance: float
     second_look: str
+    relation: str
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -43,11 +46,12 @@ def rows(report: Report) -> Iterator[Row]:
     matches = {frozenset((str(m.query), str(m.reference))): m for m in report.matches}
     for number, group in enumerate(report.groups, 1):
         first = group.files[0]
-        yield Row(number, len(group.files), True, safe(first), first.as_uri(), 0.0, "")
+        yield Row(number, len(group.files), True, safe(first), first.as_uri(), 0.0, "", "")
         for path in group.files[1:]:
             match = matches[frozenset((str(first), str(path)))]
-            look = match.second_look or ""
-            yield Row(number, len(group.files), False, safe(path), path.as_uri(), match.l2_distance, look)
+            look, relation = match.second_look or "", group.relation_of(path)
+            words = "" if relation is None else short(relation)
+            yield Row(number, len(group.files), False, safe(path), path.as_uri(), match.l2_distance, look, words)
 
 
 def data_frame(report: Report) -> Any:

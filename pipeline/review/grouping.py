@@ -16,9 +16,12 @@ from twinpix.pipeline.act.plan import PlannedGroup
 from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.index import select
+from twinpix.pipeline.relation.kinds import Relation
+from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Group, Match, Report
 
 PLANS_KEPT = 500  # groups whose plan stays in memory
+RELATED = 24  # files of a group that are told what they are to the representative
 CROWD = 200  # files; of more, only the pairs with the representative are shown
 
 
@@ -47,6 +50,7 @@ class Grouping:
         self.lock = RLock()
         self._contents: dict[Path, str] = {}  # of files that had not changed since the search began
         self._restored: set[Path] = set()
+        self._related: dict[tuple[Path, ...], dict[Path, Relation]] = {}
         self._regroup()
 
     @property
@@ -145,6 +149,17 @@ class Grouping:
         (planned,) = make_plan(alone, self.keep, self.references, since_ns=self._since, workers=1).groups
         self._contents.update((file.path, file.content) for file in planned.files if file.content)
         return planned
+
+    def related(self, group: Group) -> dict[Path, Relation]:
+        """What the first files of a group are to its representative. Reads them, once."""
+        first = group.files[: RELATED + 1]
+        if first not in self._related:
+            (known,) = with_relations([Group(first, group.max_l2_distance)], workers=1)
+            if len(self._related) >= PLANS_KEPT:
+                self._related.pop(next(iter(self._related)), None)
+            pairs = zip(first[1:], known.relations, strict=True)
+            self._related[first] = {path: relation for path, relation in pairs if relation is not None}
+        return self._related[first]
 
     def look_again(self, restored: Collection[Path] = ()) -> None:
         """After files were moved away or restored: only those that are there are grouped."""

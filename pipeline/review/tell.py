@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.pipeline.act.plan import Plan, PlannedFile
+from twinpix.pipeline.relation.words import sentence, short
 from twinpix.pipeline.report import Group, Match
 from twinpix.pipeline.review.facts import differing, facts_of
 from twinpix.pipeline.review.pictures import Pictures
@@ -95,7 +96,15 @@ def _file(review: Review, pictures: Pictures, file: PlannedFile, group: Group) -
         "apart": review.is_apart(path),
         "reference": any(path.is_relative_to(folder) for folder in review.references),
         "partners": [_name(partner.path) for partner in file.partners],
+        **_relation(review, file.path, group),
     }
+
+
+def _relation(review: Review, path: Path, group: Group) -> dict[str, str]:
+    relation, first = review.related(group).get(path), _name(group.files[0])
+    if relation is None:
+        return {"relation": "", "sentence": ""}
+    return {"relation": short(relation, first), "sentence": sentence(relation, first, _name(path))}
 
 
 def _with_names(why: str, group: Group) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,7 @@ class Look:
         descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
         speckled: whether salt and pepper was taken out of it.
         keypoints: n, as OpenCV has them.
+        colours: uint8 (h / 4, w / 4, 3), R, G, B; not of a mirror image, nor of `features_only`.
     """
 
     tones: Levels
@@ -43,6 +44,7 @@ class Look:
     descriptors: NDArray[np.uint8]
     speckled: bool = False
     keypoints: tuple[Any, ...] = ()
+    colours: Levels = field(default_factory=lambda: _NO_TONES)
 
     @cached_property
     def mirrored(self) -> Look:
@@ -108,8 +110,9 @@ def look(source: ImageLike) -> Look:
     scale = LOOK_PX / max(picture.size)
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    seen = _features(_tones(cv2.resize(levels, size, interpolation=way)))
-    return replace(seen, speckled=levels is not original)
+    rgb = cv2.resize(levels, size, interpolation=way)
+    colours = cv2.resize(rgb, tuple(max(1, side // SHRUNK) for side in size), interpolation=cv2.INTER_AREA)
+    return replace(_features(_tones(rgb)), speckled=levels is not original, colours=colours)
 
 
 def _tones(rgb: Levels) -> Levels:

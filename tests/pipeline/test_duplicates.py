@@ -312,6 +312,7 @@ def test_limits_scale_together(encoder: OnnxEncoder) -> None:
 def test_candidates_are_grouped_again_without_reading_a_file(album: Path, encoder: OnnxEncoder) -> None:
     candidates = candidate_pairs(encode_images(album, encoder=encoder), encoder)
     found = find_duplicates(album)
+    found = replace(found, groups=tuple(replace(group, relations=()) for group in found.groups))
     assert candidates.report() == found
     for path in found.groups[0].files:
         path.unlink()

@@ -91,7 +91,9 @@ def test_json_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     match = {"query": "/r/a.png", "reference": str(ODD), "l2_distance": 0.125, "second_look": "confirmed"}
     assert values["matches"] == [match]
     assert (values["looked_at"], values["refuted"], values["unverified_threshold"]) == (0, 0, 2.0)
-    assert values["groups"] == [{"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125, "links": []}]
+    assert values["groups"] == [
+        {"files": ["/r/a.png", str(ODD)], "max_l2_distance": 0.125, "relations": [], "links": []}
+    ]
     assert [(s["path"], s["reason"]) for s in values["skipped"]] == [
         ("/r/n.txt", "not_an_image"),
         (str(ODD), "corrupt"),

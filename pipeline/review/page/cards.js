@@ -43,7 +43,8 @@ function card(file, i, differs, best, { pair, focus, act }) {
     make("div", { className: "facts" },
       make("p", { className: `name${differs.has("name") && !differs.has("folder") ? " told" : ""}`, title: file.name }, i < 9 ? make("kbd", {}, String(i + 1)) : "", make("bdi", {}, file.name)),
       make("dl", {}, ...facts(file, differs, best)),
-      make("p", { className: `folder${differs.has("folder") ? " differs" : ""}`, title: file.folder }, make("bdi", {}, file.folder))),
+      make("p", { className: `folder${differs.has("folder") ? " differs" : ""}`, title: file.folder }, make("bdi", {}, file.folder)),
+      file.relation && make("p", { className: "relation", title: file.sentence }, file.relation)),
     make("div", { className: "fate" }, fate(file, i, act),
       make("p", { className: "why small", title: reason(file) }, reason(file))));
   node.dataset.fate = file.apart ? "apart" : file.goes ? "goes" : "stays";

@@ -15,6 +15,7 @@ import twinpix
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.plan import CHOSEN, Plan, decide
 from twinpix.pipeline.act.plan_file import read_plan, write_plan
+from twinpix.pipeline.relation.kinds import Kind, Relation
 
 
 def test_the_biggest_stays_and_sure_copies_go(album: Path, paint: Any) -> None:
@@ -215,3 +216,19 @@ def test_decisions_replace_the_proposal(album: Path) -> None:
     assert chosen.going == 1
     assert decide(plan, []).going == 0
     assert decide(plan, [f.path for f in plan.groups[0].files if f.goes]) == plan
+
+
+def test_what_goes_says_what_it_is(album: Path, paint: Any) -> None:
+    paint(0).save(album / "again.jpg", quality=95)
+    paint(0, 240, 180).save(album / "small.png")
+    plan = plan_of(album)
+    assert "identical pixels" in why(plan, "a.webp") and "the same bytes" in why(plan, "a copy.png")
+    assert "second look: re-encoded" in why(plan, "again.jpg") and "second look: resized" in why(plan, "small.png")
+
+
+@pytest.mark.parametrize("kind", [Kind.EDITED, Kind.SAME_SCENE, Kind.DIFFERENT, Kind.TOO_LITTLE])
+def test_nothing_goes_that_is_not_unedited(album: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    monkeypatch.setattr("twinpix.pipeline.act.sure.relation_of_looks", lambda *seen: Relation(kind))
+    going = [file.path.name for group in plan_of(album).groups for file in group.files if file.goes]
+    assert going == ["a copy.png"]
+    assert str(kind) in why(plan_of(album), "a.webp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,10 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_it_shows_what_find_duplicates_finds(pictures: Path, make_review: MakeReview) -> None:
-    assert make_review(pictures).report == find_duplicates(pictures)
+    found, review = find_duplicates(pictures), make_review(pictures)
+    assert review.report == replace(found, groups=tuple(replace(group, relations=()) for group in found.groups))
+    for group in found.groups:
+        assert review.related(group) == dict(zip(group.files[1:], group.relations, strict=True))
 
 
 def test_only_sure_groups_are_preselected(pictures: Path, make_review: MakeReview) -> None:

@@ -1,0 +1,92 @@
+"""The relation of two pictures, and of all members of groups: files are read as seldom as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from twinpix.encoder.decode import ImageLike
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.relation.facts import facts_of, have_same_bytes, have_same_pixels
+from twinpix.pipeline.relation.kinds import Facts, Kind, Relation
+from twinpix.pipeline.relation.relate import relate
+from twinpix.pipeline.report import Group
+from twinpix.pipeline.second_look.look import Look, look
+from twinpix.pipeline.second_look.look_again import faiss_alone, one_thread_each
+from twinpix.pipeline.second_look.verify import Examination, examine
+from twinpix.pipeline.threads import decoding_threads
+
+LOOKS_KEPT = 64  # as in `look_again`
+SAME_LEVELS = 1.0  # mean gap of the small colours from which it is worth decoding both pictures whole
+
+
+def relation_of(query: ImageLike, reference: ImageLike) -> Relation:
+    """What two pictures are to one another.
+
+    Args:
+        query, reference: path, bytes of a file, Pillow image or uint8 array (height, width[, 1|3|4]).
+
+    Raises:
+        ImageError: one of them can't be used.
+    """
+    if have_same_bytes(query, reference):
+        return Relation(Kind.IDENTICAL_FILE, facts=(facts_of(query), facts_of(reference)))
+    looks = look(query), look(reference)
+    return relation_of_looks(query, reference, looks, examine(*looks))
+
+
+def relation_of_looks(query: ImageLike, reference: ImageLike, looks: tuple[Look, Look], seen: Examination) -> Relation:
+    """The same for two pictures that are not the same bytes, once there are looks and an examination of them.
+
+    Raises:
+        ImageError: a header can't be read (any more).
+    """
+    facts = facts_of(query), facts_of(reference)
+    relation = relate(*looks, seen, facts)
+    if _may_be_identical(relation, facts, looks) and have_same_pixels(query, reference):
+        return Relation(Kind.IDENTICAL_PIXELS, relation.original, facts=facts)
+    return relation
+
+
+def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tuple[Look, Look]) -> bool:
+    one, other = facts
+    if relation.kind not in (Kind.RE_ENCODED, Kind.TOO_LITTLE) or (one.width, one.height) != (
+        other.width,
+        other.height,
+    ):
+        return False
+    a, b = (look.colours.astype(np.float32) for look in looks)
+    return bool(np.abs(a - b).mean() <= SAME_LEVELS)
+
+
+def with_relations(groups: Sequence[Group], workers: int | None = None) -> tuple[Group, ...]:
+    """The groups, each member with its relation to the representative; None where either can't be read any more.
+
+    Args:
+        workers: threads; all cores by default.
+    """
+    if not groups:
+        return ()
+
+    @lru_cache(LOOKS_KEPT)
+    def seen(path: Path) -> Look:
+        return look(path)
+
+    def one(pair: tuple[Path, Path]) -> Relation | None:
+        try:
+            if have_same_bytes(*pair):
+                return Relation(Kind.IDENTICAL_FILE)
+            looks = seen(pair[0]), seen(pair[1])
+            return relation_of_looks(*pair, looks, examine(*looks))
+        except ImageError:
+            return None
+
+    pairs = [(group.files[0], path) for group in groups for path in group.files[1:]]
+    with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
+        relations = pool.map(one, pairs)
+        return tuple(replace(group, relations=tuple(islice(relations, len(group.files) - 1))) for group in groups)

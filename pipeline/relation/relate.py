@@ -1,0 +1,271 @@
+"""From what a second look found to what the one picture is to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from twinpix.pipeline.relation.kinds import Box, Edits, Facts, Kind, Relation, Side
+from twinpix.pipeline.relation.place import (
+    SNAP,
+    SQUEEZED,
+    TILTED,
+    TURNED,
+    Place,
+    has_filled_surroundings,
+    per_look,
+    place_of,
+)
+from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, lay_colours, tone_edits
+from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
+from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
+from twinpix.pipeline.second_look.in_place import lay_upon
+from twinpix.pipeline.second_look.judge import Finding
+from twinpix.pipeline.second_look.look import Look
+from twinpix.pipeline.second_look.tiles import Plane
+from twinpix.pipeline.second_look.verify import SOUND, Examination, Outcome, is_plain
+
+SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
+GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
+BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
+LEAK = 6  # px round a thing that lies on a picture
+SAME_SIZE = 0.02  # share of the sides
+MORE_BYTES = 1.05  # times
+LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures laid on one another.
+
+    Attributes:
+        looks, facts: of the query and of the reference.
+        place: how the query lies in the reference.
+        aligned: both in one frame.
+        frame: whose frame that is,
+        flipped: and whether left and right are swapped in it.
+        colours: float32 (n, 3) each, where they overlap.
+    """
+
+    looks: tuple[Look, Look]
+    facts: tuple[Facts, Facts]
+    place: Place
+    aligned: Aligned
+    frame: Side
+    flipped: bool
+    colours: tuple[Plane, Plane]
+
+
+def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Relation:
+    """What two pictures are to one another, by a second look at them.
+
+    It is never `identical …`, which takes the files, and `re-encoded` or `resized` only where nothing else differs.
+
+    Args:
+        seen: `examine(query, reference)`.
+        facts: of the query and of the reference.
+    """
+    if is_plain(query, reference):
+        return Relation(Kind.TOO_LITTLE, facts=facts)
+    if seen.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
+        relation = _copy(lay_pair(query, reference, seen, facts))
+        return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
+    if seen.outcome is Outcome.UNCLEAR:
+        return Relation(Kind.TOO_LITTLE, facts=facts)
+    kind = Kind.SAME_SCENE if seen.finding is not None and _is_one_scene(seen.finding) else Kind.DIFFERENT
+    return Relation(kind, facts=facts)
+
+
+def _is_one_scene(finding: Finding) -> bool:
+    return finding.moved or (finding.agreement.median >= SOUND and finding.agreement.agreeing >= SHARED)
+
+
+def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:
+    """The two as the second look aligned them; as they lie, where it did not have to."""
+    turned = seen.is_turned_round and seen.finding is not None
+    alignment = (
+        seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
+    )
+    source, target = (reference, query) if turned else (query, reference)
+    aligned, colours = superpose(source, target, alignment), lay_colours(source, target, alignment)
+    place = place_of(query, reference, alignment.matrix, alignment.mirrored, turned)
+    in_source = zoom(alignment.matrix) > 1  # see `superpose`
+    frame = Side.QUERY if in_source is not turned else Side.REFERENCE
+    pair = (colours.query, colours.reference)
+    if turned:
+        aligned, pair = replace(aligned, query=aligned.reference, reference=aligned.query), pair[::-1]
+    return Pair((query, reference), facts, place, aligned, frame, in_source and alignment.mirrored, pair)
+
+
+def _copy(pair: Pair) -> Relation:
+    place_edits, by_place = _placed(pair)
+    wear, by_wear = _worn(pair)
+    original = by_place or by_wear or _by_file(pair)
+    edits = _from(original, pair, place_edits, wear)
+    if edits == Edits(scale=edits.scale) and not _is_clean(pair):
+        edits = replace(edits, altered=True)
+    if edits != Edits(scale=edits.scale):
+        return Relation(Kind.EDITED, original, edits, pair.facts)
+    one, other = pair.facts
+    same = (one.width, one.height) == (other.width, other.height)
+    return Relation(Kind.RE_ENCODED if same else Kind.RESIZED, original, edits, pair.facts)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    crop: Box | None = None
+    border: Box | None = None
+    beyond: Box | None = None
+
+
+def _placed(pair: Pair) -> tuple[_Placed, Side | None]:
+    # what lies in what, and which of the two is the whole by that
+    (query, reference), place = pair.looks, pair.place
+    of_query, of_reference = place.seen, place.back.seen
+    if of_query is None and of_reference is None:
+        filled = [has_filled_surroundings(p, look) for p, look in ((place.back, query), (place, reference))]
+        return _Placed(), None if filled[0] == filled[1] else (Side.REFERENCE if filled[0] else Side.QUERY)
+    if of_reference is not None and has_filled_surroundings(place, reference):
+        return _Placed(of_query, of_reference), Side.QUERY
+    if of_query is not None and has_filled_surroundings(place.back, query):
+        return _Placed(of_reference, of_query), Side.REFERENCE
+    if of_reference is None:
+        return _Placed(of_query), Side.QUERY
+    if of_query is None:
+        return _Placed(of_reference), Side.REFERENCE
+    if of_query.area <= of_reference.area:  # two parts of one picture: the larger one counts as the original
+        return _Placed(of_query, beyond=of_reference), Side.QUERY
+    return _Placed(of_reference, beyond=of_query), Side.REFERENCE
+
+
+@dataclass(frozen=True)
+class _Worn:
+    noise: str = ""
+    blur: float = 0.0
+    things: tuple[Box, ...] = ()
+    altered: bool = False
+
+
+def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
+    # what happened to the details, and whose details they were by that
+    # a change of colours moves the luma of each elsewhere, but hardly the brightest and the darkest channel as well
+    tones = (0,) if tone_edits(*pair.colours) == ToneEdits() else (0, 1, 2)
+    things, fine = _look_beside(pair, tones, blurred=False)
+    if _is_blurred(fine):
+        things, fine = _look_beside(pair, tones, blurred=True)
+    worn = _Worn(things=tuple(_as_box(pair, box) for box in things or ()), altered=things is None)
+    speckled = tuple(look.speckled for look in pair.looks)
+    if speckled[0] != speckled[1]:
+        return replace(worn, noise="salt and pepper"), Side.REFERENCE if speckled[0] else Side.QUERY
+    if fine is not None and abs(fine.sharper) >= BLURRED:
+        return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
+    if fine is not None and fine.between >= GRAIN:
+        return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
+    strengths = [_colourfulness(levels) for levels in pair.colours]
+    for k, side in enumerate(Side):
+        if strengths[k] < COLOURLESS and strengths[1 - k] > COLOURED:
+            return worn, side.other
+    return worn, None
+
+
+def _look_beside(pair: Pair, tones: Sequence[int], blurred: bool) -> tuple[tuple[Edges, ...] | None, Fineness | None]:
+    # what lies on one of the two, and the fine detail beside it
+    things = things_on(pair.aligned, tones, blurred)
+    return things, fineness(_beside(pair.aligned, things or ()), _density(pair))
+
+
+def _is_blurred(fine: Fineness | None) -> bool:
+    return fine is not None and abs(fine.sharper) >= BLURRED
+
+
+def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:
+    inside = aligned.inside.copy()
+    for left, top, right, bottom in things:
+        inside[max(0, top - LEAK) : bottom + LEAK, max(0, left - LEAK) : right + LEAK] = False
+    return replace(aligned, inside=inside)
+
+
+def _colourfulness(levels: Plane) -> float:
+    return float(np.sqrt(((levels - levels.mean(1, keepdims=True)) ** 2).mean())) if len(levels) else 0.0
+
+
+def _density(pair: Pair) -> float:
+    # px of the coarser file per px of the frame
+    own = pair.facts[pair.frame is Side.REFERENCE], pair.facts[pair.frame is Side.QUERY]
+    place = pair.place if pair.frame is Side.QUERY else pair.place.back
+    return min(per_look(own[0]), per_look(own[1]) * float(np.sqrt(abs(np.linalg.det(place.linear)))))
+
+
+def _as_box(pair: Pair, edges: Edges) -> Box:
+    high, wide = pair.aligned.inside.shape
+    left, top, right, bottom = edges
+    if pair.flipped:
+        left, right = wide - right, wide - left
+    return Box(max(0, left) / wide, max(0, top) / high, min(wide, right) / wide, min(high, bottom) / high)
+
+
+def _by_file(pair: Pair) -> Side:
+    # the larger one, or else the one that was compressed less; the first where nothing tells
+    one, other = pair.facts
+    if abs(one.pixels - other.pixels) > SAME_SIZE * max(one.pixels, other.pixels):
+        return Side.QUERY if one.pixels > other.pixels else Side.REFERENCE
+    lossless = [facts.format in LOSSLESS for facts in pair.facts]
+    if lossless[0] != lossless[1]:
+        return Side.QUERY if lossless[0] else Side.REFERENCE
+    # bytes say nothing of lossless files
+    return Side.REFERENCE if not lossless[0] and other.bytes > MORE_BYTES * one.bytes else Side.QUERY
+
+
+def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:
+    first = original is Side.QUERY
+    place = pair.place if first else pair.place.back
+    # specks that are taken out leave traces in the colours
+    colours = tone_edits(*(pair.colours if first else pair.colours[::-1]), least=2.0 if worn.noise else 1.0)
+    facts = pair.facts if first else pair.facts[::-1]
+    mirror, rotation = _turned(place)
+    area, squeeze = place.frame_area, place.squeeze
+    return Edits(
+        crop=placed.crop,
+        zoom=1.0 if placed.crop is None else (area if placed.border is None else placed.crop.area) ** -0.5,
+        scale=place.scale(*facts),
+        mirror=mirror,
+        rotation=rotation,
+        squeeze=squeeze if abs(squeeze - 1) > max(SQUEEZED, 1.5 / min(facts[1].width, facts[1].height)) else 1.0,
+        tilted=place.tilt > TILTED,
+        **vars(colours),
+        noise=worn.noise,
+        blur=worn.blur,
+        overlays=tuple(_on(original.other, pair, box) for box in worn.things),
+        border=placed.border,
+        beyond=placed.beyond,
+        altered=worn.altered,
+    )
+
+
+def _on(side: Side, pair: Pair, box: Box) -> Box:
+    if side is pair.frame:
+        return box
+    return (pair.place if pair.frame is Side.QUERY else pair.place.back).carry_box(box)
+
+
+def _turned(place: Place) -> tuple[str, float]:
+    turn = place.turn
+    right = 90.0 * round(turn / 90)
+    turn = right if abs(turn - right) <= SNAP else turn
+    turn = 0.0 if abs(turn) < TURNED else 180.0 if turn == -180 else turn
+    if not place.is_mirrored:
+        return "", turn
+    if abs(turn) <= 90:
+        return "left-right", turn
+    return "up-down", turn - 180 if turn > 0 else turn + 180
+
+
+def _is_clean(pair: Pair) -> bool:
+    """Whether nothing but compression can be between them, as far as the colours of the small pictures say."""
+    if not len(pair.colours[0]):
+        return False
+    gap = np.abs(pair.colours[0] - pair.colours[1]).mean(1)
+    return bool(gap.mean() <= CLEAN_MEAN and np.percentile(gap, 99.9) <= CLEAN_MOST)

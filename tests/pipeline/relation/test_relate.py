@@ -1,0 +1,169 @@
+"""Relations of drawn pictures whose edits are known; `tests/bench/relations.py` has them all."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.relation.facts import facts_of, have_same_bytes
+from twinpix.pipeline.relation.kinds import Box, Edits, Kind, Relation, Side
+from twinpix.pipeline.relation.pairs import relation_of, with_relations
+from twinpix.pipeline.relation.words import sentence, short
+from twinpix.pipeline.report import Group
+from twinpix.pipeline.second_look.look import features_only, look
+
+
+def _bench() -> ModuleType:
+    file = Path(__file__).parents[2] / "bench" / "relations.py"
+    spec = importlib.util.spec_from_file_location("relations_bench", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+bench = _bench()
+SINGLE = ("as JPEG", "as WebP", "resize", "crop", "zoom", "90, 180, 270", "free angle", "mirror", "border",
+          "brightness", "contrast", "saturation", "grayscale", "salt and pepper", "text", "sticker")  # fmt: skip
+TWO = ("crop + brightness", "zoom + grayscale", "mirror + sticker", "crop + mirror", "crop + 90, 180, 270")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    return [bench.draw(seed) for seed in (100, 101)]
+
+
+@pytest.fixture(scope="module")
+def scores(pictures: list[Image.Image]) -> dict[str, list[object]]:
+    return dict(bench.measure(pictures, (*SINGLE, *TWO)))
+
+
+def test_the_bar_holds_on_drawn_pictures(scores: dict[str, list[object]]) -> None:
+    assert scores.keys() == {*SINGLE, *TWO}
+    figures = bench.figures([one for each in scores.values() for one in each])
+    assert figures["right kind"] >= 0.95
+    assert figures["every edit named"] >= 0.9
+    assert figures["crop box IoU, median"] >= 0.95
+    assert figures["rotation within 1 degree"] == figures["zoom within 3 %"] == figures["mirror right"] == 1
+
+
+def test_unedited_copies_are_said_to_be_so(scores: dict[str, list[object]]) -> None:
+    for name in ("as JPEG", "as WebP", "resize"):
+        assert [one.said for one in scores[name]] == ["", ""], name  # type: ignore[attr-defined]
+
+
+def test_same_bytes_and_same_pixels(pictures: list[Image.Image], tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.png", "copy.png", "b.png", "a.jpg")]
+    pictures[0].save(paths[0])
+    paths[1].write_bytes(paths[0].read_bytes())
+    pictures[0].save(paths[2], compress_level=1)
+    pictures[0].save(paths[3], quality=95)
+    kinds = [relation_of(paths[0], path).kind for path in paths]
+    assert kinds == [Kind.IDENTICAL_FILE, Kind.IDENTICAL_FILE, Kind.IDENTICAL_PIXELS, Kind.RE_ENCODED]
+
+
+def test_pictures_in_memory(pictures: list[Image.Image]) -> None:
+    levels = np.asarray(pictures[0])
+    assert relation_of(pictures[0], levels).kind is Kind.IDENTICAL_PIXELS
+    assert relation_of(levels, pictures[0].convert("L")).edits.grayscale
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_odd_modes(pictures: list[Image.Image], mode: str) -> None:
+    other = pictures[0].convert("L").convert("I").convert(mode) if mode in ("I;16", "F") else pictures[0].convert(mode)
+    assert relation_of(pictures[0], other).kind in Kind
+
+
+def test_other_pictures_are_different(pictures: list[Image.Image]) -> None:
+    assert relation_of(*pictures).kind is Kind.DIFFERENT
+
+
+def test_flat_pictures_hold_too_little_unless_their_pixels_agree() -> None:
+    flat = [Image.new("RGB", (300, 200), colour) for colour in ("white", "#fefefe", "white")]
+    assert relation_of(flat[0], flat[1]).kind is Kind.TOO_LITTLE
+    assert relation_of(flat[0], flat[2]).kind is Kind.IDENTICAL_PIXELS
+    assert relation_of(flat[0], Image.new("RGB", (150, 100), "white")).kind is Kind.TOO_LITTLE
+
+
+def test_things_that_moved_make_it_the_same_scene(pictures: list[Image.Image]) -> None:
+    ground, thing = pictures[0], pictures[1].resize((150, 150))
+    one, other = ground.copy(), ground.copy()
+    one.paste(thing, (60, 80))
+    other.paste(thing, (130, 140))
+    assert relation_of(one, other).kind in (Kind.SAME_SCENE, Kind.EDITED)
+    assert not relation_of(one, other).is_unedited
+
+
+def test_which_one_is_the_original_does_not_depend_on_the_order(pictures: list[Image.Image]) -> None:
+    part = pictures[0].crop((50, 40, 400, 330))
+    there, back = relation_of(pictures[0], part), relation_of(part, pictures[0])
+    assert (there.original, back.original) == (Side.QUERY, Side.REFERENCE)
+    assert there.edits.crop is not None and back.edits.crop is not None
+    assert there.edits.crop.overlap(back.edits.crop) > 0.98
+
+
+def test_a_plain_margin_that_goes_on_inside_is_a_crop_not_a_border() -> None:
+    wide = Image.new("RGB", (700, 500), "white")
+    wide.paste(bench.draw(102).resize((300, 250)), (200, 130))
+    narrow = wide.crop((120, 80, 580, 450))
+    relation = relation_of(wide, narrow)
+    assert relation.original is Side.QUERY and relation.edits.crop is not None and relation.edits.border is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_small_but_visible_change_is_never_called_unedited(pictures: list[Image.Image], seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    edited = pictures[seed % 2].copy()
+    left, top = (int(dice.integers(20, side - 90)) for side in edited.size)
+    edited.paste(edited.crop((left, top, left + 60, top + 40)).transpose(Image.Transpose.ROTATE_180).point(
+        lambda level: 255 - level), (left, top))  # fmt: skip
+    assert not relation_of(pictures[seed % 2], edited).is_unedited
+
+
+def test_groups_get_relations(pictures: list[Image.Image], tmp_path: Path) -> None:
+    names = ("a.png", "b.jpg", "c.png", "gone.png")
+    files = tuple(tmp_path / name for name in names)
+    pictures[0].save(files[0])
+    pictures[0].save(files[1], quality=80)
+    pictures[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(files[2])
+    (group,) = with_relations([Group(files, 0.1)], workers=1)
+    said = [None if relation is None else short(relation) for relation in group.relations]
+    assert said == ["re-encoded", "edited: mirrored", None]
+    assert group.relation_of(files[0]) is None and group.relation_of(files[1]) is group.relations[0]
+    assert with_relations([]) == ()
+
+
+def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=r"a\.png"):
+        relation_of(tmp_path / "a.png", Image.new("RGB", (9, 9)))
+    with pytest.raises(ImageError, match="no readable header"):
+        facts_of(tmp_path / "a.png")
+    assert not have_same_bytes(tmp_path / "a.png", tmp_path / "gone")
+
+
+def test_looks_that_are_only_features_have_no_colours(pictures: list[Image.Image]) -> None:
+    whole = look(pictures[0])
+    assert whole.colours.shape[0] == whole.tones.shape[0] // 4 and features_only(whole).colours.size == 0
+
+
+def test_words() -> None:
+    edits = Edits(crop=Box(0, 0, 0.7, 0.7), zoom=1.43, brightness=18.2)
+    one = sentence(Relation(Kind.EDITED, Side.QUERY, edits), "a.jpg", "b.jpg")
+    assert one == "b.jpg is a.jpg, zoomed 1.43x into the upper left, brightened by 18 %"
+    other = sentence(Relation(Kind.EDITED, Side.REFERENCE, Edits(rotation=-90)), "a", "b")
+    assert other == "a is b, rotated 90° counter-clockwise"
+    assert short(Relation(Kind.EDITED, Side.REFERENCE, Edits(mirror="left-right"))) == (
+        "edited: the first is this one, mirrored"
+    )
+    for kind in Kind:
+        assert "a" in sentence(Relation(kind), "a", "b") and short(Relation(kind)).startswith(str(kind))
+    assert Relation(Kind.EDITED, edits=edits).to_dict()["edits"].keys() == {"crop", "zoom", "brightness"}
