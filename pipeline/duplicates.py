@@ -22,6 +22,7 @@ from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.report import Embeddings, Match, Report
+from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import verify as second_look
@@ -91,7 +92,9 @@ def compare(
     limit = limits(encoder, 2, threshold, verify)
     a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
-    wanted = limit.sure < distance <= limit.candidate
+    wanted = limit.sure < limit.candidate and distance <= limit.candidate
+    if distance <= limit.sure and wanted:
+        wanted = not have_same_bytes(query, reference) and (is_delicate(query) or is_delicate(reference))
     outcome = second_look(look(query), look(reference), distance > limit.far) if wanted else None
     accepted = limit.accept(distance, outcome)
     return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
@@ -189,9 +192,9 @@ def candidate_pairs(
     limit = limits(encoder, n, threshold, verify, false_pairs)
     decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
-    doubtful = candidates[2] > limit.sure
-    outcomes = np.full(len(doubtful), None, object)
-    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking, limit.far)
+    outcomes = np.full(len(candidates[0]), None, object)
+    if limit.sure < limit.candidate:
+        outcomes[:] = look_again(paths, candidates, workers, looking, limit.far, limit.sure)
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))
