@@ -21,6 +21,7 @@ from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
+    AnimatedWithStills,
     FalsePairs,
     Folders,
     IndexKind,
@@ -139,6 +140,7 @@ def is_duplicate(
     verify: Verify = None,
     json: Json = False,
     model: Model = None,
+    animated_with_stills: AnimatedWithStills = False,
 ) -> int:
     """Are these two images the same picture, edited?
 
@@ -149,7 +151,7 @@ def is_duplicate(
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import compare
 
-    match = compare(query, reference, threshold, load_encoder(model), verify)
+    match = compare(query, reference, threshold, load_encoder(model), verify, animated_with_stills)
     show.pair(match, json)
     return DUPLICATE if match.is_duplicate else NOT_DUPLICATE
 
@@ -174,6 +176,7 @@ def find_duplicates(
     ] = None,
     no_library: NoLibrary = False,
     index: IndexKind = None,
+    animated_with_stills: AnimatedWithStills = False,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -190,7 +193,8 @@ def find_duplicates(
 
     if metric is not None:
         unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
-                    "--output": output, "--index": index}  # fmt: skip
+                    "--output": output, "--index": index,
+                    "--animated-with-stills": animated_with_stills or None}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
@@ -204,7 +208,8 @@ def find_duplicates(
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs, library=remembered, index=index)  # fmt: skip
+                                 false_pairs=false_pairs, library=remembered, index=index,
+                                 animated_with_stills=animated_with_stills)  # fmt: skip
     return _reported(report, json, fail_on_duplicates, output)
 
 

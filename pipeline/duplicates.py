@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,7 @@ def compare(
     threshold: float | None = None,
     encoder: Encoder | None = None,
     verify: bool | None = None,
+    animated_with_stills: bool = False,
 ) -> Match:
     """Are these two images the same picture, edited?
 
@@ -83,13 +85,15 @@ def compare(
         threshold: L2, 0..2; by default a calibrated one, with a second look at pairs within it.
         encoder: the shipped one by default.
         verify: whether to take a second look; by default only without a threshold of your own.
+        animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
+            frame; by default it is not.
 
     Raises:
         ImageError: one of them can't be used.
         InputError: the threshold lies outside 0..2.
     """
     encoder = encoder or load_encoder()
-    limit = limits(encoder, 2, threshold, verify)
+    limit = replace(limits(encoder, 2, threshold, verify), animated_with_stills=animated_with_stills)
     a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
     wanted = limit.sure < limit.candidate and distance <= limit.candidate
@@ -112,6 +116,7 @@ def find_duplicates(
     false_pairs: float | None = None,
     library: Memory | None = None,
     index: str | None = None,
+    animated_with_stills: bool = False,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -128,6 +133,8 @@ def find_duplicates(
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`: by default nothing is remembered.
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
+        animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
+            frame; by default it is not.
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
@@ -145,7 +152,10 @@ def find_duplicates(
     embeddings = encode_images(
         *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
     )
-    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs, index)
+    return group_duplicates(
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
+        animated_with_stills=animated_with_stills,
+    )  # fmt: skip
 
 
 def group_duplicates(
@@ -158,6 +168,7 @@ def group_duplicates(
     false_pairs: float | None = None,
     index: str | None = None,
     decisions: Decisions | None = None,
+    animated_with_stills: bool = False,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -171,7 +182,7 @@ def group_duplicates(
         InputError: the threshold lies outside 0..2.
     """
     return candidate_pairs(
-        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills
     ).report()
 
 
@@ -185,11 +196,13 @@ def candidate_pairs(
     false_pairs: float | None = None,
     index: str | None = None,
     decisions: Decisions | None = None,
+    animated_with_stills: bool = False,
 ) -> Candidates:
     """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own."""
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
+    limit = replace(limit, animated_with_stills=animated_with_stills)
     decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
     outcomes = np.full(len(candidates[0]), None, object)

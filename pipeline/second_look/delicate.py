@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+from pathlib import Path
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
@@ -27,6 +28,6 @@ def have_same_bytes(a: ImageLike, b: ImageLike) -> bool:
     if not (isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike))):
         return False
     try:
-        return os.path.getsize(a) == os.path.getsize(b) and filecmp.cmp(a, b, shallow=False)
+        return Path(a).stat().st_size == Path(b).stat().st_size and filecmp.cmp(a, b, shallow=False)
     except OSError:
         return False

@@ -22,11 +22,11 @@ NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
 OTHER, SPOT = 1.0, 20  # a window differs by as much as there is ink in it; px, so many such windows are no accident
 OVERLAP = 0.3  # share of the frame in which both must be
-LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a difference of tone that brightness explains
-GLANCE_TILE, INKED, STRONG = 8, 4.0, 10.0  # px, levels, levels
-TEMPLATE, SAME_TILE = 0.3, 0.95  # share of tiles that agree so well: then the two lie on one another
-WHOLE_TEMPLATE = 0.7  # the same, exactly: then a single tile is enough
-OTHER_TILE, OTHER_TILES = 0.4, 3  # correlation; so many such tiles hold something else
+LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
+GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
+TEMPLATE, SAME_TILE = 12, 0.95  # so many tiles that agree so well, a letterhead: the two lie on one another
+WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
+OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
 SHAPE = 0.03  # relative difference of aspect ratios
 
 
@@ -45,12 +45,11 @@ def differs_at_a_glance(query: Look, reference: Look) -> bool:
         return False
     if a.shape != b.shape:
         b = import_cv2().resize(b, a.shape[::-1], interpolation=import_cv2().INTER_AREA)
-    a, b = (_blurred(page.astype(np.float32), SHARPNESS) for page in (a, b))
-    correlation, structure = correlate(a, b, GLANCE_TILE)
+    one, other = (_blurred(page.astype(np.float32), SHARPNESS) for page in (a, b))
+    correlation, structure = correlate(one, other, GLANCE_TILE)
     inked = correlation[structure > INKED]
-    in_place = float((inked >= SAME_TILE).mean()) if len(inked) else 0.0
-    others = int((correlation[structure > STRONG] < OTHER_TILE).sum())
-    return in_place >= TEMPLATE and others >= (1 if in_place >= WHOLE_TEMPLATE else OTHER_TILES)
+    same, others = int((inked >= SAME_TILE).sum()), int((correlation[structure > STRONG] < OTHER_TILE).sum())
+    return same >= TEMPLATE and others >= (1 if same >= WHOLE_TEMPLATE * len(inked) else OTHER_TILES)
 
 
 def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool:
@@ -105,7 +104,7 @@ def _tone_gap(a: Plane, b: Plane, even: NDArray[np.bool_]) -> Plane:
     curve = np.zeros(256 // LEVELS + 1, np.float32)
     for step in np.unique(tone).tolist():
         curve[step] = np.median(gap[tone == step])
-    return curve.clip(-FAINTEST, FAINTEST)[(b.clip(0, 255) / LEVELS).astype(int)]
+    return np.asarray(curve.clip(-FAINTEST, FAINTEST)[(b.clip(0, 255) / LEVELS).astype(int)], np.float32)
 
 
 def _variance(plane: Plane) -> Plane:

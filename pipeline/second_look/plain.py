@@ -1,4 +1,4 @@
-"""Pictures with too little in them to be told apart: blank, dark, tiny, a gradient. They match by their pixels alone."""
+"""Pictures with too little in them to be told apart (blank, dark, tiny, a gradient) match by their pixels alone."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _has_same_grain(query: Look, reference: Look) -> bool:
     a, b = query.page, reference.page
     if a.shape != b.shape:
         b = import_cv2().resize(b, a.shape[::-1], interpolation=import_cv2().INTER_AREA)
-    a, b = _grain(a), _grain(b)
-    strength = float(a.std()), float(b.std())
-    return min(strength) < GRAIN or bool((a * b).mean() >= SAME_GRAIN * strength[0] * strength[1])
+    one, other = _grain(a), _grain(b)
+    strength = float(one.std()), float(other.std())
+    return min(strength) < GRAIN or bool((one * other).mean() >= SAME_GRAIN * strength[0] * strength[1])
 
 
 def _grain(luma: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -55,8 +55,8 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
     or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
     to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are, two documents
-    or screenshots only if no spot of them holds other ink, two animations only if all of their frames agree; `ANIMATED`:
-    one is, the other is not.
+    or screenshots only if no spot of them holds other ink, two animations only if all of their frames agree.
+    `ANIMATED`: one is, and the other is not.
 
     Args:
         is_far: they lie so far apart that they are refuted unless a glimpse finds something in common.

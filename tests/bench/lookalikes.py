@@ -19,16 +19,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from lookalikes_drawn import KINDS
 from PIL import Image
 
+from twinpix.encoder.onnx import load_encoder
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.duplicates import candidate_pairs
 from twinpix.pipeline.report import Report
-from twinpix.encoder.onnx import load_encoder
 from twinpix.pipeline.stream import encode_images
 
 COPIED = 5  # every fifth has copies
@@ -94,8 +92,10 @@ def _suffix(kind: str, number: int, frames: int) -> str:
 
 
 def _save(frames: list[Image.Image], path: Path) -> None:
-    options = {"save_all": True, "append_images": frames[1:], "duration": 80} if len(frames) > 1 else {}
-    frames[0].save(path, quality=92, **options)
+    if len(frames) > 1:
+        frames[0].save(path, quality=92, save_all=True, append_images=frames[1:], duration=80)
+    else:
+        frames[0].save(path, quality=92)
 
 
 def name_of(path: Path | str) -> str:

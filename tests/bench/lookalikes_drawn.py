@@ -10,19 +10,40 @@ import random
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Drawn = tuple[str, list[Image.Image]]
-WORDS = (
-    "account amount annual approve balance basis board budget by capital carried change charge claim clause client "
-    "close contract cost court credit date debt decision deliver deposit draft due effect equal estate event exact fee "
-    "file final form fund general grant group hold hour income interest issue item labour lease legal letter limit list "
-    "loan margin market matter meet method month net notice number offer office open order owner page paid part party "
-    "period place plan policy price profit public quarter rate record refund renew rent report return right sale sample "
-    "section service share sign site staff state stock sum supply tax term title total trade transfer trust unit value "
-    "vote week work year"
-).split()
-NAMES = "Adler Brandt Castro Dubois Evans Fischer Garcia Huber Ito Jansen Keller Lopez Meyer Novak Olsen Petit".split()
+WORDS = [
+    "account", "amount", "annual", "approve", "balance", "basis", "board", "budget", "by", "capital", "carried",
+    "change", "charge", "claim", "clause", "client", "close", "contract", "cost", "court", "credit", "date",
+    "debt", "decision", "deliver", "deposit", "draft", "due", "effect", "equal", "estate", "event", "exact",
+    "fee", "file", "final", "form", "fund", "general", "grant", "group", "hold", "hour", "income", "interest",
+    "issue", "item", "labour", "lease", "legal", "letter", "limit", "list", "loan", "margin", "market",
+    "matter", "meet", "method", "month", "net", "notice", "number", "offer", "office", "open", "order", "owner",
+    "page", "paid", "part", "party", "period", "place", "plan", "policy", "price", "profit", "public",
+    "quarter", "rate", "record", "refund", "renew", "rent", "report", "return", "right", "sale", "sample",
+    "section", "service", "share", "sign", "site", "staff", "state", "stock", "sum", "supply", "tax", "term",
+    "title", "total", "trade", "transfer", "trust", "unit", "value", "vote", "week", "work", "year",
+]  # fmt: skip
+NAMES = [
+    "Adler",
+    "Brandt",
+    "Castro",
+    "Dubois",
+    "Evans",
+    "Fischer",
+    "Garcia",
+    "Huber",
+    "Ito",
+    "Jansen",
+    "Keller",
+    "Lopez",
+    "Meyer",
+    "Novak",
+    "Olsen",
+    "Petit",
+]
 
 
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -132,7 +153,7 @@ def _blob(
     return _mixed(np.exp(-(far**2)), ground, light)
 
 
-def _mixed(share: np.ndarray, start: tuple[int, int, int], end: tuple[int, int, int]) -> Image.Image:
+def _mixed(share: NDArray[np.float64], start: tuple[int, int, int], end: tuple[int, int, int]) -> Image.Image:
     levels = np.array(start) + share[..., None] * (np.array(end) - np.array(start))
     return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
 
@@ -151,8 +172,8 @@ def screenshots(rng: random.Random, count: int) -> Iterator[Drawn]:
         for part in rng.sample(range(6), rng.choice((1, 1, 2, 3))):
             state[part] = rng.randrange((16, 5, 4, 40, 24, 40)[part])
         states.add(tuple(state))
-    for number, state in enumerate(sorted(states, key=lambda _: rng.random())):
-        yield f"state{number:03d}", [_window(*state)]
+    for number, shown in enumerate(rng.sample(sorted(states), count)):
+        yield f"state{number:03d}", [_window(*shown)]
 
 
 def _window(selected: int, menu: int, dialog: int, text: int, caret: int, pointer: int) -> Image.Image:
