@@ -38,11 +38,14 @@ def show_the_same(a: Film, b: Film, query: Look, reference: Look, alignment: Ali
         a, b: of the query and the reference.
         alignment: from the query's look to the reference's; None: they lie on one another as they are.
     """
-    if alignment is not None:
-        a = _laid(a, query, reference, alignment)
-    moments = range(EVERY // 2, len(a), EVERY)
-    gaps = [min(_gap(a[k], b[j]) for j in range(max(0, k - AROUND), min(len(b), k + AROUND + 1))) for k in moments]
-    return max(gaps) <= WRONG
+    return _agree(a, b) or (alignment is not None and _agree(_laid(a, query, reference, alignment), b))
+
+
+def _agree(a: Film, b: Film) -> bool:
+    for k in range(EVERY // 2, len(a), EVERY):
+        if min(_gap(a[k], other) for other in b[max(0, k - AROUND) : k + AROUND + 1]) > WRONG:
+            return False
+    return True
 
 
 def _laid(film: Film, query: Look, reference: Look, alignment: Alignment) -> Film:

@@ -16,7 +16,6 @@ from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.motion import refine
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
-PRINTED = ("document", "screenshot")
 WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
 NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
@@ -25,14 +24,15 @@ OVERLAP = 0.3  # share of the frame in which both must be
 LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
 GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
 TEMPLATE, SAME_TILE = 12, 0.95  # so many tiles that agree so well, a letterhead: the two lie on one another
+SPREAD = 0.5  # of the height and of the width that they lie apart
 WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
 OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
 SHAPE = 0.03  # relative difference of aspect ratios
 
 
 def is_printed(query: Look, reference: Look) -> bool:
-    """Whether either is a document or a screenshot."""
-    return query.kind in PRINTED or reference.kind in PRINTED
+    """Whether either may be a document or a screenshot."""
+    return query.is_on_ground or reference.is_on_ground
 
 
 def differs_at_a_glance(query: Look, reference: Look) -> bool:
@@ -47,9 +47,17 @@ def differs_at_a_glance(query: Look, reference: Look) -> bool:
         b = import_cv2().resize(b, a.shape[::-1], interpolation=import_cv2().INTER_AREA)
     one, other = (_blurred(page.astype(np.float32), SHARPNESS) for page in (a, b))
     correlation, structure = correlate(one, other, GLANCE_TILE)
-    inked = correlation[structure > INKED]
-    same, others = int((inked >= SAME_TILE).sum()), int((correlation[structure > STRONG] < OTHER_TILE).sum())
-    return same >= TEMPLATE and others >= (1 if same >= WHOLE_TEMPLATE * len(inked) else OTHER_TILES)
+    inked = structure > INKED
+    same, others = inked & (correlation >= SAME_TILE), (structure > STRONG) & (correlation < OTHER_TILE)
+    if same.sum() < TEMPLATE or not _is_spread(same):
+        return False
+    return bool(others.sum() >= (1 if same.sum() >= WHOLE_TEMPLATE * inked.sum() else OTHER_TILES))
+
+
+def _is_spread(same: NDArray[np.bool_]) -> bool:
+    # a copy that lost its margins agrees in the middle alone
+    rows, columns = np.nonzero(same)
+    return bool(np.ptp(rows) >= SPREAD * same.shape[0] and np.ptp(columns) >= SPREAD * same.shape[1])
 
 
 def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool:

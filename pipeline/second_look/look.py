@@ -15,12 +15,12 @@ from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import ImageError, MissingPackageError
 from twinpix.encoder.film import read_film
 from twinpix.encoder.specks import without_specks
-from twinpix.pipeline.calibration.picture_class import picture_class
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
 FINE_PX = 1024  # longer side, at most
 GLIMPSED_PX = 256  # longer side
+GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
 TINY = 16  # px; the shorter side
 SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
 CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
@@ -76,9 +76,10 @@ class Look:
         return np.asarray(import_cv2().resize(self.tones[..., 0], size, interpolation=import_cv2().INTER_AREA))
 
     @cached_property
-    def kind(self) -> str:
-        """Photo, document, screenshot or flat, as `picture_class` has it."""
-        return picture_class(Image.fromarray(self.colours)) if self.colours.size else "photo"
+    def is_on_ground(self) -> bool:
+        """Whether half of it is one even tone: a page, a screen, a thing on white; of photos one in fifty is."""
+        share = np.bincount(self.page.ravel(), minlength=256) / self.page.size
+        return bool(np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same").max() >= GROUND)
 
     @cached_property
     def thumb(self) -> NDArray[np.float32]:
@@ -132,7 +133,7 @@ def features_only(one: Look) -> Look:
     # as the cached properties would
     mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
     slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure, size=one.size)
-    slim.__dict__.update(kind=one.kind, thumb=one.thumb, page=one.page, has_little=one.has_little)
+    slim.__dict__.update(is_on_ground=one.is_on_ground, thumb=one.thumb, page=one.page, has_little=one.has_little)
     return slim
 
 

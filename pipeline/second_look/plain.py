@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.second_look.look import Look, import_cv2
 
-PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 2.0, 8.0  # px, levels: within these, plain pictures have the same pixels
+MEAN, MOST = 2.5, 8.0  # levels of a channel, px of 32: within these, plain pictures have the same pixels
 GRAIN_SIGMA, GRAIN, SAME_GRAIN = 2.0, 1.0, 0.4  # px of 256, levels; correlation from which grain is the same one
 SHAPE = 0.05  # relative difference of aspect ratios
 
@@ -18,7 +18,7 @@ def has_same_pixels(query: Look, reference: Look) -> bool:
     if abs(width * high - wide * height) > SHAPE * width * high:
         return False
     gap = np.abs(query.thumb - reference.thumb)
-    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST) and _has_same_grain(query, reference)
+    return bool(gap.mean((0, 1)).max() <= MEAN and gap.max() <= MOST) and _has_same_grain(query, reference)
 
 
 def _has_same_grain(query: Look, reference: Look) -> bool:
