@@ -129,7 +129,7 @@ def test_plain_pictures_are_different_unless_their_pixels_agree(one: Image.Image
 
 @pytest.mark.parametrize(
     "picture",
-    [Image.new("RGB", (400, 300), (90, 120, 200)), gradient(0, 200), grainy(1)],
+    [Image.new("RGB", (400, 300), "teal"), gradient(0, 200), grainy(1)],
     ids=["flat", "ramp", "grain"],
 )
 def test_a_copy_of_a_plain_picture_is_one(picture: Image.Image) -> None:
