@@ -17,7 +17,7 @@ from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
 
 FRAMES, FRAME_PX = 24, 64  # how many; px, each squeezed to a square
-MOST_FRAMES, MOST_PIXELS = 512, 256_000_000  # decoded at most; of a longer animation only the beginning is seen
+MOST_FRAMES, MOST_PIXELS = 512, 128_000_000  # decoded at most; of a longer animation only the beginning is seen
 STILL_MS = 100.0  # of frames that do not say how long they last
 _PNG, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", 64
 

@@ -18,9 +18,9 @@ def is_delicate(picture: ImageLike) -> bool:
     """Whether it is a document, a screenshot, has too little in it, or is animated; False if it can't be read."""
     try:
         seen = glimpse(picture)
-        return seen.is_on_ground or seen.has_little or seen.film is not None
     except ImageError:
         return False
+    return seen.is_on_ground or seen.has_little or seen.is_animated
 
 
 def have_same_bytes(a: ImageLike, b: ImageLike) -> bool:

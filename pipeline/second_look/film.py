@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.errors import ImageError
 from twinpix.encoder.film import FRAME_PX
 from twinpix.pipeline.second_look.align import Alignment, Matrix
 from twinpix.pipeline.second_look.look import Look, import_cv2
@@ -17,18 +16,6 @@ WRONG = 0.05  # share of the tiles of a frame that may be something else
 LEVEL = 24.0  # levels; two tiles without structure are as bright as one another
 
 Film = NDArray[np.uint8]
-
-
-def films(query: Look, reference: Look) -> tuple[Film | None, Film | None]:
-    """The frames of both, None where one is a still picture or can't be read any more."""
-    return _film(query), _film(reference)
-
-
-def _film(look: Look) -> Film | None:
-    try:
-        return look.film
-    except ImageError:
-        return None
 
 
 def show_the_same(a: Film, b: Film, query: Look, reference: Look, alignment: Alignment | None = None) -> bool:

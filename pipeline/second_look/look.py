@@ -110,6 +110,14 @@ class Look:
         """The frames of an animated picture, see `read_film`; None for a still one. Raises ImageError."""
         return None if self.source is None else read_film(self.source)
 
+    @property
+    def is_animated(self) -> bool:
+        """Whether it has, or seems to have, more than one frame."""
+        try:
+            return self.film is not None
+        except ImageError:
+            return True
+
     @cached_property
     def has_little(self) -> bool:
         """Whether there is too little in it to know it by: blank, dark, tiny, a gradient."""

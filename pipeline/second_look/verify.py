@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
-from twinpix.pipeline.second_look.film import films, show_the_same
+from twinpix.pipeline.second_look.film import show_the_same
 from twinpix.pipeline.second_look.fine_print import differs_at_a_glance, has_same_ink, is_printed
 from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
@@ -79,7 +80,7 @@ def at_a_glance(query: Look, reference: Look) -> Examination | None:
 
 def is_guarded(query: Look, reference: Look) -> bool:
     """Whether aligning them is not all there is to them: documents, screenshots, animations."""
-    return is_printed(query, reference) or any(film is not None for film in films(query, reference))
+    return is_printed(query, reference) or query.is_animated or reference.is_animated
 
 
 def _with_ink(found: Examination, query: Look, reference: Look) -> Examination:
@@ -95,7 +96,10 @@ def _with_frames(found: Examination, query: Look, reference: Look) -> Examinatio
     if found.outcome is Outcome.REFUTED:
         return found
     sides = (reference, query) if found.is_turned_round else (query, reference)
-    a, b = films(*sides)
+    try:
+        a, b = (side.film for side in sides)
+    except ImageError:  # too many, too large: nobody knows what else it shows
+        return replace(found, outcome=Outcome.UNCLEAR)
     if a is None and b is None:
         return found
     if a is None or b is None:

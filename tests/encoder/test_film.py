@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,18 @@ def test_only_so_many_frames_and_pixels_are_decoded(tmp_path: Path, monkeypatch:
     assert np.asarray(decode_film(str(path)))[-1].mean() < 12
     monkeypatch.setattr(film, "MOST_PIXELS", 40 * 40 * 3)
     assert np.asarray(decode_film(str(path)))[-1].mean() < 4
+
+
+def test_a_bomb_of_ten_thousand_frames_costs_little() -> None:
+    frames = [Image.fromarray(np.full((9, 9), k * 37 % 251, np.uint8)) for k in range(300)]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=20)
+    start, body = buffer.getvalue().split(b"!\xf9", 1)
+    bomb = start + b"!\xf9" + body[:-1] * 40 + b";"
+    assert bomb.count(b"!\xf9") > 10_000
+    begun = time.process_time()
+    assert decode_film(bomb).size == (FRAME_PX, FRAMES * FRAME_PX)
+    assert time.process_time() - begun < 3
 
 
 def test_a_damaged_animation_is_seen_as_far_as_it_goes(tmp_path: Path) -> None:

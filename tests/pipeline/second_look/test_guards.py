@@ -11,7 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 import twinpix
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.second_look import look as look_module
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
@@ -156,6 +158,16 @@ def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path)
     one = look(clip(tmp_path / "one.gif", 8))
     assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) in (C, Outcome.LIKELY)
     assert verify(one, look(clip(tmp_path / "other.png", 2))) is R, "only the first frames are equal"
+
+
+def test_an_animation_that_takes_too_long_settles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: object) -> None:
+        raise ImageError("timed_out", f"{source}: takes longer than 8 seconds to decode")
+
+    path, still = clip(tmp_path / "one.gif", 8), clip(tmp_path / "still.png", 8, first=9)
+    monkeypatch.setattr(look_module, "read_film", read)
+    assert verify(look(path), look(path)) is Outcome.UNCLEAR
+    assert is_delicate(path) and is_delicate(still)
 
 
 def test_an_animation_is_no_still_picture_unless_wanted(tmp_path: Path) -> None:
