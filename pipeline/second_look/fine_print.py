@@ -19,7 +19,7 @@ from twinpix.pipeline.second_look.tiles import Plane, correlate
 WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
 NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
-OTHER, SPOT = 1.0, 20  # a window differs by as much as there is ink in it; px, so many such windows are no accident
+OTHER, SPOT = 0.7, 5  # energy of what differs to that of the ink; px, so many such windows are no accident
 OVERLAP = 0.3  # share of the frame in which both must be
 LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
 GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
