@@ -6,6 +6,7 @@
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
 # make peers          imagededup, difPy and cleanvision beside twinpix, in their own environment; DIR=folder
 # make torture        bad files, crashes, kills, full disks: does everything survive? NASTY=folder of bad images, if you have one
+# make lookalikes     drawn pages of one template, flat pictures, states of one program, products, animations: none match?
 # make scale          measure all pairs of up to 1,000,000 vectors, and write scale.html; DIR=folder
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
@@ -23,7 +24,7 @@ ARGS ?=
 # bad image files of your own, for `make torture`
 NASTY ?=
 
-.PHONY: run review test check train bench scale torture peers screenshots clean
+.PHONY: run review test check train bench scale torture peers lookalikes screenshots clean
 
 run: $(VENV)/.run
 ifeq ($(strip $(DIR)),)
@@ -55,6 +56,9 @@ torture: $(VENV)/.dev
 
 peers: $(VENV)/.run
 	@$(BIN)/python "$(ROOT)/tests/bench/peers.py" "$(call home,$(DIR))"
+
+lookalikes: $(VENV)/.run
+	@$(BIN)/python "$(ROOT)/tests/bench/lookalikes.py"
 
 scale: $(VENV)/.bench
 	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)

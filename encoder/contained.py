@@ -141,6 +141,10 @@ class Decoders:
         """
         return Image.fromarray(self._ask(source, {"at_least": at_least}))
 
+    def film(self, source: str | bytes) -> Image.Image:
+        """As `twinpix.encoder.film.decode_film`, level by level; errors as in `decode`."""
+        return Image.fromarray(self._ask(source, {"film": True}))
+
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
         kind = type(preprocess)

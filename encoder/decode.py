@@ -214,7 +214,7 @@ def _decode_as_stored(
 ) -> tuple[Image.Image, Image.Transpose | None]:
     with open_image(file) as image:
         factor = _shrink_factor(image.size, at_least)
-        _refuse_bombs(image, factor, max_pixels)
+        refuse_bombs(image, factor, max_pixels)
         if image.format in ("JPEG", "MPO") and factor > 1:
             width = image.width
             image.draft(None, (image.width // factor, image.height // factor))
@@ -249,7 +249,8 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def _refuse_bombs(image: Image.Image, factor: int, max_pixels: int) -> None:
+def refuse_bombs(image: Image.Image, factor: int = 1, max_pixels: int = MAX_PIXELS) -> None:
+    """Raises ImageError for an opened image without pixels, or with too many; none is decoded."""
     if image.width < 1 or image.height < 1:
         raise ImageError("corrupt", "has no pixels")
     if max(image.size) > MAX_SIDE:

@@ -30,6 +30,7 @@ from PIL import Image
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.film import decode_film
 from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
@@ -177,7 +178,10 @@ def answer(facts: dict[str, Any], body: bytes, replies: IO[bytes], watch: Watch)
 
 def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | NDArray[np.uint8]:
     """A picture as it is, or preprocessed."""
-    picture = decode(os.fsdecode(body) if facts["path"] else body, facts["at_least"], begun=watch.begin)
+    source = os.fsdecode(body) if facts["path"] else body
+    if "film" in facts:
+        return decode_film(source, begun=watch.begin)
+    picture = decode(source, facts["at_least"], begun=watch.begin)
     if "preprocess" not in facts:
         return picture
     return prepared(picture, PREPROCESSINGS[facts["preprocess"]](**facts["settings"]))

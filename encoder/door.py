@@ -22,6 +22,9 @@ class Decoder(Protocol):
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
         """The same, preprocessed: uint8 (3, height, width)."""
 
+    def film(self, source: str | bytes) -> Image.Image:
+        """The frames of an animated image, as `twinpix.encoder.film.decode_film`."""
+
 
 _decoder: ContextVar[Decoder | None] = ContextVar("decoder", default=None)
 

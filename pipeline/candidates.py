@@ -29,6 +29,7 @@ class Limits:
         sure: pairs this near get none.
         likely: the same for pairs that seem to be worn copies.
         far: of pairs farther apart, only those that have something in common at a glimpse get a second look.
+        animated_with_stills: whether an animated picture may be a duplicate of a still one.
     """
 
     candidate: float
@@ -36,11 +37,14 @@ class Limits:
     sure: float
     likely: float = 0.0
     far: float = MAX_L2
+    animated_with_stills: bool = False
 
     def accept(self, distance: float, outcome: Outcome | None) -> bool:
         """Whether a pair is a duplicate; `outcome` None stands for no second look."""
         if outcome is None or outcome is Outcome.CONFIRMED:
             return distance <= self.candidate
+        if outcome is Outcome.ANIMATED:
+            return self.animated_with_stills and distance <= self.unverified
         if outcome is Outcome.LIKELY:
             return distance <= max(self.likely, self.unverified)
         return outcome is Outcome.UNCLEAR and distance <= self.unverified
@@ -118,7 +122,7 @@ class Candidates:
             threshold=limit.candidate,
             unverified_threshold=limit.unverified,
             looked_at=len(looked),
-            refuted=looked.count(Outcome.REFUTED),
+            refuted=sum(outcome in (Outcome.REFUTED, Outcome.ANIMATED) for outcome in looked),
             expected_false_pairs=None if self.curve is None else expected(self.curve, limit, n),
             clamped=self.clamped,
             images=n,

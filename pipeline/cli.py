@@ -21,6 +21,7 @@ from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
+    AnimatedWithStills,
     FalsePairs,
     Folders,
     IndexKind,
@@ -145,6 +146,7 @@ def is_duplicate(
     explain_to: Annotated[
         Path | None, typer.Option("--explain-to", help="A .html or .png file to write, with both images.")
     ] = None,
+    animated_with_stills: AnimatedWithStills = False,
 ) -> int:
     """Are these two images the same picture, edited?
 
@@ -156,8 +158,8 @@ def is_duplicate(
     from twinpix.pipeline.duplicates import compare
 
     if explain or explain_to is not None:
-        return _explained(query, reference, threshold, model, verify, json, explain_to)
-    match = compare(query, reference, threshold, load_encoder(model), verify)
+        return _explained(query, reference, threshold, model, verify, json, explain_to, animated_with_stills)
+    match = compare(query, reference, threshold, load_encoder(model), verify, animated_with_stills)
     show.pair(match, json)
     return DUPLICATE if match.is_duplicate else NOT_DUPLICATE
 
@@ -170,6 +172,7 @@ def _explained(
     verify: bool | None,
     json: bool,
     target: Path | None,
+    animated_with_stills: bool,
 ) -> int:
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.relation import show as relation_show
@@ -178,7 +181,7 @@ def _explained(
 
     if target is not None:
         check_picture_target(target)
-    told = explain(query, reference, threshold, load_encoder(model), verify)
+    told = explain(query, reference, threshold, load_encoder(model), verify, animated_with_stills)
     relation_show.explanation(told, json)
     if target is not None:
         told.save(target)
@@ -206,6 +209,7 @@ def find_duplicates(
     ] = None,
     no_library: NoLibrary = False,
     index: IndexKind = None,
+    animated_with_stills: AnimatedWithStills = False,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -222,7 +226,8 @@ def find_duplicates(
 
     if metric is not None:
         unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
-                    "--output": output, "--index": index}  # fmt: skip
+                    "--output": output, "--index": index,
+                    "--animated-with-stills": animated_with_stills or None}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
@@ -236,7 +241,8 @@ def find_duplicates(
     with progress_meter() as meter:
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
-                                 false_pairs=false_pairs, library=remembered, index=index)  # fmt: skip
+                                 false_pairs=false_pairs, library=remembered, index=index,
+                                 animated_with_stills=animated_with_stills)  # fmt: skip
     return _reported(report, json, fail_on_duplicates, output)
 
 

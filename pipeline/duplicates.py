@@ -24,6 +24,7 @@ from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report
+from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again
 from twinpix.pipeline.second_look.verify import verify as second_look
@@ -76,6 +77,7 @@ def compare(
     threshold: float | None = None,
     encoder: Encoder | None = None,
     verify: bool | None = None,
+    animated_with_stills: bool = False,
 ) -> Match:
     """Are these two images the same picture, edited?
 
@@ -84,16 +86,20 @@ def compare(
         threshold: L2, 0..2; by default a calibrated one, with a second look at pairs within it.
         encoder: the shipped one by default.
         verify: whether to take a second look; by default only without a threshold of your own.
+        animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
+            frame; by default it is not.
 
     Raises:
         ImageError: one of them can't be used.
         InputError: the threshold lies outside 0..2.
     """
     encoder = encoder or load_encoder()
-    limit = limits(encoder, 2, threshold, verify)
+    limit = replace(limits(encoder, 2, threshold, verify), animated_with_stills=animated_with_stills)
     a, b = encoder.encode(np.stack([encoder.prepare(image) for image in (query, reference)]))
     distance = float(np.linalg.norm(a - b))
-    wanted = limit.sure < distance <= limit.candidate
+    wanted = limit.sure < limit.candidate and distance <= limit.candidate
+    if distance <= limit.sure and wanted:
+        wanted = not have_same_bytes(query, reference) and (is_delicate(query) or is_delicate(reference))
     outcome = second_look(look(query), look(reference), distance > limit.far) if wanted else None
     accepted = limit.accept(distance, outcome)
     return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)
@@ -111,6 +117,7 @@ def find_duplicates(
     false_pairs: float | None = None,
     library: Memory | None = None,
     index: str | None = None,
+    animated_with_stills: bool = False,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -127,6 +134,8 @@ def find_duplicates(
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`: by default nothing is remembered.
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
+        animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
+            frame; by default it is not.
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
@@ -144,7 +153,10 @@ def find_duplicates(
     embeddings = encode_images(
         *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
     )
-    return group_duplicates(embeddings, encoder, threshold, workers, verify, looking, false_pairs, index)
+    return group_duplicates(
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
+        animated_with_stills=animated_with_stills,
+    )  # fmt: skip
 
 
 def group_duplicates(
@@ -157,6 +169,7 @@ def group_duplicates(
     false_pairs: float | None = None,
     index: str | None = None,
     decisions: Decisions | None = None,
+    animated_with_stills: bool = False,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -171,7 +184,7 @@ def group_duplicates(
         InputError: the threshold lies outside 0..2.
     """
     report = candidate_pairs(
-        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills
     ).report()
     return (
         replace(report, groups=with_relations(report.groups, workers))
@@ -195,16 +208,18 @@ def candidate_pairs(
     false_pairs: float | None = None,
     index: str | None = None,
     decisions: Decisions | None = None,
+    animated_with_stills: bool = False,
 ) -> Candidates:
     """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own."""
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
+    limit = replace(limit, animated_with_stills=animated_with_stills)
     decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
-    doubtful = candidates[2] > limit.sure
-    outcomes = np.full(len(doubtful), None, object)
-    outcomes[doubtful] = look_again(paths, select(candidates, doubtful), workers, looking, limit.far)
+    outcomes = np.full(len(candidates[0]), None, object)
+    if limit.sure < limit.candidate:
+        outcomes[:] = look_again(paths, candidates, workers, looking, limit.far, limit.sure)
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))

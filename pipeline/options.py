@@ -37,6 +37,14 @@ Verify = Annotated[
         show_default="yes, unless --threshold is given",
     ),
 ]
+AnimatedWithStills = Annotated[
+    bool,
+    typer.Option(
+        "--animated-with-stills",
+        help="An animated image may be a duplicate of a still one, if its first frame is.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]

@@ -114,7 +114,7 @@ def check_enough(pictures: int) -> None:
 
 def _look(
     vectors: NDArray[np.float32], rows: Rows, pictures: Sequence[ImageLike] | None
-) -> tuple[Pairs, tuple[Outcome, ...]]:
+) -> tuple[Pairs, tuple[Outcome | None, ...]]:
     if pictures is None:
         return (np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)), ()
     i, j, distance = closest_pairs(vectors[rows], HIGHEST_RATE)

@@ -17,7 +17,12 @@ from twinpix.pipeline.threads import cores
 
 MOST_PICTURES, MOST_OF_GROUP, MOST_GROUPS, MOST_SKIPPED = 2000, 24, 5000, 500
 PX, QUALITY = 240, 78
-LOOKS = {"confirmed": "details agree", "likely": "what detail is left agrees", "unclear": "too little to compare"}
+LOOKS = {
+    "confirmed": "details agree",
+    "likely": "what detail is left agrees",
+    "animated": "one is animated",
+    "unclear": "too little to compare",
+}
 
 
 def gallery(report: Report) -> str:

@@ -14,11 +14,11 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.classic.compare import Comparison, LeftOut, compare_by_all
 from twinpix.pipeline.duplicates import SURE, compare
-from twinpix.pipeline.relation.facts import have_same_bytes
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import sentence
 from twinpix.pipeline.report import Match
+from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import Look, look
 from twinpix.pipeline.second_look.verify import Examination, Outcome, examine
 
@@ -27,12 +27,14 @@ OUTCOMES = {
     Outcome.LIKELY: "finds that the detail which is left agrees",
     Outcome.REFUTED: "finds other details, or details in other places",
     Outcome.UNCLEAR: "finds too little to compare",
+    Outcome.ANIMATED: "finds that one is animated and the other is not",
 }
 UNALIGNED = {
     Outcome.CONFIRMED: "neither has any detail, and their levels are the same",
     Outcome.LIKELY: "their thumbnails are the same down to the finest structure",
     Outcome.REFUTED: "their details can't be laid on one another",
     Outcome.UNCLEAR: "their details can't be laid on one another, and are too few to tell them apart",
+    Outcome.ANIMATED: "one moves, and the other does not",
 }
 
 
@@ -99,18 +101,19 @@ def explain(
     threshold: float | None = None,
     encoder: Encoder | None = None,
     verify: bool | None = None,
+    animated_with_stills: bool = False,
 ) -> Explanation:
     """What two images are to one another, and why they are called duplicates or not.
 
     Args:
-        query, reference, threshold, encoder, verify: as of `compare`, whose verdict it is.
+        query, reference, threshold, encoder, verify, animated_with_stills: as of `compare`, whose verdict it is.
 
     Raises:
         ImageError: one of them can't be used.
         InputError: the threshold lies outside 0..2.
     """
     encoder = encoder or load_encoder()
-    match = compare(query, reference, threshold, encoder, verify)
+    match = compare(query, reference, threshold, encoder, verify, animated_with_stills)
     looks = look(query), look(reference)
     seen = examine(*looks)
     if have_same_bytes(query, reference):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -14,8 +13,6 @@ from twinpix.encoder.decode import ImageLike, open_image, read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.explore.where import ORIENTATION
 from twinpix.pipeline.relation.kinds import Facts
-
-BLOCK = 1 << 20
 
 
 def facts_of(source: ImageLike) -> Facts:
@@ -46,24 +43,6 @@ def _header(file: IO[bytes], size: int, name: str) -> Facts:
             return Facts(width, height, "JPEG" if image.format == "MPO" else str(image.format), size)
     except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
         raise ImageError("corrupt", f"{name}: no readable header ({error})") from None
-
-
-def have_same_bytes(a: ImageLike, b: ImageLike) -> bool:
-    """Whether two files are the same, byte by byte; pictures in memory have no file."""
-    if isinstance(a, bytes) and isinstance(b, bytes):
-        return a == b
-    if not (isinstance(a, (str, os.PathLike)) and isinstance(b, (str, os.PathLike))):
-        return False
-    try:
-        if Path(a).stat().st_size != Path(b).stat().st_size:
-            return False
-        with open(a, "rb") as one, open(b, "rb") as other:
-            while block := one.read(BLOCK):
-                if block != other.read(BLOCK):
-                    return False
-            return not other.read(1)
-    except OSError:
-        return False
 
 
 def have_same_pixels(a: ImageLike, b: ImageLike) -> bool:

@@ -12,10 +12,11 @@ import numpy as np
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.relation.facts import facts_of, have_same_bytes, have_same_pixels
+from twinpix.pipeline.relation.facts import facts_of, have_same_pixels
 from twinpix.pipeline.relation.kinds import Facts, Kind, Relation
 from twinpix.pipeline.relation.relate import relate
 from twinpix.pipeline.report import Group
+from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import Look, look
 from twinpix.pipeline.second_look.look_again import faiss_alone, one_thread_each
 from twinpix.pipeline.second_look.verify import Examination, examine
@@ -60,7 +61,7 @@ def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tup
         other.height,
     ):
         return False
-    a, b = (look.colours.astype(np.float32) for look in looks)
+    a, b = (look.small_colours.astype(np.float32) for look in looks)
     return bool(np.abs(a - b).mean() <= SAME_LEVELS)
 
 

@@ -48,7 +48,7 @@ class ToneEdits:
 
 def lay_colours(query: Look, reference: Look, alignment: Alignment) -> Colours:
     """The colours of two pictures where they overlap."""
-    small = [replace(look, tones=look.colours) for look in (query, reference)]
+    small = [replace(look, tones=look.small_colours) for look in (query, reference)]
     shrink = [_shrink(look) for look in (query, reference)]
     matrix = shrink[1] @ alignment.matrix @ np.linalg.inv(shrink[0])
     aligned = superpose(small[0], small[1], replace(alignment, matrix=matrix))
@@ -57,7 +57,7 @@ def lay_colours(query: Look, reference: Look, alignment: Alignment) -> Colours:
 
 
 def _shrink(look: Look) -> NDArray[np.float64]:
-    across, down = (small / large for small, large in zip(look.colours.shape[1::-1], look.size, strict=True))
+    across, down = (small / large for small, large in zip(look.small_colours.shape[1::-1], look.size, strict=True))
     return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
 

@@ -201,4 +201,5 @@ def _moved(tones: Levels, matrix: Matrix, shape: tuple[int, ...]) -> tuple[Level
     if shrink > 1.05:  # or its detail would turn into aliasing
         tones = cv2.GaussianBlur(tones, (0, 0), 0.5 * float(np.sqrt(shrink**2 - 1)))
     inside = cv2.warpPerspective(np.full(tones.shape[:2], 255, np.uint8), matrix, size)
-    return cv2.warpPerspective(tones, matrix, size, borderMode=cv2.BORDER_REPLICATE), inside == 255
+    moved = cv2.warpPerspective(tones, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    return moved.reshape(*inside.shape, -1), inside == 255  # OpenCV drops the axis of a single tone

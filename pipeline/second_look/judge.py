@@ -52,6 +52,7 @@ class Outcome(StrEnum):
     LIKELY = "likely"
     REFUTED = "refuted"
     UNCLEAR = "unclear"
+    ANIMATED = "animated"
 
 
 @dataclass(frozen=True)

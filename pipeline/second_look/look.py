@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from twinpix.encoder.decode import ImageLike, read_picture
-from twinpix.encoder.errors import MissingPackageError
+from twinpix.encoder.errors import ImageError, MissingPackageError
+from twinpix.encoder.film import read_film
 from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
+FINE_PX = 1024  # longer side, at most
+GLIMPSED_PX = 256  # longer side
+GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
+TINY = 16  # px; the shorter side
+SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
 CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
 SHRUNK = 4
 _PYRAMID, _LEVELS = 1.2, 9  # scale between two levels of ORB, and how many
@@ -36,7 +43,9 @@ class Look:
         descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
         speckled: whether salt and pepper was taken out of it.
         keypoints: n, as OpenCV has them.
-        colours: uint8 (h / 4, w / 4, 3), R, G, B; not of a mirror image, nor of `features_only`.
+        colours: uint8 (h, w, 3), RGB; longer side `GLIMPSED_PX`; not of a mirror image, nor of `features_only`.
+        source: what it was made from.
+        shorter_side: of the picture itself as it was decoded, px.
     """
 
     tones: Levels
@@ -45,6 +54,8 @@ class Look:
     speckled: bool = False
     keypoints: tuple[Any, ...] = ()
     colours: Levels = field(default_factory=lambda: _NO_TONES)
+    source: ImageLike | None = None
+    shorter_side: int = LOOK_PX
 
     @cached_property
     def mirrored(self) -> Look:
@@ -65,6 +76,64 @@ class Look:
         return np.asarray(import_cv2().resize(self.tones[..., 0], size, interpolation=import_cv2().INTER_AREA))
 
     @cached_property
+    def is_on_ground(self) -> bool:
+        """Whether half of it is one even tone: a page, a screen, a thing on white; of photos one in fifty is."""
+        share = np.bincount(self.page.ravel(), minlength=256) / self.page.size
+        return bool(np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same").max() >= GROUND)
+
+    @cached_property
+    def small_colours(self) -> Levels:
+        """Its colours at a quarter of the size, uint8 (h, w, 3), RGB."""
+        size = tuple(max(1, side // SHRUNK) for side in self.size)
+        return np.asarray(import_cv2().resize(self.colours, size, interpolation=import_cv2().INTER_AREA))
+
+    @cached_property
+    def thumb(self) -> NDArray[np.float32]:
+        """Its colours at 32 x 32 px, float32 (32, 32, 3), levels of R, G, B."""
+        size, way = (THUMB, THUMB), import_cv2().INTER_AREA
+        return np.asarray(import_cv2().resize(self.colours.astype(np.float32), size, interpolation=way))
+
+    @cached_property
+    def page(self) -> Levels:
+        """Its luma with a longer side of `GLIMPSED_PX`, uint8 (h, w)."""
+        return np.asarray(import_cv2().cvtColor(self.colours, import_cv2().COLOR_RGB2GRAY))
+
+    @cached_property
+    def fine(self) -> Look:
+        """The same picture, larger and grey, without features: its tones are uint8 (h, w, 1).
+
+        Raises:
+            ImageError: it can't be read any more.
+        """
+        if self.source is None:
+            raise ImageError("vanished", "the picture itself is not at hand")
+        picture = read_picture(self.source, at_least=FINE_PX // 2).convert("L")
+        picture.thumbnail((FINE_PX, FINE_PX), Image.Resampling.BICUBIC)
+        return _without_features(np.asarray(picture)[..., None])
+
+    @cached_property
+    def film(self) -> Levels | None:
+        """The frames of an animated picture, see `read_film`; None for a still one. Raises ImageError."""
+        return None if self.source is None else read_film(self.source)
+
+    @property
+    def is_animated(self) -> bool:
+        """Whether it has, or seems to have, more than one frame."""
+        try:
+            return self.film is not None
+        except ImageError:
+            return True
+
+    @cached_property
+    def has_little(self) -> bool:
+        """Whether there is too little in it to know it by: blank, dark, tiny, a gradient."""
+        if self.shorter_side <= TINY:
+            return True
+        luma = self.small.astype(np.float32)
+        detail = np.abs(luma - import_cv2().GaussianBlur(luma, (0, 0), SMOOTH_SIGMA))
+        return bool(np.percentile(detail, SMOOTH_SHARE) < DETAIL)
+
+    @cached_property
     def structure(self) -> Structures:
         """What the picture shows at 32 x 32 px, float32 (1024,), L2 norm 1: see `twins.fine_structure`."""
         thumb = import_cv2().resize(self.tones[..., 0], (THUMB, THUMB), interpolation=import_cv2().INTER_AREA)
@@ -74,10 +143,11 @@ class Look:
 def features_only(one: Look) -> Look:
     """The same look and its mirror image without their tones: a tenth of the memory, and enough
     to align."""
-    slim, mirror = (Look(_NO_TONES, side.points, side.descriptors) for side in (one, one.mirrored))
+    slim, mirror = (Look(_NO_TONES, side.points, side.descriptors, source=one.source) for side in (one, one.mirrored))
     # as the cached properties would
     mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
     slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure, size=one.size)
+    slim.__dict__.update(is_on_ground=one.is_on_ground, thumb=one.thumb, page=one.page, has_little=one.has_little)
     return slim
 
 
@@ -103,16 +173,34 @@ def look(source: ImageLike) -> Look:
     Raises:
         ImageError: it can't be used.
     """
-    cv2 = import_cv2()
     picture = read_picture(source, at_least=LOOK_PX // 2)
     original = np.asarray(picture)
     levels = without_specks(original)
-    scale = LOOK_PX / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    rgb = cv2.resize(levels, size, interpolation=way)
-    colours = cv2.resize(rgb, tuple(max(1, side // SHRUNK) for side in size), interpolation=cv2.INTER_AREA)
-    return replace(_features(_tones(rgb)), speckled=levels is not original, colours=colours)
+    return replace(
+        _features(_tones(_resized(levels, LOOK_PX))),
+        speckled=levels is not original,
+        colours=_resized(levels, GLIMPSED_PX),
+        source=source,
+        shorter_side=min(picture.size),
+    )
+
+
+def glimpse(source: ImageLike) -> Look:
+    """The same without features, and from a smaller picture: enough to know what kind of picture it is.
+
+    Raises:
+        ImageError: it can't be used.
+    """
+    picture = read_picture(source, at_least=GLIMPSED_PX // 2)
+    colours = _resized(np.asarray(picture), GLIMPSED_PX)
+    seen = _without_features(_tones(_resized(colours, LOOK_PX)))
+    return replace(seen, colours=colours, source=source, shorter_side=min(picture.size))
+
+
+def _resized(levels: Levels, longer_side: int) -> Levels:
+    cv2, scale = import_cv2(), longer_side / max(levels.shape[:2])
+    size = tuple(max(1, round(side * scale)) for side in levels.shape[1::-1])
+    return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
 
 
 def _tones(rgb: Levels) -> Levels:

@@ -12,13 +12,15 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
+from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
-from twinpix.pipeline.second_look.verify import Outcome, is_plain, unaligned, verify
+from twinpix.pipeline.second_look.verify import Outcome, at_a_glance, is_guarded, is_plain, unaligned, verify
 from twinpix.pipeline.threads import decoding_threads
 
-NEAREST = 60  # candidates of each picture that are looked at
+NEAREST = 120  # candidates of each picture that are looked at
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
-FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 50 kB each
+FEATURES_KEPT = 1000  # pictures whose local features stay in memory, 110 kB each
+KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
 
 
@@ -44,7 +46,8 @@ def look_again(
     workers: int | None = None,
     looking: Callable[[int, int], None] | None = None,
     far: float = np.inf,
-) -> tuple[Outcome, ...]:
+    sure: float = -np.inf,
+) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
     Args:
@@ -53,11 +56,13 @@ def look_again(
         workers: threads; all cores by default.
         looking: called with the number of pairs looked at so far, and of all.
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
+        sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
 
     Returns:
-        One outcome a pair; `UNCLEAR` where a picture can no longer be read.
+        One outcome a pair; `UNCLEAR` where a picture can no longer be read, None where no second look was needed.
     """
-    rows = list(zip(pairs[0].tolist(), pairs[1].tolist(), (pairs[2] > far).tolist(), strict=True))
+    rows = list(zip(*(column.tolist() for column in pairs), strict=True))
+    delicate = lru_cache(KINDS_KEPT)(lambda row: is_delicate(pictures[row]))
 
     @lru_cache(LOOKS_KEPT)
     def seen(row: int) -> Look | None:
@@ -68,19 +73,25 @@ def look_again(
         whole = seen(row)
         return None if whole is None else features_only(whole)
 
-    def one(pair: tuple[int, int, bool]) -> Outcome:
+    def one(pair: tuple[int, int, float]) -> Outcome | None:
+        if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
+            return None  # the nearest pairs are of one kind: one of the two tells it
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
             return Outcome.UNCLEAR
-        if pair[2] and not has_a_glimpse(a, b):
+        if (found := at_a_glance(a, b)) is not None:
+            return found.outcome
+        if pair[2] > far and not has_a_glimpse(a, b):
             return Outcome.REFUTED
         # most candidates can't be aligned: their tones need not be there
         if not is_plain(a, b) and next(alignments(a, b), None) is None:
-            return unaligned(a, b)
+            outcome = unaligned(a, b)
+            if outcome is Outcome.REFUTED or not is_guarded(a, b):
+                return outcome
         query, reference = seen(pair[0]), seen(pair[1])
         return Outcome.UNCLEAR if query is None or reference is None else verify(query, reference)
 
-    outcomes: list[Outcome] = []
+    outcomes: list[Outcome | None] = []
     if not rows:
         return ()
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:

@@ -13,9 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
+from twinpix.pipeline.second_look.film import show_the_same
+from twinpix.pipeline.second_look.fine_print import differs_at_a_glance, has_same_ink, is_printed
 from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.plain import has_same_pixels
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
 RICH, POOR = 100, 20  # local features from which a picture can be aligned for sure, and below which not at all
@@ -51,11 +55,60 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
 
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
     or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
-    to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are.
+    to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are, two documents
+    or screenshots only if no spot of them holds other ink, two animations only if all of their frames agree.
+    `ANIMATED`: one is, and the other is not.
 
     Args:
         is_far: they lie so far apart that they are refuted unless a glimpse finds something in common.
     """
+    found = at_a_glance(query, reference)
+    if found is not None:
+        return found
+    return _with_frames(_with_ink(_aligned(query, reference, is_far), query, reference), query, reference)
+
+
+def at_a_glance(query: Look, reference: Look) -> Examination | None:
+    """What is clear without aligning two pictures; None if nothing is."""
+    if query.has_little or reference.has_little:
+        same = has_same_pixels(query, reference)
+        return _with_frames(Examination(Outcome.CONFIRMED if same else Outcome.REFUTED), query, reference)
+    if is_printed(query, reference) and differs_at_a_glance(query, reference):
+        return Examination(Outcome.REFUTED)
+    return None
+
+
+def is_guarded(query: Look, reference: Look) -> bool:
+    """Whether aligning them is not all there is to them: documents, screenshots, animations."""
+    return is_printed(query, reference) or query.is_animated or reference.is_animated
+
+
+def _with_ink(found: Examination, query: Look, reference: Look) -> Examination:
+    # a page is another one if a single word is
+    if found.outcome is Outcome.REFUTED or not is_printed(query, reference):
+        return found
+    sides = (reference, query) if found.is_turned_round else (query, reference)
+    same = has_same_ink(*sides, found.finding.alignment if found.finding else None)
+    return found if same else replace(found, outcome=Outcome.REFUTED)
+
+
+def _with_frames(found: Examination, query: Look, reference: Look) -> Examination:
+    if found.outcome is Outcome.REFUTED:
+        return found
+    sides = (reference, query) if found.is_turned_round else (query, reference)
+    try:
+        a, b = (side.film for side in sides)
+    except ImageError:  # too many, too large: nobody knows what else it shows
+        return replace(found, outcome=Outcome.UNCLEAR)
+    if a is None and b is None:
+        return found
+    if a is None or b is None:
+        return replace(found, outcome=Outcome.ANIMATED)
+    same = show_the_same(a, b, *sides, found.finding.alignment if found.finding else None)
+    return found if same else replace(found, outcome=Outcome.REFUTED)
+
+
+def _aligned(query: Look, reference: Look, is_far: bool) -> Examination:
     if is_far and not has_a_glimpse(query, reference):
         return Examination(Outcome.REFUTED)
     if is_plain(query, reference):

@@ -4,6 +4,7 @@ import { make, show, $, bytes, count } from "/api.js";
 const LOOKS = {
   confirmed: "a second look found the same details in the same places",
   likely: "one has lost its detail; a second look found that what is left agrees",
+  animated: "one is animated, the other is not",
   unclear: "a second look found too little to compare",
 };
 

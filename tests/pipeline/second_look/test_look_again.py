@@ -118,7 +118,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, paint: Paint) -> list[Path]:
     return paths
 
 
-KNOWN = {(0, 1): C, (0, 2): R, (0, 3): C, (0, 4): U, (0, 5): U, (1, 2): R, (2, 6): C, (3, 6): R, (5, 7): U, (6, 7): U}
+KNOWN = {(0, 1): C, (0, 2): R, (0, 3): C, (0, 4): R, (0, 5): U, (1, 2): R, (2, 6): C, (3, 6): R, (5, 7): U, (6, 7): U}
 
 
 @pytest.mark.parametrize("workers", [1, 2, None])

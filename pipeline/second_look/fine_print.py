@@ -1,0 +1,127 @@
+"""Pages and screens, compared in all detail: a few other digits, another row selected, and it is another page.
+
+What a photo calls an overlay is what a page says. So two aligned pages are laid on one another at a higher
+resolution, one is made as sharp and as bright as the other, and then no spot may hold other ink.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose
+from twinpix.pipeline.second_look.in_place import lay_upon
+from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.motion import refine
+from twinpix.pipeline.second_look.tiles import Plane, correlate
+
+WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
+NOISE = 8.0  # levels; what compression may do to a window without ink
+SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
+OTHER, SPOT = 0.7, 5  # energy of what differs to that of the ink; px, so many such windows are no accident
+OVERLAP = 0.3  # share of the frame in which both must be
+LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
+GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
+TEMPLATE, SAME_TILE = 12, 0.95  # so many tiles that agree so well, a letterhead: the two lie on one another
+SPREAD = 0.5  # of the height and of the width that they lie apart
+WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
+OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
+SHAPE = 0.03  # relative difference of aspect ratios
+
+
+def is_printed(query: Look, reference: Look) -> bool:
+    """Whether either may be a document or a screenshot."""
+    return query.is_on_ground or reference.is_on_ground
+
+
+def differs_at_a_glance(query: Look, reference: Look) -> bool:
+    """Whether two pages of one shape lie on one another as they are, by what both hold, and differ elsewhere.
+
+    It costs a thirtieth of aligning them, and of the pages of one template hardly any pass.
+    """
+    a, b = query.page, reference.page
+    if abs(a.shape[0] * b.shape[1] - a.shape[1] * b.shape[0]) > SHAPE * a.size or min(a.shape) < 4 * GLANCE_TILE:
+        return False
+    if a.shape != b.shape:
+        b = import_cv2().resize(b, a.shape[::-1], interpolation=import_cv2().INTER_AREA)
+    one, other = (_blurred(page.astype(np.float32), SHARPNESS) for page in (a, b))
+    correlation, structure = correlate(one, other, GLANCE_TILE)
+    inked = structure > INKED
+    same, others = inked & (correlation >= SAME_TILE), (structure > STRONG) & (correlation < OTHER_TILE)
+    if same.sum() < TEMPLATE or not _is_spread(same):
+        return False
+    return bool(others.sum() >= (1 if same.sum() >= WHOLE_TEMPLATE * inked.sum() else OTHER_TILES))
+
+
+def _is_spread(same: NDArray[np.bool_]) -> bool:
+    # a copy that lost its margins agrees in the middle alone
+    rows, columns = np.nonzero(same)
+    return bool(np.ptp(rows) >= SPREAD * same.shape[0] and np.ptp(columns) >= SPREAD * same.shape[1])
+
+
+def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool:
+    """Whether no spot of two pages holds other ink; False where one can't be read any more.
+
+    Args:
+        alignment: from the query's look to the reference's; None: they lie on one another as they are.
+    """
+    try:
+        a, b = query.fine, reference.fine
+    except ImageError:
+        return False
+    laid = Alignment(lay_upon(a, b), False, 0, 0) if alignment is None else _enlarged(alignment, query, reference)
+    aligned = superpose(a, b, refine(a, b, laid, rounds=1)[0])
+    inside = _inner(aligned.inside)
+    return bool(inside.mean() >= OVERLAP) and int((_unlike(aligned, inside)[inside] > OTHER).sum()) < SPOT
+
+
+def _enlarged(alignment: Alignment, query: Look, reference: Look) -> Alignment:
+    matrix = lay_upon(reference, reference.fine) @ alignment.matrix @ lay_upon(query.fine, query)
+    return Alignment(matrix / matrix[2, 2], alignment.mirrored, alignment.inliers, alignment.matches)
+
+
+def _inner(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    cv2, reach = import_cv2(), np.ones((2 * MARGIN + 1,) * 2, np.uint8)
+    shown = cv2.erode(inside.astype(np.uint8), reach, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(shown > 0)
+
+
+def _unlike(aligned: Aligned, inside: NDArray[np.bool_]) -> Plane:
+    # of each window, the energy of what differs over that of its ink
+    a, b = (_blurred(tones[..., 0].astype(np.float32), SHARPNESS) for tones in (aligned.query, aligned.reference))
+    ways = ((a, _made_like(b, a, inside)), (b, _made_like(a, b, inside)))
+    a, b = min(ways, key=lambda way: float(np.abs(way[0] - way[1])[inside].mean()))
+    ink = np.maximum(_variance(a), _variance(b))
+    gap = a - b - _tone_gap(a, b, inside & (ink < FLAT))
+    return np.asarray(_window_mean(gap * gap) / (ink + NOISE**2), np.float32)
+
+
+def _made_like(plane: Plane, other: Plane, inside: NDArray[np.bool_]) -> Plane:
+    # brighter, of more contrast, sharper or more blurred: whatever comes nearest, by least squares
+    terms = [plane, _blurred(plane, 1.0), _blurred(plane, 2.0), np.ones_like(plane)]
+    some = np.flatnonzero(inside)[::5]
+    seen = np.stack([term.ravel()[some] for term in terms], 1).astype(np.float64)
+    weights = np.linalg.lstsq(seen.T @ seen, seen.T @ other.ravel()[some], rcond=None)[0]
+    return np.asarray(np.tensordot(weights, np.stack(terms), 1), np.float32)
+
+
+def _tone_gap(a: Plane, b: Plane, even: NDArray[np.bool_]) -> Plane:
+    # by how much each tone is brighter in the one, where there is no ink: a curve of levels, not a spot
+    gap, tone = (a - b)[even], (b[even].clip(0, 255) / LEVELS).astype(int)
+    curve = np.zeros(256 // LEVELS + 1, np.float32)
+    for step in np.unique(tone).tolist():
+        curve[step] = np.median(gap[tone == step])
+    return np.asarray(curve.clip(-FAINTEST, FAINTEST)[(b.clip(0, 255) / LEVELS).astype(int)], np.float32)
+
+
+def _variance(plane: Plane) -> Plane:
+    return _window_mean(plane * plane) - _window_mean(plane) ** 2
+
+
+def _window_mean(plane: Plane) -> Plane:
+    return np.asarray(import_cv2().blur(plane, (WINDOW, WINDOW)))
+
+
+def _blurred(plane: Plane, sigma: float) -> Plane:
+    return np.asarray(import_cv2().GaussianBlur(plane, (0, 0), sigma))

@@ -1,0 +1,211 @@
+"""Kinds of pictures that lie near one another whatever they show: pages, screens, blank ones, animations."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+
+import twinpix
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.second_look import look as look_module
+from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
+from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
+from twinpix.pipeline.second_look.verify import Outcome, verify
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+C, R, A = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.ANIMATED
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """OpenCV's own threads cost more than they gain."""
+    with one_thread_each():
+        yield
+
+
+def page(total: str = "1408.20", name: str = "M. Keller", width: int = 827) -> Image.Image:
+    sheet = Image.new("RGB", (width, round(width * 1.414)), "white")
+    draw, unit = ImageDraw.Draw(sheet), width / 827
+    draw.rectangle([50 * unit, 50 * unit, 110 * unit, 110 * unit], fill=(30, 60, 120))
+    draw.text((130 * unit, 60 * unit), "Northwind & Sons", fill="black", font=ImageFont.load_default(34 * unit))
+    for line in range(24):
+        text = " ".join(("deliver", "amount", "of", "goods", "item", "paid")[(line * k) % 6] for k in range(3, 9))
+        draw.text((50 * unit, (190 + 36 * line) * unit), text, fill="black", font=ImageFont.load_default(17 * unit))
+        amount = total if line == 20 else f"{line * 37 % 90 + 10}.{line * 13 % 100:02d}"
+        draw.text((650 * unit, (190 + 36 * line) * unit), amount, fill="black", font=ImageFont.load_default(17 * unit))
+    draw.text((50 * unit, 145 * unit), name, fill="black", font=ImageFont.load_default(20 * unit))
+    return sheet
+
+
+def screen(selected: int = 2, caret: int = 3) -> Image.Image:
+    window = Image.new("RGB", (1000, 640), (245, 245, 247))
+    draw = ImageDraw.Draw(window)
+    draw.rectangle([0, 0, 1000, 30], fill=(52, 58, 70))
+    for row in range(14):
+        draw.rectangle([0, 40 + 42 * row, 320, 80 + 42 * row], fill=(205, 225, 250) if row == selected else "white")
+        draw.text((12, 50 + 42 * row), f"Message {row * 7919 % 1000} from Olsen", fill="black")
+        draw.text((360, 60 + 40 * row), f"line {row} of the text that is open, {row * 613 % 97} words", fill="black")
+    draw.rectangle([360 + 18 * caret, 100, 361 + 18 * caret, 116], fill="black")
+    return window
+
+
+def as_jpeg(picture: Image.Image, quality: int = 85) -> Image.Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def resized(picture: Image.Image, factor: float) -> Image.Image:
+    return picture.resize([round(side * factor) for side in picture.size], Image.Resampling.LANCZOS)
+
+
+@pytest.mark.parametrize("drawn", [page(), screen()], ids=["page", "screen"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        as_jpeg,
+        lambda p: as_jpeg(p, 50),
+        lambda p: resized(p, 0.5),
+        lambda p: as_jpeg(resized(p, 0.8)),
+        lambda p: p.crop((8, 8, p.width - 8, p.height - 8)),
+        lambda p: ImageEnhance.Brightness(p).enhance(0.85),
+    ],
+    ids=["jpeg", "strong jpeg", "half", "smaller jpeg", "margin", "darker"],
+)
+def test_a_copy_of_a_page_is_one(drawn: Image.Image, edit: object) -> None:
+    copy = edit(drawn)  # type: ignore[operator]
+    assert verify(look(drawn), look(copy)) is C
+    assert verify(look(copy), look(drawn)) is C
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (page(), page(total="1403.20")),
+        (page(), page(name="M. Kessler")),
+        (page(), as_jpeg(resized(page(total="9214.75"), 0.8))),
+        (page(), as_jpeg(page(total="2408.20"), 60)),
+        (screen(), screen(selected=3)),
+        (screen(), resized(screen(caret=20), 0.7)),
+    ],
+    ids=["a digit", "a name", "a number, smaller", "a digit, jpeg", "another row", "the caret, smaller"],
+)
+def test_another_page_is_none(one: Image.Image, other: Image.Image) -> None:
+    assert verify(look(one), look(other)) is R
+    assert verify(look(other), look(one)) is R
+
+
+def gradient(start: int, end: int, across: bool = True) -> Image.Image:
+    ramp = np.linspace(start, end, 400).round().astype(np.uint8)
+    plane = np.tile(ramp, (400, 1))
+    return Image.fromarray(plane if across else plane.T).convert("RGB")
+
+
+def grainy(seed: int, level: int = 236) -> Image.Image:
+    noise = np.random.default_rng(seed).normal(level, 6, (300, 400))
+    return Image.fromarray(noise.clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Image.new("RGB", (400, 300), (90, 120, 200)), Image.new("RGB", (400, 300), (96, 120, 200))),
+        (Image.new("RGB", (400, 300), (200, 90, 120)), Image.new("RGB", (400, 300), (120, 90, 200))),
+        (gradient(0, 200), gradient(20, 200)),
+        (gradient(0, 200), gradient(0, 200, across=False)),
+        (grainy(1), grainy(2)),
+        (Image.new("RGB", (2, 2), "red"), Image.new("RGB", (2, 2), "orange")),
+    ],
+    ids=["colour", "swapped colours", "gradient", "direction", "grain", "tiny"],
+)
+def test_plain_pictures_are_different_unless_their_pixels_agree(one: Image.Image, other: Image.Image) -> None:
+    assert verify(look(one), look(other)) is R
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [Image.new("RGB", (400, 300), "teal"), gradient(0, 200), grainy(1)],
+    ids=["flat", "ramp", "grain"],
+)
+def test_a_copy_of_a_plain_picture_is_one(picture: Image.Image) -> None:
+    for copy in (as_jpeg(picture), resized(picture, 0.5), as_jpeg(resized(picture, 0.7))):
+        assert verify(look(picture), look(copy)) is C
+
+
+def clip(path: Path, step: int, size: int = 160, first: int = 0) -> Path:
+    frames = []
+    for k in range(first, 10):
+        frame = Image.fromarray(np.random.default_rng(3).integers(0, 255, (16, 16, 3), np.uint8))
+        frame = frame.resize((size, size), Image.Resampling.NEAREST)
+        where = size * (20 + step * k) / 160
+        ImageDraw.Draw(frame).ellipse([where, 60 * size / 160, where + size / 4, size * 0.6], fill="yellow")
+        frames.append(frame)
+    if first == 9:
+        frames[0].save(path)
+    else:
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=80)
+    return path
+
+
+def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path) -> None:
+    one = look(clip(tmp_path / "one.gif", 8))
+    assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) in (C, Outcome.LIKELY)
+    assert verify(one, look(clip(tmp_path / "other.png", 2))) is R, "only the first frames are equal"
+
+
+def test_an_animation_that_takes_too_long_settles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: object) -> None:
+        raise ImageError("timed_out", f"{source}: takes longer than 8 seconds to decode")
+
+    path, still = clip(tmp_path / "one.gif", 8), clip(tmp_path / "still.png", 8, first=9)
+    monkeypatch.setattr(look_module, "read_film", read)
+    assert verify(look(path), look(path)) is Outcome.UNCLEAR
+    assert is_delicate(path) and is_delicate(still)
+
+
+def test_an_animation_is_no_still_picture_unless_wanted(tmp_path: Path) -> None:
+    moving, still = clip(tmp_path / "moving.gif", 8), tmp_path / "still.png"
+    with Image.open(moving) as image:
+        image.convert("RGB").save(still)
+    match = twinpix.compare(moving, still)
+    assert not match.is_duplicate and match.second_look is A
+    assert twinpix.compare(moving, still, animated_with_stills=True).is_duplicate
+    assert not twinpix.find_duplicates(tmp_path).matches
+    assert len(twinpix.find_duplicates(tmp_path, animated_with_stills=True).matches) == 1
+
+
+def test_accepting_animated_with_stills_has_the_limit_of_unsettled_pairs() -> None:
+    strict, wide = Limits(0.4, 0.2, 0.04), Limits(0.4, 0.2, 0.04, animated_with_stills=True)
+    assert [strict.accept(d, A) for d in (0.0, 0.1, 0.3)] == [False] * 3
+    assert [wide.accept(d, A) for d in (0.0, 0.1, 0.3)] == [True, True, False]
+
+
+def test_the_surest_pairs_are_looked_at_where_their_kind_calls_for_it(tmp_path: Path) -> None:
+    photo = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 50, 3), np.uint8)).resize((400, 320))
+    pictures = [page(), page(total="1403.20"), as_jpeg(page()), photo, as_jpeg(photo), page()]
+    paths = [tmp_path / f"{number}.png" for number in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        picture.save(path)
+    rows = [(0, 1), (0, 2), (0, 5), (3, 4)]
+    pairs = np.array([i for i, _ in rows]), np.array([j for _, j in rows]), np.full(4, 0.01, np.float32)
+    assert look_again(paths, pairs, sure=0.04) == (R, C, None, None)
+    assert look_again(paths, pairs, sure=0.001)[3] is C
+    assert [is_delicate(path) for path in (paths[0], paths[3], tmp_path / "gone.png")] == [True, False, False]
+    assert have_same_bytes(paths[0], paths[5]) and not have_same_bytes(paths[0], tmp_path / "gone.png")
+
+
+def test_two_pages_of_one_template_are_no_duplicates(tmp_path: Path) -> None:
+    for name, total in (("a", "1408.20"), ("b", "1403.20"), ("c", "7713.05")):
+        page(total).save(tmp_path / f"{name}.png")
+    as_jpeg(page()).save(tmp_path / "copy.jpg")
+    matches = twinpix.find_duplicates(tmp_path).matches
+    assert [{Path(m.query).name, Path(m.reference).name} for m in matches] == [{"a.png", "copy.jpg"}]
+    match = twinpix.compare(tmp_path / "a.png", tmp_path / "b.png")
+    assert not match.is_duplicate and match.second_look is R
