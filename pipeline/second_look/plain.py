@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.second_look.look import Look, import_cv2
 
-MEAN, MOST = 2.5, 8.0  # levels of a channel, px of 32: within these, plain pictures have the same pixels
+MEAN, MOST = 1.35, 3.0  # levels of a channel, px of 32: within these, plain pictures have the same pixels
 GRAIN_SIGMA, GRAIN, SAME_GRAIN = 2.0, 1.0, 0.4  # px of 256, levels; correlation from which grain is the same one
 SHAPE = 0.05  # relative difference of aspect ratios
 
