@@ -26,7 +26,7 @@ from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import NEAREST, look_again
+from twinpix.pipeline.second_look.look_again import NEAREST, look_again, nearest_candidates
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
@@ -255,7 +255,8 @@ def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = N
     rank[by_name] = np.arange(len(names))
     most = 0 if limit.sure >= limit.candidate else NEAREST
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    return nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), used
+    found = nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank)
+    return nearest_candidates(found, limit.sure) if most else found, used
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

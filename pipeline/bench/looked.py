@@ -19,7 +19,9 @@ from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.index.near import pairs_within
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
+    CROWD,
     NEAREST,
+    NEAREST_IN_A_CROWD,
     faiss_alone,
     look_again,
     nearest_candidates,
@@ -114,7 +116,8 @@ class SecondLooked:
     def _is_among_nearest(self, rows: Rows, vectors: Floats, own: Floats) -> NDArray[np.bool_]:
         # whether the copy would be looked at beside its original: few pictures are nearer to either of them
         closer = [(l2(ends, self._originals) < own[:, None]).sum(1) for ends in (self._originals[rows], vectors)]
-        return np.asarray((closer[0] - 1 < NEAREST) | (closer[1] < NEAREST))  # an original is nearest to itself
+        most = np.where(own <= CROWD, NEAREST_IN_A_CROWD, NEAREST)
+        return np.asarray((closer[0] - 1 < most) | (closer[1] < most))  # an original is nearest to itself
 
     def _extrapolation(self, scores: Floats, looked_at: int, formed: int) -> Callable[[float], float] | None:
         # the embedding's own curve, thinned by what the second look let pass of all candidates (three at least)

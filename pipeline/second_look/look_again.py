@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
@@ -17,7 +18,8 @@ from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, l
 from twinpix.pipeline.second_look.verify import Outcome, at_a_glance, is_guarded, is_plain, unaligned, verify
 from twinpix.pipeline.threads import decoding_threads
 
-NEAREST = 120  # candidates of each picture that are looked at
+NEAREST = 120  # candidates of each picture that are looked at,
+NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
 FEATURES_KEPT = 1000  # pictures whose local features stay in memory, 110 kB each
 KINDS_KEPT = 100_000  # pictures
@@ -25,19 +27,25 @@ BLOCK = 256  # pairs between two reports of progress
 
 
 def nearest_candidates(pairs: Pairs, sure: float, most: int = NEAREST) -> Pairs:
-    """The sure pairs, and of the others those among the `most` nearest of either picture.
+    """The sure pairs, and of the others those among the `most` nearest of either picture; in a crowd, fewer.
 
-    A crowd of look-alikes (one room, one product on white) would otherwise cost a look at every pair in it.
+    A crowd of look-alikes (one room, one product on white) would otherwise cost a look at every pair in it. A heavy
+    crop lies far from its original, and many other pictures nearer to it, but not very near.
     """
+    wanted = np.where(pairs[2] <= CROWD, min(most, NEAREST_IN_A_CROWD), most)
+    return select(pairs, (pairs[2] <= sure) | (_rank(pairs, sure) < wanted))
+
+
+def _rank(pairs: Pairs, sure: float) -> NDArray[np.intp]:
+    # of each doubtful pair among those of either end, by distance: the better of the two
     i, j, distance = pairs
     doubtful = np.flatnonzero(distance > sure)
     ends, others = np.concatenate([i, j]), np.concatenate([j, i])
     both = np.concatenate([doubtful, doubtful + len(i)])  # each pair as seen from either end
     order = both[np.lexsort((others[both], np.tile(distance[doubtful], 2), ends[both]))]
-    rank = np.arange(len(order)) - np.searchsorted(ends[order], ends[order])
-    keep = distance <= sure
-    keep[order[rank < most] % len(i)] = True
-    return select(pairs, keep)
+    rank = np.full(len(i), np.iinfo(np.intp).max, np.intp)
+    np.minimum.at(rank, order % len(i), np.arange(len(order)) - np.searchsorted(ends[order], ends[order]))
+    return rank
 
 
 def look_again(

@@ -217,3 +217,12 @@ def test_far_pairs_get_a_glimpse_first(paint: Paint) -> None:
     rows = [(0, 1, 1.15), (0, 2, 1.15), (1, 2, 1.15)]
     assert look_again(pictures, as_pairs(rows), 1, far=1.1) == (C, R, R)
     assert look_again(pictures[::-1], as_pairs([(0, 1, 1.15), (1, 2, 1.15)]), 1, far=1.1) == (R, C)
+
+
+def test_in_a_crowd_fewer_are_looked_at() -> None:
+    n = 100
+    crowd = [(i, j, distance) for distance, first in ((0.5, 0), (0.95, n)) for i in range(first, first + n)
+             for j in range(i + 1, first + n)]  # fmt: skip
+    kept = nearest_candidates(as_pairs(crowd), 0.1)
+    by_far = (kept[2] > 0.8).sum()
+    assert by_far == n * (n - 1) // 2 and len(kept[0]) - by_far < by_far
