@@ -31,8 +31,8 @@ SHAPE = 0.03  # relative difference of aspect ratios
 
 
 def is_printed(query: Look, reference: Look) -> bool:
-    """Whether either may be a document or a screenshot."""
-    return query.is_on_ground or reference.is_on_ground
+    """Whether both may be documents or screenshots; a photo that an edit made half white is none, nor is its copy."""
+    return query.is_on_ground and reference.is_on_ground
 
 
 def differs_at_a_glance(query: Look, reference: Look) -> bool:

@@ -20,8 +20,8 @@ from twinpix.pipeline.threads import decoding_threads
 
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
-LOOKS_KEPT = 64  # prepared pictures, up to 0.8 MB each
-FEATURES_KEPT = 1000  # pictures whose local features stay in memory, 110 kB each
+LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
+FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 65 kB each
 KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
 
@@ -92,7 +92,7 @@ def look_again(
         if pair[2] > far and not has_a_glimpse(a, b):
             return Outcome.REFUTED
         # most candidates can't be aligned: their tones need not be there
-        if not is_plain(a, b) and next(alignments(a, b), None) is None:
+        if not (a.has_little or b.has_little or is_plain(a, b)) and next(alignments(a, b), None) is None:
             outcome = unaligned(a, b)
             if outcome is Outcome.REFUTED or not is_guarded(a, b):
                 return outcome

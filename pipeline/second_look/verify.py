@@ -69,7 +69,9 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
 
 
 def at_a_glance(query: Look, reference: Look) -> Examination | None:
-    """What is clear without aligning two pictures; None if nothing is."""
+    """What is clear without aligning two pictures; None if nothing is, or if one is `features_only` of a photo."""
+    if not (query.page.size and reference.page.size):
+        return None
     if query.has_little or reference.has_little:
         same = has_same_pixels(query, reference)
         return _with_frames(Examination(Outcome.CONFIRMED if same else Outcome.REFUTED), query, reference)
