@@ -9,6 +9,7 @@ would remove anything but a copy, or where fewer copies than the kind's bar are 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sys
@@ -65,8 +66,12 @@ def draw(kind: str, folder: Path, scale: float) -> Drawing:
     folder.mkdir(parents=True)
     kinds, count = KINDS[kind]
     copies: list[tuple[Path, Path]] = []
-    drawn = 0
+    drawn, known = 0, set[bytes]()
     for number, (name, frames) in enumerate(kinds(rng, round(scale * count))):
+        content = hashlib.sha256(b"".join(frame.tobytes() for frame in frames)).digest()
+        if content in known:  # by chance: the same picture, and rightly a duplicate
+            continue
+        known.add(content)
         drawn += 1
         original = folder / f"{name}{_suffix(kind, number, len(frames))}"
         _save(frames, original)
