@@ -16,6 +16,9 @@ from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.motion import refine
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
+LEGIBLE = (
+    256  # px, the shorter side; smaller pages can't be read, and of a small thing on white single pixels would count
+)
 WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
 NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
@@ -32,7 +35,8 @@ SHAPE = 0.03  # relative difference of aspect ratios
 
 def is_printed(query: Look, reference: Look) -> bool:
     """Whether both may be documents or screenshots; a photo that an edit made half white is none, nor is its copy."""
-    return query.is_on_ground and reference.is_on_ground
+    legible = min(query.shorter_side, reference.shorter_side) >= LEGIBLE
+    return legible and query.is_on_ground and reference.is_on_ground
 
 
 def differs_at_a_glance(query: Look, reference: Look) -> bool:

@@ -145,7 +145,10 @@ def features_only(one: Look) -> Look:
 
     Of photos there is no `thumb` and no `page`, either.
     """
-    slim, mirror = (Look(_NO_TONES, side.points, side.descriptors, source=one.source) for side in (one, one.mirrored))
+    slim, mirror = (
+        Look(_NO_TONES, side.points, side.descriptors, source=one.source, shorter_side=one.shorter_side)
+        for side in (one, one.mirrored)
+    )
     # as the cached properties would
     mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
     slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure, size=one.size)

@@ -179,7 +179,7 @@ def test_calibration_is_measured_on_pictures_held_back(
 ) -> None:
     seen: list[Pictures] = []
     monkeypatch.setattr(make, "calibrate_model", lambda path, preprocess, other, source: seen.append(other))
-    monkeypatch.setattr(make, "export_onnx", lambda net, preprocess, path, weights: None)
+    monkeypatch.setattr(make, "export_onnx", lambda net, preprocess, path, weights, seen: None)
     monkeypatch.setattr(make, "write_facts", lambda path, facts: None)
     of(many, monkeypatch)
     make_model(replace(tiny, epochs=1), [Path("a")], [], "m", tmp_path, tmp_path / "work", HERE, lambda text: None)
