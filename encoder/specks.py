@@ -48,7 +48,7 @@ def without_specks(rgb: Levels) -> Levels:
 def _specks(levels: Levels, window: int) -> tuple[tuple[NDArray[np.intp], ...], Levels] | None:
     # where they are, and what to put there; None where it is no noise
     kinds = levels <= BLACK, levels >= WHITE
-    if _extremes(*kinds) < FEWEST * levels.size:
+    if sum(np.count_nonzero(kind) for kind in kinds) < FEWEST * levels.size:
         return None
     beside = [_neighbours(kind) for kind in kinds]
     lonely = [kind & (count == 0) for kind, count in zip(kinds, beside, strict=True)]
@@ -65,10 +65,6 @@ def _specks(levels: Levels, window: int) -> tuple[tuple[NDArray[np.intp], ...], 
     if first and np.count_nonzero(np.logical_or(*lonely)[where] & specks) < LONELY * np.count_nonzero(specks):
         return None
     return tuple(axis[specks] for axis in where), medians[specks]
-
-
-def _extremes(black: Mask, white: Mask) -> int:
-    return int(np.count_nonzero(black) + np.count_nonzero(white))
 
 
 def _neighbours(kind: Mask) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from twinpix.encoder.preprocess import Preprocess
 from twinpix.train.data import Pictures
 from twinpix.train.export import export_onnx
 from twinpix.train.loop import Machine, Say, train
-from twinpix.train.make import SEEN, random_rows, squeezed, weigh_against
+from twinpix.train.make import seen_by, weigh_against
 from twinpix.train.recipe import Recipe, scaled
 from twinpix.train.validate import FALSE_MATCH_RATE, KINDS, Validation, in_words
 
@@ -204,7 +204,7 @@ def _measure(
 
 def _export(row: Row, net: CopyNet, path: Path, pictures: Pictures) -> None:
     size = row.recipe.size
-    seen = squeezed(pictures, random_rows(pictures, SEEN, row.recipe.seed), size)
+    seen = seen_by(row.weights, pictures, size, row.recipe.seed)
     export_onnx(net, Preprocess(size=size), path, row.weights, seen)
 
 

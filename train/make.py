@@ -203,10 +203,14 @@ def write_model(
         sets: pictures that were trained on, and others.
     """
     pictures, other = sets
-    seen = squeezed(pictures, random_rows(pictures, SEEN, seed=0), preprocess.size)
-    export_onnx(net, preprocess, path, weights, seen)
+    export_onnx(net, preprocess, path, weights, seen_by(weights, pictures, preprocess.size))
     save_weights(net, path.with_suffix(".safetensors"))
     calibrate_model(path, preprocess, other, source)
+
+
+def seen_by(weights: str, pictures: Pictures, px: int, seed: int = 0) -> NDArray[np.uint8] | None:
+    """The pictures that `export_onnx` takes the ranges of int8 from; None for weights that need none."""
+    return squeezed(pictures, random_rows(pictures, SEEN, seed), px) if weights == "int8" else None
 
 
 def calibrate_model(path: Path, preprocess: Preprocess, other: Pictures, source: str) -> None:
