@@ -1,6 +1,6 @@
 """RELIABILITY bar 6: the disk fails at the n-th call, for every n: old state or new, and an exit code that says so.
 
-    python tests/torture/library_disk.py        EVERY=1: every n; EVERY=10: every tenth
+    python tests/torture/library_disk.py        EVERY=1: every n; EVERY=10: every tenth; ONLY=repair,export: only those
 
 ENOSPC, EDQUOT, EIO, EROFS, EACCES, EMFILE, as they fit the call (open, create, read, write, sync, truncate, rename,
 unlink, mkdir), once; and a disk that is full from there on, its last write cut in half. Each trial runs the command
@@ -306,7 +306,10 @@ def main() -> int:
         for folder in ("000", "001"):
             shrink(files / folder)
         time.sleep(2.1)
+        only = tuple(filter(None, os.environ.get("ONLY", "").split(",")))
         for operation in operations(files):
+            if only and not operation.name.startswith(only):
+                continue
             begun = time.monotonic()
             found = torture(operation, room, disk, every)
             shutil.rmtree(room)
