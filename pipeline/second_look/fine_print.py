@@ -6,14 +6,17 @@ resolution, one is made as sharp and as bright as the other, and then no spot ma
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose
+from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, superpose
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.look import Look, import_cv2
-from twinpix.pipeline.second_look.motion import refine
+from twinpix.pipeline.second_look.motion import fit
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
 LEGIBLE = (
@@ -27,9 +30,14 @@ OVERLAP = 0.3  # share of the frame in which both must be
 LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
 GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
 TEMPLATE, SAME_TILE = 12, 0.95  # so many tiles that agree so well, a letterhead: the two lie on one another
+# the same at the size of a look, which costs a tenth: copies have 4 such windows, other states of a program 90
+LOOK_OTHER, LOOK_SPOT = 0.85, 20
+COARSE_OTHER, COARSE_SPOT = 0.85, 40  # and at half that size: copies have 24, other things on white a thousand
 SPREAD = 0.5  # of the height and of the width that they lie apart
 WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
 OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
+ROUNDS = 2  # of fitting one to the other, at each size
+NUDGE = 3.0  # px of a look; alignments that are no farther apart are one
 SHAPE = 0.03  # relative difference of aspect ratios
 
 
@@ -64,24 +72,81 @@ def _is_spread(same: NDArray[np.bool_]) -> bool:
     return bool(np.ptp(rows) >= SPREAD * same.shape[0] and np.ptp(columns) >= SPREAD * same.shape[1])
 
 
-def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool:
-    """Whether no spot of two pages holds other ink; False where one can't be read any more.
+def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool | None:
+    """Whether no spot of two pages holds other ink; None where they don't lie on one another so.
+
+    False where one can't be read any more.
 
     Args:
         alignment: from the query's look to the reference's; None: they lie on one another as they are.
     """
+    if (laid := _laid(query, reference, alignment)) is None:
+        return None
+    looks = query.grey, reference.grey
+    laid, differing = _closer(laid, (query.coarse, reference.coarse), looks, LOOK_OTHER)
+    if differing >= LOOK_SPOT:
+        return False
     try:
-        a, b = query.fine, reference.fine
+        if _closer(laid, looks, (query.fine, reference.fine), OTHER)[1] < SPOT:
+            return True
+        a, b = query.healed, reference.healed
+        if (a is None) == (b is None):  # or one of them is a noisy copy
+            return False
+        return _closer(laid, looks, (a or query.fine, b or reference.fine), OTHER)[1] < SPOT
     except ImageError:
         return False
-    laid = Alignment(lay_upon(a, b), False, 0, 0) if alignment is None else _enlarged(alignment, query, reference)
-    aligned = superpose(a, b, refine(a, b, laid, rounds=1)[0])
+
+
+def _closer(
+    laid: Alignment, looks: tuple[Look, Look], larger: tuple[Look, Look], other: float
+) -> tuple[Alignment, int]:
+    # how two pages lie on one another once they are larger, and in how many windows they differ
+    better, _ = fit(*larger, _between(laid, looks, larger), rounds=ROUNDS)
+    return better, _differ_in(*larger, better, other)
+
+
+def readable(query: Look, reference: Look) -> Iterator[Alignment | None]:
+    """The alignments (None: as they are) under which two pages may have the same ink, as far as their looks show it.
+
+    To find one costs a twentieth of being sure.
+    """
+    tried: list[tuple[bool, NDArray[np.float64]]] = []
+    for alignment in chain(alignments(query, reference), (None,)):
+        mirrored = alignment is not None and alignment.mirrored
+        corners = _corners(query, lay_upon(query, reference) if alignment is None else alignment.matrix)
+        if any(mirrored == other and np.abs(corners - those).max() <= NUDGE for other, those in tried):
+            continue
+        tried.append((mirrored, corners))
+        if _laid(query, reference, alignment) is not None:
+            yield alignment
+
+
+def _corners(query: Look, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    wide, high = query.size
+    there = matrix @ np.array([[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]])
+    return np.asarray(there[:2] / there[2])
+
+
+def _laid(query: Look, reference: Look, alignment: Alignment | None) -> Alignment | None:
+    # how two pages lie on one another, by their coarse looks
+    a, b = query.coarse, reference.coarse
+    start = Alignment(lay_upon(a, b), False, 0, 0)
+    if alignment is not None:
+        start = _between(alignment, (query, reference), (a, b))
+    laid, _ = fit(a, b, start, rounds=ROUNDS)
+    return laid if _differ_in(a, b, laid, COARSE_OTHER) < COARSE_SPOT else None
+
+
+def _differ_in(query: Look, reference: Look, laid: Alignment, other: float) -> int:
+    # so many windows; all of them where the two hardly overlap
+    aligned = superpose(query, reference, laid)
     inside = _inner(aligned.inside)
-    return bool(inside.mean() >= OVERLAP) and int((_unlike(aligned, inside)[inside] > OTHER).sum()) < SPOT
+    return int((_unlike(aligned, inside)[inside] > other).sum()) if inside.mean() >= OVERLAP else inside.size
 
 
-def _enlarged(alignment: Alignment, query: Look, reference: Look) -> Alignment:
-    matrix = lay_upon(reference, reference.fine) @ alignment.matrix @ lay_upon(query.fine, query)
+def _between(alignment: Alignment, looks: tuple[Look, Look], others: tuple[Look, Look]) -> Alignment:
+    # the same alignment between looks of another size
+    matrix = lay_upon(looks[1], others[1]) @ alignment.matrix @ lay_upon(others[0], looks[0])
     return Alignment(matrix / matrix[2, 2], alignment.mirrored, alignment.inliers, alignment.matches)
 
 
@@ -103,16 +168,20 @@ def _unlike(aligned: Aligned, inside: NDArray[np.bool_]) -> Plane:
 
 def _made_like(plane: Plane, other: Plane, inside: NDArray[np.bool_]) -> Plane:
     # brighter, of more contrast, sharper or more blurred: whatever comes nearest, by least squares
-    terms = [plane, _blurred(plane, 1.0), _blurred(plane, 2.0), np.ones_like(plane)]
+    terms = [plane, _blurred(plane, 1.0), _blurred(plane, 2.0)]
     some = np.flatnonzero(inside)[::5]
-    seen = np.stack([term.ravel()[some] for term in terms], 1).astype(np.float64)
-    weights = np.linalg.lstsq(seen.T @ seen, seen.T @ other.ravel()[some], rcond=None)[0]
-    return np.asarray(np.tensordot(weights, np.stack(terms), 1), np.float32)
+    seen = np.stack([*(term.ravel()[some] for term in terms), np.ones(len(some))], 1).astype(np.float64)
+    *weights, shift = np.linalg.lstsq(seen.T @ seen, seen.T @ other.ravel()[some], rcond=None)[0].astype(np.float32)
+    made = np.full_like(plane, shift)
+    for weight, term in zip(weights, terms, strict=True):
+        made += weight * term
+    return made
 
 
 def _tone_gap(a: Plane, b: Plane, even: NDArray[np.bool_]) -> Plane:
     # by how much each tone is brighter in the one, where there is no ink: a curve of levels, not a spot
-    gap, tone = (a - b)[even], (b[even].clip(0, 255) / LEVELS).astype(int)
+    some = np.flatnonzero(even)[::5]
+    gap, tone = a.ravel()[some] - b.ravel()[some], (b.ravel()[some].clip(0, 255) / LEVELS).astype(int)
     curve = np.zeros(256 // LEVELS + 1, np.float32)
     for step in np.unique(tone).tolist():
         curve[step] = np.median(gap[tone == step])

@@ -99,6 +99,17 @@ class Look:
         return np.asarray(import_cv2().cvtColor(self.colours, import_cv2().COLOR_RGB2GRAY))
 
     @cached_property
+    def grey(self) -> Look:
+        """The same picture, grey, without features: its tones are uint8 (h, w, 1)."""
+        return _without_features(np.ascontiguousarray(self.tones[..., :1]))
+
+    @cached_property
+    def coarse(self) -> Look:
+        """The same, half as large."""
+        size, way = tuple(max(1, side // 2) for side in self.size), import_cv2().INTER_AREA
+        return _without_features(import_cv2().resize(self.tones[..., 0], size, interpolation=way)[..., None])
+
+    @cached_property
     def fine(self) -> Look:
         """The same picture, larger and grey, without features: its tones are uint8 (h, w, 1).
 
@@ -107,9 +118,20 @@ class Look:
         """
         if self.source is None:
             raise ImageError("vanished", "the picture itself is not at hand")
-        picture = read_picture(self.source, at_least=FINE_PX // 2).convert("L")
-        picture.thumbnail((FINE_PX, FINE_PX), Image.Resampling.BICUBIC)
-        return _without_features(np.asarray(picture)[..., None])
+        return _fine(read_picture(self.source, at_least=FINE_PX // 2))
+
+    @cached_property
+    def healed(self) -> Look | None:
+        """The same without salt and pepper; None if there is none. Thin letters may be taken for it.
+
+        Raises:
+            ImageError: it can't be read any more.
+        """
+        if self.source is None:
+            raise ImageError("vanished", "the picture itself is not at hand")
+        levels = np.asarray(read_picture(self.source, at_least=FINE_PX // 2))
+        healed = without_specks(levels)
+        return None if healed is levels else _fine(Image.fromarray(healed))
 
     @cached_property
     def film(self) -> Levels | None:
@@ -143,7 +165,7 @@ class Look:
 def features_only(one: Look) -> Look:
     """The same look and its mirror image without their tones: a tenth of the memory, and enough to align.
 
-    Of photos there is no `thumb` and no `page`, either.
+    Of photos there is no `thumb`, no `page` and no `coarse`, either.
     """
     slim, mirror = (
         Look(_NO_TONES, side.points, side.descriptors, source=one.source, shorter_side=one.shorter_side)
@@ -155,6 +177,8 @@ def features_only(one: Look) -> Look:
     slim.__dict__.update(is_on_ground=one.is_on_ground, has_little=one.has_little)
     kept = one.is_on_ground or one.has_little  # half of the memory, and photos need none of it
     slim.__dict__.update(thumb=one.thumb if kept else None, page=one.page if kept else _NO_TONES[..., 0])
+    if one.is_on_ground:
+        slim.__dict__.update(coarse=one.coarse)
     return slim
 
 
@@ -202,6 +226,12 @@ def glimpse(source: ImageLike) -> Look:
     colours = _resized(np.asarray(picture), GLIMPSED_PX)
     seen = _without_features(_tones(_resized(colours, LOOK_PX)))
     return replace(seen, colours=colours, source=source, shorter_side=min(picture.size))
+
+
+def _fine(picture: Image.Image) -> Look:
+    grey = picture.convert("L")
+    grey.thumbnail((FINE_PX, FINE_PX), Image.Resampling.BICUBIC)
+    return _without_features(np.asarray(grey)[..., None])
 
 
 def _resized(levels: Levels, longer_side: int) -> Levels:

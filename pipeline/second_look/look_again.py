@@ -14,6 +14,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
+from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
 from twinpix.pipeline.second_look.verify import Outcome, at_a_glance, is_guarded, is_plain, unaligned, verify
 from twinpix.pipeline.threads import decoding_threads
@@ -92,10 +93,9 @@ def look_again(
         if pair[2] > far and not has_a_glimpse(a, b):
             return Outcome.REFUTED
         # most candidates can't be aligned: their tones need not be there
-        if not (a.has_little or b.has_little or is_plain(a, b)) and next(alignments(a, b), None) is None:
-            outcome = unaligned(a, b)
-            if outcome is Outcome.REFUTED or not is_guarded(a, b):
-                return outcome
+        outcome = None if a.has_little or b.has_little or is_plain(a, b) else _aligned_in_vain(a, b)
+        if outcome is Outcome.REFUTED or (outcome is not None and not is_guarded(a, b)):
+            return outcome
         query, reference = seen(pair[0]), seen(pair[1])
         return Outcome.UNCLEAR if query is None or reference is None else verify(query, reference)
 
@@ -108,6 +108,13 @@ def look_again(
             if looking is not None:
                 looking(len(outcomes), len(rows))
     return tuple(outcomes)
+
+
+def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
+    # what it means that there is no alignment, or of two pages none that is worth reading them; None: there is one
+    if is_printed(a, b):
+        return Outcome.REFUTED if next(iter(readable(a, b)), a) is a else None
+    return unaligned(a, b) if next(alignments(a, b), None) is None else None
 
 
 def try_look(source: ImageLike) -> Look | None:

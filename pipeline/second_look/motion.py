@@ -48,12 +48,20 @@ def refine(
     Returns:
         The better alignment, and how far a tile is still off, in px (median); 0 if too few can tell.
     """
+    better, has_moved = fit(query, reference, alignment, tone, rounds)
+    if not has_moved:
+        return better, 0.0
+    return better, off(superpose(query, reference, better), tone, better.is_tilted) or 0.0
+
+
+def fit(query: Look, reference: Look, alignment: Alignment, tone: int = 0, rounds: int = 1) -> tuple[Alignment, bool]:
+    """The better alignment alone, and whether enough tiles can tell; else it is where they last could."""
     for _ in range(rounds):
         motion = measure(superpose(query, reference, alignment), tone)
         if len(motion.at) < FEWEST:
-            return alignment, 0.0
+            return alignment, False
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
-    return alignment, off(superpose(query, reference, alignment), tone, alignment.is_tilted) or 0.0
+    return alignment, True
 
 
 def off(aligned: Aligned, tone: int = 0, tilted: bool = False) -> float | None:

@@ -16,7 +16,7 @@ import numpy as np
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.film import show_the_same
-from twinpix.pipeline.second_look.fine_print import differs_at_a_glance, has_same_ink, is_printed
+from twinpix.pipeline.second_look.fine_print import differs_at_a_glance, has_same_ink, is_printed, readable
 from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.plain import has_same_pixels
@@ -89,8 +89,7 @@ def _with_ink(found: Examination, query: Look, reference: Look) -> Examination:
     # a page is another one if a single word is
     if found.outcome is Outcome.REFUTED or not is_printed(query, reference):
         return found
-    sides = (reference, query) if found.is_turned_round else (query, reference)
-    same = has_same_ink(*sides, found.finding.alignment if found.finding else None)
+    same = found.finding is not None or has_same_ink(query, reference)  # those that were aligned have shown it
     return found if same else replace(found, outcome=Outcome.REFUTED)
 
 
@@ -117,22 +116,38 @@ def _aligned(query: Look, reference: Look, is_far: bool) -> Examination:
         return Examination(Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED)
     seen: list[Examination] = []
     for finding, turned_round in _both_ways(query, reference):
+        if finding is None:
+            return Examination(Outcome.REFUTED)
         seen.append(Examination(finding.outcome, finding, turned_round))
         if finding.outcome is Outcome.CONFIRMED and finding.motion <= TILTED_STILL:
             return seen[-1]
     return _weigh(seen, unaligned(query, reference), is_in_place(query, reference))
 
 
-def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding, bool]]:
+def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, bool]]:
     # features of a crop find their places in the whole more surely than the other way round
     promising = False
-    for alignment in alignments(query, reference):
-        finding = look_closer(query, reference, alignment)
-        promising |= finding.agreement.agreeing >= LAID_PROMISING
+    for finding in _findings(query, reference):
+        promising |= finding is not None and finding.agreement.agreeing >= LAID_PROMISING
         yield finding, False
     if promising:
-        for alignment in alignments(reference, query):
-            yield look_closer(reference, query, alignment), True
+        for finding in _findings(reference, query):
+            yield finding, True
+
+
+def _findings(query: Look, reference: Look) -> Iterator[Finding | None]:
+    # None: two pages that lie on one another and hold other ink
+    if not is_printed(query, reference):
+        yield from (look_closer(query, reference, alignment) for alignment in alignments(query, reference))
+        return
+    same, found = True, False
+    for alignment in readable(query, reference):
+        same = bool(has_same_ink(query, reference, alignment))
+        if same and alignment is not None:
+            found = True
+            yield look_closer(query, reference, alignment)
+    if not (same or found):
+        yield None
 
 
 def _weigh(seen: Sequence[Examination], otherwise: Outcome, in_place: bool) -> Examination:
