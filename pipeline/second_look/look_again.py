@@ -14,7 +14,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
-from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
+from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
 from twinpix.pipeline.second_look.verify import Outcome, at_a_glance, is_guarded, is_plain, unaligned, verify
 from twinpix.pipeline.threads import decoding_threads
 
@@ -72,14 +72,15 @@ def look_again(
     rows = list(zip(*(column.tolist() for column in pairs), strict=True))
     delicate = lru_cache(KINDS_KEPT)(lambda row: is_delicate(pictures[row]))
 
-    @lru_cache(LOOKS_KEPT)
-    def seen(row: int) -> Look | None:
-        return try_look(pictures[row])
-
     @lru_cache(FEATURES_KEPT)
     def features(row: int) -> Look | None:
-        whole = seen(row)
+        whole = try_look(pictures[row])
         return None if whole is None else features_only(whole)
+
+    @lru_cache(LOOKS_KEPT)
+    def seen(row: int) -> Look | None:
+        known = features(row)
+        return None if known is None else try_look(pictures[row], known)
 
     def one(pair: tuple[int, int, float]) -> Outcome | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
@@ -110,10 +111,10 @@ def look_again(
     return tuple(outcomes)
 
 
-def try_look(source: ImageLike) -> Look | None:
-    """The picture prepared, or None where it can't be read (any more)."""
+def try_look(source: ImageLike, known: Look | None = None) -> Look | None:
+    """The picture prepared, or None where it can't be read (any more); `known` as in `look_again_at`."""
     try:
-        return look(source)
+        return look(source) if known is None else look_again_at(source, known)
     except ImageError:
         return None
 

@@ -15,7 +15,8 @@ from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
 from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.bench.edits import salt_and_pepper
 from twinpix.pipeline.second_look.align import match_features
-from twinpix.pipeline.second_look.look import FEATURES, LOOK_PX, Look, look
+from twinpix.pipeline.second_look.features import FEATURES
+from twinpix.pipeline.second_look.look import LOOK_PX, Look, look
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
