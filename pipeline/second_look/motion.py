@@ -48,12 +48,18 @@ def refine(
     Returns:
         The better alignment, and how far a tile is still off, in px (median); 0 if too few can tell.
     """
+    query, reference = _only(query, tone), _only(reference, tone)
     for _ in range(rounds):
-        motion = measure(superpose(query, reference, alignment), tone)
+        motion = measure(superpose(query, reference, alignment))
         if len(motion.at) < FEWEST:
             return alignment, 0.0
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
-    return alignment, off(superpose(query, reference, alignment), tone, alignment.is_tilted) or 0.0
+    return alignment, off(superpose(query, reference, alignment), tilted=alignment.is_tilted) or 0.0
+
+
+def _only(look: Look, tone: int) -> Look:
+    # of the others, nothing need be moved
+    return Look(np.ascontiguousarray(look.tones[..., tone : tone + 1]), speckled=look.speckled)
 
 
 def off(aligned: Aligned, tone: int = 0, tilted: bool = False) -> float | None:
@@ -115,8 +121,9 @@ def measure(aligned: Aligned, tone: int = 0) -> Motion:
     a, b = (_evened(tones[..., tone]) for tones in (aligned.query, aligned.reference))
     inner = cv2.erode(aligned.inside.astype(np.uint8), np.ones((13, 13), np.uint8), borderValue=1).astype(np.float32)
     mean = (a + b) / 2
-    x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, dy, ksize=3) / 8 for dx, dy in ((1, 0), (0, 1)))
-    sums = [_around(product * inner) for product in (x * x, x * y, y * y, x * (b - a), y * (b - a))]
+    x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, dy, ksize=3, scale=1 / 8) for dx, dy in ((1, 0), (0, 1)))
+    gap, inner_x, inner_y = b - a, x * inner, y * inner
+    sums = [_around(product) for product in (inner_x * x, inner_x * y, inner_y * y, inner_x * gap, inner_y * gap)]
     return _solve(sums, tile_means(aligned.inside.astype(np.float32)) > 0.5)
 
 
