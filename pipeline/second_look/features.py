@@ -107,6 +107,7 @@ def _spread(corners: Sequence[Any], shape: tuple[int, ...]) -> list[int]:
     by_cell = strongest[np.argsort(cell[strongest].astype(np.int16), kind="stable")]  # of short integers: radix sort
     rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
     in_turn = by_cell[np.argsort(rank.astype(np.int16), kind="stable")]
-    first = strongest[: FEATURES // 2]
-    others = in_turn[~np.isin(in_turn, first)][: FEATURES - len(first)]
-    return sorted([*first.tolist(), *others.tolist()])
+    kept = np.zeros(len(cell), bool)
+    kept[strongest[: FEATURES // 2]] = True
+    kept[in_turn[~kept[in_turn]][: FEATURES - kept.sum()]] = True
+    return np.flatnonzero(kept).tolist()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from functools import cached_property
 else:
 
-    class cached_property(functools.cached_property):  # noqa: N801
+    class cached_property(functools.cached_property):
         """Computed when it is first asked for; at worst once by each thread."""
 
         def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -151,7 +151,8 @@ def features_only(one: Look) -> Look:
     """
     slim, mirror = (Look(_NO_TONES, source=one.source, shorter_side=one.shorter_side) for _ in range(2))
     # as the cached properties would
-    mirror.__dict__.update(features=one.mirrored.features, small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
+    small = np.ascontiguousarray(one.small[:, ::-1])
+    mirror.__dict__.update(features=one.mirrored.features, small=small, size=one.size)
     slim.__dict__.update(features=one.features, mirrored=mirror, small=one.small, structure=one.structure)
     slim.__dict__.update(size=one.size, is_on_ground=one.is_on_ground, has_little=one.has_little)
     kept = one.is_on_ground or one.has_little  # half of the memory, and photos need none of it
@@ -216,3 +217,6 @@ def _tones(rgb: Levels) -> Levels:
     red, green, blue = cv2.split(rgb)
     brightest, darkest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
+
+
+__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "look", "look_again_at"]

@@ -120,9 +120,9 @@ def measure(aligned: Aligned, tone: int = 0) -> Motion:
     cv2 = import_cv2()
     a, b = (_evened(tones[..., tone]) for tones in (aligned.query, aligned.reference))
     inner = cv2.erode(aligned.inside.astype(np.uint8), np.ones((13, 13), np.uint8), borderValue=1).astype(np.float32)
-    mean = (a + b) / 2
+    mean, gap = cv2.addWeighted(a, 0.5, b, 0.5, 0), cv2.subtract(b, a)
     x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, dy, ksize=3, scale=1 / 8) for dx, dy in ((1, 0), (0, 1)))
-    gap, inner_x, inner_y = b - a, x * inner, y * inner
+    inner_x, inner_y = x * inner, y * inner
     sums = [_around(product) for product in (inner_x * x, inner_x * y, inner_y * y, inner_x * gap, inner_y * gap)]
     return _solve(sums, tile_means(aligned.inside.astype(np.float32)) > 0.5)
 
@@ -130,9 +130,13 @@ def measure(aligned: Aligned, tone: int = 0) -> Motion:
 def _evened(levels: Levels) -> Plane:
     cv2, window = import_cv2(), (CONTRAST_WINDOW, CONTRAST_WINDOW)
     plane = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SIGMA)
-    mean = cv2.blur(plane, window)
-    deviation = np.sqrt(np.maximum(cv2.blur(plane * plane, window) - mean * mean, 0))
-    return np.asarray((plane - mean) / (deviation + CONTRAST_FLOOR))
+    mean, deviation = cv2.blur(plane, window), cv2.blur(plane * plane, window)
+    deviation -= mean * mean  # in place: new arrays for all of it would take twice as long
+    np.sqrt(np.maximum(deviation, 0, out=deviation), out=deviation)
+    deviation += CONTRAST_FLOOR
+    plane -= mean
+    plane /= deviation
+    return np.asarray(plane)
 
 
 def _around(plane: Plane) -> NDArray[np.float64]:
