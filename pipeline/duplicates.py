@@ -27,6 +27,7 @@ from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import NEAREST, look_again, nearest_candidates
+from twinpix.pipeline.second_look.verify import Examination
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
@@ -183,14 +184,15 @@ def group_duplicates(
         FingerprintError: the embeddings are another encoder's.
         InputError: the threshold lies outside 0..2.
     """
+    examined: dict[tuple[int, int], Examination] = {}
     report = candidate_pairs(
-        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills
-    ).report()
-    return (
-        replace(report, groups=with_relations(report.groups, workers))
-        if takes_second_look(threshold, verify)
-        else report
-    )
+        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills,
+        examined.__setitem__,
+    ).report()  # fmt: skip
+    if not takes_second_look(threshold, verify):
+        return report
+    known = {(embeddings.paths[i], embeddings.paths[j]): found for (i, j), found in examined.items()}
+    return replace(report, groups=with_relations(report.groups, workers, known))
 
 
 def takes_second_look(threshold: float | None, verify: bool | None) -> bool:
@@ -209,8 +211,13 @@ def candidate_pairs(
     index: str | None = None,
     decisions: Decisions | None = None,
     animated_with_stills: bool = False,
+    examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
 ) -> Candidates:
-    """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own."""
+    """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own.
+
+    Args:
+        examined: as in `look_again`.
+    """
     embeddings.check_same_encoder(encoder.fingerprint)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
@@ -219,7 +226,7 @@ def candidate_pairs(
     candidates, used = find_candidates(embeddings, limit, index)
     outcomes = np.full(len(candidates[0]), None, object)
     if limit.sure < limit.candidate:
-        outcomes[:] = look_again(paths, candidates, workers, looking, limit.far, limit.sure)
+        outcomes[:] = look_again(paths, candidates, workers, looking, limit.far, limit.sure, examined)
     known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))

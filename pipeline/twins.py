@@ -37,9 +37,9 @@ def _box_mean(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _window_sum(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    padded = np.pad(levels, ((0, 0), (_REACH, _REACH), (_REACH, _REACH)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * _REACH + 1, 2 * _REACH + 1), axis=(1, 2))
-    return np.asarray(windows.sum((-1, -2)))
+    padded, (high, wide) = np.pad(levels, ((0, 0), (_REACH, _REACH), (_REACH, _REACH))), levels.shape[1:]
+    rows = np.add.reduce([padded[:, k : k + high] for k in range(2 * _REACH + 1)])
+    return np.asarray(np.add.reduce([rows[:, :, k : k + wide] for k in range(2 * _REACH + 1)]))
 
 
 def twin_groups(structures: Structures, threshold: float = TWIN_CORRELATION) -> NDArray[np.int64]:

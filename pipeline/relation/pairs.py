@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -65,11 +66,16 @@ def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tup
     return bool(np.abs(a - b).mean() <= SAME_LEVELS)
 
 
-def with_relations(groups: Sequence[Group], workers: int | None = None) -> tuple[Group, ...]:
+def with_relations(
+    groups: Sequence[Group],
+    workers: int | None = None,
+    examined: Mapping[tuple[Path, Path], Examination] = MappingProxyType({}),
+) -> tuple[Group, ...]:
     """The groups, each member with its relation to the representative; None where either can't be read any more.
 
     Args:
         workers: threads; all cores by default.
+        examined: what is known of some pairs, either way round, so that they need not be examined again.
     """
     if not groups:
         return ()
@@ -78,12 +84,16 @@ def with_relations(groups: Sequence[Group], workers: int | None = None) -> tuple
     def seen(path: Path) -> Look:
         return look(path)
 
+    def known(pair: tuple[Path, Path]) -> Examination | None:
+        back = examined.get(pair[::-1])
+        return examined.get(pair) if back is None else back.swapped
+
     def one(pair: tuple[Path, Path]) -> Relation | None:
         try:
             if have_same_bytes(*pair):
                 return Relation(Kind.IDENTICAL_FILE)
             looks = seen(pair[0]), seen(pair[1])
-            return relation_of_looks(*pair, looks, examine(*looks))
+            return relation_of_looks(*pair, looks, known(pair) or examine(*looks))
         except ImageError:
             return None
 

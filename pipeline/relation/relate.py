@@ -68,7 +68,8 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         seen: `examine(query, reference)`.
         facts: of the query and of the reference.
     """
-    if query.has_little or reference.has_little or is_plain(query, reference):
+    # what was aligned is not plain: its features need not be sought for that
+    if query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference)):
         return Relation(Kind.TOO_LITTLE, facts=facts)
     if seen.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
         relation = _copy(lay_pair(query, reference, seen, facts))

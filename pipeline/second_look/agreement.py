@@ -131,17 +131,18 @@ def detail_lost(aligned: Aligned) -> float:
 def _sharper_by(aligned: Aligned) -> float:
     # doublings of fine detail that the query has more than the reference
     reach = np.ones((2 * DETAIL_MARGIN + 1,) * 2, np.uint8)  # what lies outside must not leak in
-    inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1).astype(bool)
+    inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1)
     if not inside.any():
         return 0.0
     a, b = (_detail(tones[..., :1], inside) for tones in (aligned.query, aligned.reference))
     return float(np.log2(a / b))
 
 
-def _detail(luma: Levels, inside: NDArray[np.bool_]) -> float:
+def _detail(luma: Levels, inside: Levels) -> float:
     # energy of the finest band over that of a coarser one, so that contrast does not matter
-    fine, middle, coarse = (_blurred(luma, sigma)[inside] for sigma in (1.0, 2.5, 8.0))
-    return float(((fine - middle).std() + 0.05) / ((middle - coarse).std() + 0.5))
+    fine, middle, coarse = (_blurred(luma, sigma) for sigma in (1.0, 2.5, 8.0))
+    deviation = [import_cv2().meanStdDev(band, mask=inside)[1].item() for band in (fine - middle, middle - coarse)]
+    return float((deviation[0] + 0.05) / (deviation[1] + 0.5))
 
 
 def _blurred(tones: Levels, sigma: float) -> Plane:

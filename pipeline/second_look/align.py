@@ -12,6 +12,7 @@ from twinpix.pipeline.index import import_faiss
 from twinpix.pipeline.second_look.in_place import lay_upon, seems_in_place
 from twinpix.pipeline.second_look.look import LOOK_PX, SHRUNK, Levels, Look, import_cv2
 
+BITS = 256  # of a descriptor
 RATIO = 0.85  # nearest descriptor against the second nearest, at most (Lowe 2004)
 REPROJECTION = 3.0  # px
 SCALE, STRETCH = (0.15, 7.0), 3.0  # how much an edit may shrink, enlarge and squeeze
@@ -151,25 +152,26 @@ def _inverse(matrix: Matrix) -> Matrix:
 def match_features(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of two sets of ORB descriptors, uint8 (n, 32) and (m, 32), that are each other's nearest by far.
 
-    Through FAISS, which compares bits four times as fast as OpenCV's matcher.
+    All distances at once: to count bits takes FAISS a third of the time in which it finds the two nearest.
     """
     if len(query) < 2 or len(reference) < 2:
         return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, nearest = _nearest(query, reference, 2)
-    clear = np.flatnonzero(distance[:, 0] < RATIO * distance[:, 1])
-    back = _nearest(reference[nearest[clear, 0]], query, 1)[1][:, 0]
-    mutual = clear[back == clear]
-    return mutual, nearest[mutual, 0]
+    distance, rows = _hamming(query, reference), np.arange(len(query))
+    nearest = distance.argmin(1)
+    least = distance[rows, nearest]
+    distance[rows, nearest] = BITS + 1
+    clear = np.flatnonzero(least < RATIO * distance.min(1))
+    distance[rows, nearest] = least
+    mutual = clear[distance[:, nearest[clear]].argmin(0) == clear]
+    return mutual, nearest[mutual]
 
 
-def _nearest(
-    query: NDArray[np.uint8], reference: NDArray[np.uint8], k: int
-) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    # Hamming distances and rows, both (n, k)
-    index = import_faiss().IndexBinaryFlat(8 * reference.shape[1])
-    index.add(np.ascontiguousarray(reference))
-    distance, rows = index.search(np.ascontiguousarray(query), k)
-    return distance, np.asarray(rows, np.intp)
+def _hamming(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> NDArray[np.int32]:
+    # in how many bits each of the n and each of the m differ, (n, m)
+    faiss, (n, width), m = import_faiss(), query.shape, len(reference)
+    a, b, distance = np.ascontiguousarray(query), np.ascontiguousarray(reference), np.empty((n, m), np.int32)
+    faiss.hammings(faiss.swig_ptr(a), faiss.swig_ptr(b), n, m, width, faiss.swig_ptr(distance))
+    return distance
 
 
 def _is_plausible(linear: Matrix) -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from twinpix.encoder.decode import ImageLike, read_picture
-from twinpix.encoder.errors import ImageError, MissingPackageError
+from twinpix.encoder.errors import ImageError
 from twinpix.encoder.film import read_film
 from twinpix.encoder.specks import without_specks
+from twinpix.pipeline.second_look.features import Features, Levels, find_features, import_cv2, mirrored_features
+from twinpix.pipeline.second_look.lockless import cached_property
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
@@ -23,12 +22,8 @@ GLIMPSED_PX = 256  # longer side
 GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
 TINY = 16  # px; the shorter side
 SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
-CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
 SHRUNK = 4
-_PYRAMID, _LEVELS = 1.2, 9  # scale between two levels of ORB, and how many
-_THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
-Levels = NDArray[np.uint8]
 _NO_TONES = np.empty((0, 0, 3), np.uint8)
 
 
@@ -39,30 +34,39 @@ class Look:
     Attributes:
         tones: uint8 (h, w, 3): luma, and the brightest and the darkest of R, G, B, which a change of hue leaves
             alone; longer side `LOOK_PX`.
-        points: float32 (n, 2), (x, y) in px.
-        descriptors: uint8 (n, 32), ORB (Rublee et al. 2011) of the luma.
         speckled: whether salt and pepper was taken out of it.
-        keypoints: n, as OpenCV has them.
         colours: uint8 (h, w, 3), RGB; longer side `GLIMPSED_PX`; not of a mirror image, nor of `features_only`.
         source: what it was made from.
         shorter_side: of the picture itself as it was decoded, px.
     """
 
     tones: Levels
-    points: NDArray[np.float32]
-    descriptors: NDArray[np.uint8]
     speckled: bool = False
-    keypoints: tuple[Any, ...] = ()
     colours: Levels = field(default_factory=lambda: _NO_TONES)
     source: ImageLike | None = None
     shorter_side: int = LOOK_PX
 
     @cached_property
+    def features(self) -> Features:
+        """The local features of the luma: most of what a look costs, and relations do without."""
+        return find_features(self.tones[..., 0])
+
+    @property
+    def points(self) -> NDArray[np.float32]:
+        """Where the features are, float32 (n, 2), (x, y) in px."""
+        return self.features.points
+
+    @property
+    def descriptors(self) -> Levels:
+        """What they look like, uint8 (n, 32)."""
+        return self.features.descriptors
+
+    @cached_property
     def mirrored(self) -> Look:
-        """The same picture, left and right swapped: ORB does not match mirror images."""
-        return _describe(
-            np.ascontiguousarray(self.tones[:, ::-1]), [_mirrored(k, self.size[0]) for k in self.keypoints]
-        )
+        """The same picture, left and right swapped, without colours; its features are those of this one."""
+        mirror = Look(np.ascontiguousarray(self.tones[:, ::-1]))
+        mirror.__dict__.update(features=mirrored_features(self.features, mirror.tones[..., 0]))
+        return mirror
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -101,13 +105,13 @@ class Look:
     @cached_property
     def grey(self) -> Look:
         """The same picture, grey, without features: its tones are uint8 (h, w, 1)."""
-        return _without_features(np.ascontiguousarray(self.tones[..., :1]))
+        return Look(np.ascontiguousarray(self.tones[..., :1]))
 
     @cached_property
     def coarse(self) -> Look:
         """The same, half as large."""
         size, way = tuple(max(1, side // 2) for side in self.size), import_cv2().INTER_AREA
-        return _without_features(import_cv2().resize(self.tones[..., 0], size, interpolation=way)[..., None])
+        return Look(import_cv2().resize(self.tones[..., 0], size, interpolation=way)[..., None])
 
     @cached_property
     def fine(self) -> Look:
@@ -167,32 +171,17 @@ def features_only(one: Look) -> Look:
 
     Of photos there is no `thumb`, no `page` and no `coarse`, either.
     """
-    slim, mirror = (
-        Look(_NO_TONES, side.points, side.descriptors, source=one.source, shorter_side=one.shorter_side)
-        for side in (one, one.mirrored)
-    )
+    slim, mirror = (Look(_NO_TONES, source=one.source, shorter_side=one.shorter_side) for _ in range(2))
     # as the cached properties would
-    mirror.__dict__.update(small=np.ascontiguousarray(one.small[:, ::-1]), size=one.size)
-    slim.__dict__.update(mirrored=mirror, small=one.small, structure=one.structure, size=one.size)
-    slim.__dict__.update(is_on_ground=one.is_on_ground, has_little=one.has_little)
+    small = np.ascontiguousarray(one.small[:, ::-1])
+    mirror.__dict__.update(features=one.mirrored.features, small=small, size=one.size)
+    slim.__dict__.update(features=one.features, mirrored=mirror, small=one.small, structure=one.structure)
+    slim.__dict__.update(size=one.size, is_on_ground=one.is_on_ground, has_little=one.has_little)
     kept = one.is_on_ground or one.has_little  # half of the memory, and photos need none of it
     slim.__dict__.update(thumb=one.thumb if kept else None, page=one.page if kept else _NO_TONES[..., 0])
     if one.is_on_ground:
         slim.__dict__.update(coarse=one.coarse)
     return slim
-
-
-def import_cv2() -> Any:
-    """The OpenCV module.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    try:
-        import cv2
-    except ImportError:
-        raise MissingPackageError("OpenCV is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')") from None
-    return cv2
 
 
 def look(source: ImageLike) -> Look:
@@ -207,8 +196,8 @@ def look(source: ImageLike) -> Look:
     picture = read_picture(source, at_least=LOOK_PX // 2)
     original = np.asarray(picture)
     levels = without_specks(original)
-    return replace(
-        _features(_tones(_resized(levels, LOOK_PX))),
+    return Look(
+        _tones(_resized(levels, LOOK_PX)),
         speckled=levels is not original,
         colours=_resized(levels, GLIMPSED_PX),
         source=source,
@@ -216,22 +205,35 @@ def look(source: ImageLike) -> Look:
     )
 
 
+def look_again_at(source: ImageLike, known: Look) -> Look:
+    """The same where the features are known, from an earlier look or `features_only`: they are most of the work.
+
+    Raises:
+        ImageError: it can't be used (any more).
+    """
+    seen = look(source)
+    mirror = Look(np.ascontiguousarray(seen.tones[:, ::-1]))
+    mirror.__dict__.update(features=known.mirrored.features)
+    seen.__dict__.update(features=known.features, mirrored=mirror)
+    return seen
+
+
 def glimpse(source: ImageLike) -> Look:
-    """The same without features, and from a smaller picture: enough to know what kind of picture it is.
+    """The same from a smaller picture: enough to know what kind of picture it is.
 
     Raises:
         ImageError: it can't be used.
     """
     picture = read_picture(source, at_least=GLIMPSED_PX // 2)
     colours = _resized(np.asarray(picture), GLIMPSED_PX)
-    seen = _without_features(_tones(_resized(colours, LOOK_PX)))
-    return replace(seen, colours=colours, source=source, shorter_side=min(picture.size))
+    tones = _tones(_resized(colours, LOOK_PX))
+    return Look(tones, colours=colours, source=source, shorter_side=min(picture.size))
 
 
 def _fine(picture: Image.Image) -> Look:
     grey = picture.convert("L")
     grey.thumbnail((FINE_PX, FINE_PX), Image.Resampling.BICUBIC)
-    return _without_features(np.asarray(grey)[..., None])
+    return Look(np.asarray(grey)[..., None])
 
 
 def _resized(levels: Levels, longer_side: int) -> Levels:
@@ -247,48 +249,4 @@ def _tones(rgb: Levels) -> Levels:
     return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
 
 
-def _features(tones: Levels) -> Look:
-    if min(tones.shape[:2]) < _THINNEST:
-        return _without_features(tones)
-    corners = _orb().detect(np.ascontiguousarray(tones[..., 0]), None)
-    return _describe(tones, [corners[k] for k in _spread(corners, tones.shape[:2])])
-
-
-def _orb() -> Any:
-    return import_cv2().ORB_create(CORNERS, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
-
-
-def _describe(tones: Levels, keypoints: Sequence[Any]) -> Look:
-    if not keypoints:
-        return _without_features(tones)
-    kept, descriptors = _orb().compute(np.ascontiguousarray(tones[..., 0]), keypoints)
-    if descriptors is None:
-        return _without_features(tones)
-    # OpenCV scales a level's coordinates by corners of pixels, not by their middles
-    points = [(p.pt[0] + shift, p.pt[1] + shift) for p in kept for shift in [(_PYRAMID**p.octave - 1) / 2]]
-    return Look(tones, np.array(points, np.float32), descriptors, keypoints=tuple(kept))
-
-
-def _mirrored(keypoint: Any, width: int) -> Any:
-    x, y = keypoint.pt
-    angle = (180 - keypoint.angle) % 360
-    place = width - _PYRAMID**keypoint.octave - x  # of the level's pixel that is the mirror image, see `_describe`
-    return import_cv2().KeyPoint(place, y, keypoint.size, angle, keypoint.response, keypoint.octave)
-
-
-def _spread(corners: Sequence[Any], shape: tuple[int, int]) -> list[int]:
-    # half of the features are the strongest of all, half the strongest of each cell: letters would eat them all
-    strength = np.fromiter((corner.response for corner in corners), np.float32, len(corners))
-    strongest = np.argsort(-strength, kind="stable")
-    place = np.array(import_cv2().KeyPoint.convert(corners), np.float64).reshape(-1, 2)
-    cell = (place * GRID / shape[::-1]).astype(int) @ (1, GRID)
-    by_cell = np.lexsort((-strength, cell))
-    rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
-    in_turn = by_cell[np.argsort(rank, kind="stable")]
-    first = strongest[: FEATURES // 2]
-    others = in_turn[~np.isin(in_turn, first)][: FEATURES - len(first)]
-    return sorted([*first.tolist(), *others.tolist()])
-
-
-def _without_features(tones: Levels) -> Look:
-    return Look(tones, np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))
+__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "look", "look_again_at"]

@@ -15,14 +15,22 @@ from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
-from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look
-from twinpix.pipeline.second_look.verify import Outcome, at_a_glance, is_guarded, is_plain, unaligned, verify
+from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
+from twinpix.pipeline.second_look.verify import (
+    Examination,
+    Outcome,
+    at_a_glance,
+    examine,
+    is_guarded,
+    is_plain,
+    unaligned,
+)
 from twinpix.pipeline.threads import decoding_threads
 
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
-FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 65 kB each
+FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 80 kB each
 KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
 
@@ -56,6 +64,7 @@ def look_again(
     looking: Callable[[int, int], None] | None = None,
     far: float = np.inf,
     sure: float = -np.inf,
+    examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
@@ -66,6 +75,7 @@ def look_again(
         looking: called with the number of pairs looked at so far, and of all.
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
         sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
+        examined: called with the rows of each pair that is confirmed or likely, and with what was found.
 
     Returns:
         One outcome a pair; `UNCLEAR` where a picture can no longer be read, None where no second look was needed.
@@ -73,38 +83,43 @@ def look_again(
     rows = list(zip(*(column.tolist() for column in pairs), strict=True))
     delicate = lru_cache(KINDS_KEPT)(lambda row: is_delicate(pictures[row]))
 
-    @lru_cache(LOOKS_KEPT)
-    def seen(row: int) -> Look | None:
-        return try_look(pictures[row])
-
     @lru_cache(FEATURES_KEPT)
     def features(row: int) -> Look | None:
-        whole = seen(row)
+        whole = try_look(pictures[row])
         return None if whole is None else features_only(whole)
 
-    def one(pair: tuple[int, int, float]) -> Outcome | None:
+    @lru_cache(LOOKS_KEPT)
+    def seen(row: int) -> Look | None:
+        known = features(row)
+        return None if known is None else try_look(pictures[row], known)
+
+    def one(pair: tuple[int, int, float]) -> Examination | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
             return None  # the nearest pairs are of one kind: one of the two tells it
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
-            return Outcome.UNCLEAR
+            return Examination(Outcome.UNCLEAR)
         if (found := at_a_glance(a, b)) is not None:
-            return found.outcome
+            return found
         if pair[2] > far and not has_a_glimpse(a, b):
-            return Outcome.REFUTED
+            return Examination(Outcome.REFUTED)
         # most candidates can't be aligned: their tones need not be there
         outcome = None if a.has_little or b.has_little or is_plain(a, b) else _aligned_in_vain(a, b)
         if outcome is Outcome.REFUTED or (outcome is not None and not is_guarded(a, b)):
-            return outcome
+            return Examination(outcome)
         query, reference = seen(pair[0]), seen(pair[1])
-        return Outcome.UNCLEAR if query is None or reference is None else verify(query, reference)
+        return Examination(Outcome.UNCLEAR) if query is None or reference is None else examine(query, reference)
 
     outcomes: list[Outcome | None] = []
     if not rows:
         return ()
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start in range(0, len(rows), BLOCK):
-            outcomes += pool.map(one, rows[start : start + BLOCK])
+            block = rows[start : start + BLOCK]
+            for (i, j, _), found in zip(block, pool.map(one, block), strict=True):
+                outcomes.append(None if found is None else found.outcome)
+                if found is not None and found.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
+                    examined((i, j), found)
             if looking is not None:
                 looking(len(outcomes), len(rows))
     return tuple(outcomes)
@@ -113,14 +128,14 @@ def look_again(
 def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
     # what it means that there is no alignment, or of two pages none that is worth reading them; None: there is one
     if is_printed(a, b):
-        return Outcome.REFUTED if next(iter(readable(a, b)), a) is a else None
+        return Outcome.REFUTED if not any(True for _ in readable(a, b)) else None
     return unaligned(a, b) if next(alignments(a, b), None) is None else None
 
 
-def try_look(source: ImageLike) -> Look | None:
-    """The picture prepared, or None where it can't be read (any more)."""
+def try_look(source: ImageLike, known: Look | None = None) -> Look | None:
+    """The picture prepared, or None where it can't be read (any more); `known` as in `look_again_at`."""
     try:
-        return look(source)
+        return look(source) if known is None else look_again_at(source, known)
     except ImageError:
         return None
 

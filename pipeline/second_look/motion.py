@@ -48,20 +48,26 @@ def refine(
     Returns:
         The better alignment, and how far a tile is still off, in px (median); 0 if too few can tell.
     """
-    better, has_moved = fit(query, reference, alignment, tone, rounds)
+    query, reference = _only(query, tone), _only(reference, tone)
+    better, has_moved = fit(query, reference, alignment, rounds)
     if not has_moved:
         return better, 0.0
-    return better, off(superpose(query, reference, better), tone, better.is_tilted) or 0.0
+    return better, off(superpose(query, reference, better), tilted=better.is_tilted) or 0.0
 
 
-def fit(query: Look, reference: Look, alignment: Alignment, tone: int = 0, rounds: int = 1) -> tuple[Alignment, bool]:
-    """The better alignment alone, and whether enough tiles can tell; else it is where they last could."""
+def fit(query: Look, reference: Look, alignment: Alignment, rounds: int = 1) -> tuple[Alignment, bool]:
+    """The better alignment alone, by the first tone; False beside it where too few tiles could tell."""
     for _ in range(rounds):
-        motion = measure(superpose(query, reference, alignment), tone)
+        motion = measure(superpose(query, reference, alignment))
         if len(motion.at) < FEWEST:
             return alignment, False
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
     return alignment, True
+
+
+def _only(look: Look, tone: int) -> Look:
+    # of the others, nothing need be moved
+    return Look(np.ascontiguousarray(look.tones[..., tone : tone + 1]), speckled=look.speckled)
 
 
 def off(aligned: Aligned, tone: int = 0, tilted: bool = False) -> float | None:
@@ -122,18 +128,23 @@ def measure(aligned: Aligned, tone: int = 0) -> Motion:
     cv2 = import_cv2()
     a, b = (_evened(tones[..., tone]) for tones in (aligned.query, aligned.reference))
     inner = cv2.erode(aligned.inside.astype(np.uint8), np.ones((13, 13), np.uint8), borderValue=1).astype(np.float32)
-    mean = (a + b) / 2
-    x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, dy, ksize=3) / 8 for dx, dy in ((1, 0), (0, 1)))
-    sums = [_around(product * inner) for product in (x * x, x * y, y * y, x * (b - a), y * (b - a))]
+    mean, gap = cv2.addWeighted(a, 0.5, b, 0.5, 0), cv2.subtract(b, a)
+    x, y = (cv2.Sobel(mean, cv2.CV_32F, dx, dy, ksize=3, scale=1 / 8) for dx, dy in ((1, 0), (0, 1)))
+    inner_x, inner_y = x * inner, y * inner
+    sums = [_around(product) for product in (inner_x * x, inner_x * y, inner_y * y, inner_x * gap, inner_y * gap)]
     return _solve(sums, tile_means(aligned.inside.astype(np.float32)) > 0.5)
 
 
 def _evened(levels: Levels) -> Plane:
     cv2, window = import_cv2(), (CONTRAST_WINDOW, CONTRAST_WINDOW)
     plane = cv2.GaussianBlur(levels.astype(np.float32), (0, 0), SIGMA)
-    mean = cv2.blur(plane, window)
-    deviation = np.sqrt(np.maximum(cv2.blur(plane * plane, window) - mean * mean, 0))
-    return np.asarray((plane - mean) / (deviation + CONTRAST_FLOOR))
+    mean, deviation = cv2.blur(plane, window), cv2.blur(plane * plane, window)
+    deviation -= mean * mean  # in place: new arrays for all of it would take twice as long
+    np.sqrt(np.maximum(deviation, 0, out=deviation), out=deviation)
+    deviation += CONTRAST_FLOOR
+    plane -= mean
+    plane /= deviation
+    return np.asarray(plane)
 
 
 def _around(plane: Plane) -> NDArray[np.float64]:

@@ -44,6 +44,11 @@ class Examination:
     finding: Finding | None = None
     is_turned_round: bool = False
 
+    @property
+    def swapped(self) -> Examination:
+        """The same with the query as the reference."""
+        return replace(self, is_turned_round=not self.is_turned_round)
+
 
 def verify(query: Look, reference: Look, is_far: bool = False) -> Outcome:
     """Whether the details of two pictures agree: the outcome of `examine`."""

@@ -209,7 +209,7 @@ def test_a_pair_far_below_the_threshold_is_not_looked_at(album: Path, monkeypatc
 
 
 def test_matches_and_groups_hold_what_passed(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(pictures: Any, near: Any, workers: Any, looking: Any, far: Any, sure: Any) -> tuple[Outcome, ...]:
+    def answer(pictures: Any, near: Any, *rest: Any) -> tuple[Outcome, ...]:
         names = [{pictures[i].name, pictures[j].name} for i, j in zip(near[0], near[1], strict=True)]
         return tuple(Outcome.CONFIRMED if pair == {"a.png", "b.png"} else Outcome.REFUTED for pair in names)
 

@@ -19,6 +19,8 @@ from twinpix.pipeline.relation.words import sentence, short
 from twinpix.pipeline.report import Group
 from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import features_only, look
+from twinpix.pipeline.second_look.look_again import look_again
+from twinpix.pipeline.second_look.verify import Examination, Outcome
 
 
 def _bench() -> ModuleType:
@@ -140,6 +142,30 @@ def test_groups_get_relations(pictures: list[Image.Image], tmp_path: Path) -> No
     assert said == ["re-encoded", "edited: mirrored", None]
     assert group.relation_of(files[0]) is None and group.relation_of(files[1]) is group.relations[0]
     assert with_relations([]) == ()
+
+
+def test_a_relation_rests_on_what_the_second_look_found(
+    pictures: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tmp_path / "a.png", tmp_path / "b.jpg"
+    pictures[0].save(files[0])
+    pictures[0].crop((40, 30, 360, 280)).save(files[1], quality=85)
+    group = Group(files, 0.1)
+    found: dict[tuple[int, int], Examination] = {}
+    expected = with_relations([group], workers=1)[0].relations[0]
+    i, j = np.array([0]), np.array([1])
+    for rows in ((i, j), (j, i)):
+        found.clear()
+        outcomes = look_again(files, (*rows, np.array([0.3])), 1, examined=found.__setitem__)
+        assert outcomes == (Outcome.CONFIRMED,) and list(found) == [(int(rows[0][0]), int(rows[1][0]))]
+        known = {(files[a], files[b]): seen for (a, b), seen in found.items()}
+        with monkeypatch.context() as patch:
+            patch.setattr("twinpix.pipeline.relation.pairs.examine", None)
+            got = with_relations([group], 1, known)[0].relations[0]
+        assert got is not None and expected is not None
+        assert (got.kind, got.original, got.edits.mirror) == (expected.kind, expected.original, expected.edits.mirror)
+        assert got.edits.crop is not None and expected.edits.crop is not None
+        assert got.edits.crop.overlap(expected.edits.crop) > 0.98
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from twinpix.encoder.errors import ImageError, InputError, MissingPackageError
 from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.bench.edits import salt_and_pepper
 from twinpix.pipeline.second_look.align import match_features
-from twinpix.pipeline.second_look.look import FEATURES, LOOK_PX, Look, look
+from twinpix.pipeline.second_look.features import FEATURES
+from twinpix.pipeline.second_look.look import LOOK_PX, Look, features_only, look, look_again_at
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
@@ -157,6 +158,15 @@ def test_mirrored_is_the_look_of_the_mirror_image(paint: Paint) -> None:
     assert np.allclose(got.mirrored.mirrored.points, got.points, atol=1e-3)
     assert np.array_equal(got.mirrored.mirrored.descriptors, got.descriptors)
     assert got.mirrored is got.mirrored, "computed once"
+
+
+def test_what_is_known_of_a_picture_is_not_sought_again(paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = paint(2, 500, 400, 40)
+    first = look(picture)
+    known = features_only(first)
+    monkeypatch.setattr("twinpix.pipeline.second_look.features._orb", None)
+    again = look_again_at(picture, known)
+    assert same(again, first) and same(again.mirrored, first.mirrored)
 
 
 def test_looking_twice_gives_the_same(paint: Paint) -> None:

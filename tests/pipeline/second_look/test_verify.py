@@ -533,7 +533,7 @@ def test_detail_lost() -> None:
 
 
 def as_look(tones: Levels) -> Look:
-    return Look(tones, np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8))
+    return Look(tones)
 
 
 def shift(x: float, y: float, scale: float = 1) -> NDArray[np.float64]:

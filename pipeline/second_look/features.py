@@ -1,0 +1,113 @@
+"""Local features of a picture, and those of its mirror image: where they are found, and how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.encoder.errors import MissingPackageError
+
+CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
+_PYRAMID, _LEVELS, _PATCH = 1.2, 9, 31  # scale between two levels of ORB, and how many; px
+_THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
+
+Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The local features of a picture.
+
+    Attributes:
+        points: float32 (n, 2), (x, y) in px.
+        descriptors: uint8 (n, 32), ORB (Rublee et al. 2011).
+        angles: float32 (n,), degrees.
+        octaves: intp (n,), the level of the pyramid on which each was found.
+    """
+
+    points: NDArray[np.float32]
+    descriptors: Levels
+    angles: NDArray[np.float32]
+    octaves: NDArray[np.intp]
+
+
+NO_FEATURES = Features(
+    np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8), np.empty(0, np.float32), np.empty(0, np.intp)
+)
+
+
+def import_cv2() -> Any:
+    """The OpenCV module.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise MissingPackageError("OpenCV is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')") from None
+    return cv2
+
+
+def find_features(luma: Levels) -> Features:
+    """The local features of a luma, uint8 (h, w)."""
+    if min(luma.shape) < _THINNEST:
+        return NO_FEATURES
+    corners = _orb().detect(np.ascontiguousarray(luma), None)
+    return _described(luma, [corners[k] for k in _spread(corners, luma.shape)])
+
+
+def mirrored_features(found: Features, mirror_image: Levels) -> Features:
+    """The same features in the mirror image (luma, left and right swapped): ORB does not match mirror images."""
+    places = found.points - _off_middle(found.octaves)
+    # of the level's pixel that is the mirror image, see `_described`
+    across = mirror_image.shape[1] - _PYRAMID**found.octaves - places[:, 0]
+    return _described(mirror_image, _keypoints(across, places[:, 1], (180 - found.angles) % 360, found.octaves))
+
+
+def _orb() -> Any:
+    return import_cv2().ORB_create(CORNERS, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
+
+
+def _described(luma: Levels, keypoints: Sequence[Any]) -> Features:
+    if not keypoints:
+        return NO_FEATURES
+    kept, descriptors = _orb().compute(np.ascontiguousarray(luma), keypoints)
+    if descriptors is None:
+        return NO_FEATURES
+    octaves = np.array([keypoint.octave for keypoint in kept], np.intp)
+    angles = np.array([keypoint.angle for keypoint in kept], np.float32)
+    points = np.array(import_cv2().KeyPoint.convert(kept), np.float64) + _off_middle(octaves)
+    return Features(points.astype(np.float32), descriptors, angles, octaves)
+
+
+def _off_middle(octaves: NDArray[np.intp]) -> NDArray[np.float64]:
+    # OpenCV scales a level's coordinates by corners of pixels, not by their middles
+    return np.asarray((_PYRAMID**octaves - 1) / 2, np.float64)[:, None]
+
+
+def _keypoints(
+    x: NDArray[np.float64], y: NDArray[np.float64], angles: NDArray[np.float32], octaves: NDArray[np.intp]
+) -> list[Any]:
+    columns = x, y, _PATCH * _PYRAMID**octaves, angles, np.zeros(len(x)), octaves
+    make = import_cv2().KeyPoint
+    return [make(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _spread(corners: Sequence[Any], shape: tuple[int, ...]) -> list[int]:
+    # half of the features are the strongest of all, half the strongest of each cell: letters would eat them all
+    strength = np.array([corner.response for corner in corners], np.float32)
+    strongest = np.argsort(-strength, kind="stable")
+    place = np.array(import_cv2().KeyPoint.convert(corners), np.float64).reshape(-1, 2)
+    cell = (place * GRID / shape[::-1]).astype(int) @ (1, GRID)
+    by_cell = strongest[np.argsort(cell[strongest].astype(np.int16), kind="stable")]  # of short integers: radix sort
+    rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
+    in_turn = by_cell[np.argsort(rank.astype(np.int16), kind="stable")]
+    kept = np.zeros(len(cell), bool)
+    kept[strongest[: FEATURES // 2]] = True
+    kept[in_turn[~kept[in_turn]][: FEATURES - kept.sum()]] = True
+    return np.flatnonzero(kept).tolist()
