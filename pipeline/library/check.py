@@ -18,6 +18,13 @@ from twinpix.pipeline.library.schema import TABLES, Row, is_sound
 from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
 
 REPAIRED = f"{NAME}.repaired"
+KEYS = {
+    "generations": "fingerprint",
+    "roots": "path",
+    "files": "path",
+    "vectors": "rowid",
+    "failures": "content",
+}
 UNLISTED = "{} FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)"
 
 
@@ -120,14 +127,13 @@ def _copy(folder: Path, aside: Path) -> None:
 
 
 def _salvage(source: Path, target: sqlite3.Connection) -> None:
-    try:
-        damaged = connect(source, "rw")
-    except sqlite3.Error:
-        return
-    with closing(damaged):
+    with closing(connect(source, "rw")) as damaged:
         with transaction(target):
-            for table in TABLES:
-                _copy_sound(damaged, target, table)
+            for table, key in KEYS.items():
+                # from both ends: what lies behind a place that can't be read is found from the other one, and a disk
+                # that failed only once is asked again
+                if not _copy_sound(damaged, target, table, f"ORDER BY {key}"):
+                    _copy_sound(damaged, target, table, f"ORDER BY {key} DESC")
             target.execute(UNLISTED.format("DELETE"))
         _empty_log(damaged)
 
@@ -144,17 +150,21 @@ def _empty_log(damaged: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("database is locked")
 
 
-def _copy_sound(damaged: sqlite3.Connection, target: sqlite3.Connection, table: str) -> None:
-    for row in _legible(damaged, table):
+def _copy_sound(damaged: sqlite3.Connection, target: sqlite3.Connection, table: str, order: str) -> bool:
+    # whether it was read to its end
+    failed = list[Exception]()
+    for row in _legible(damaged, f"SELECT * FROM {table} NOT INDEXED {order}", failed):
         if is_sound(table, row):
             marks = ", ".join("?" * len(row))
             target.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
+    return not failed
 
 
-def _legible(damaged: sqlite3.Connection, table: str) -> Iterator[Row]:
+def _legible(damaged: sqlite3.Connection, query: str, failed: list[Exception]) -> Iterator[Row]:
     # only errors of reading end up here: one of writing the new file must end the repair
     try:
-        yield from damaged.execute(f"SELECT * FROM {table} NOT INDEXED")
+        yield from damaged.execute(query)
     except DAMAGE as error:
         if not is_damage(error):
             raise
+        failed.append(error)

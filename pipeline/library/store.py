@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES,
 
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
 READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # of file systems on which a file has one name
 SEPARATOR = os.fsencode(os.sep)
 BELOW = "WHERE path = ? OR (path > ? AND path < ?)"
 AT_ONCE = 500  # values in one statement
@@ -60,8 +62,7 @@ def _open_checked(folder: Path, mode: str) -> sqlite3.Connection:
 
 
 def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{NAME}-wal")
-    return log.exists() and log.stat().st_size > 0
+    return _log(path).exists() and _log(path).stat().st_size > 0
 
 
 def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
@@ -73,14 +74,43 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     path = folder / name
     if not path.exists() or not path.stat().st_size:
         _create(path)
+    _hold_log(path)
     connection = connect(path, "rw")
     try:
         check_ours(connection, folder)
         connection.execute("PRAGMA synchronous = FULL")
+        _held(path).unlink(missing_ok=True)
     except BaseException:
         connection.close()
+        _give_log_back(path)
         raise
     return connection
+
+
+def _hold_log(path: Path) -> None:
+    # SQLite, closing a file whose log it could not open on a full disk, deletes the log: a second name saves it
+    _give_log_back(path)
+    if _has_log(path):
+        try:
+            os.link(_log(path), _held(path))
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+
+
+def _give_log_back(path: Path) -> None:
+    # nothing has been written since: played back once more, it changes nothing
+    if _held(path).exists() and not _log(path).exists():
+        os.replace(_held(path), _log(path))
+    _held(path).unlink(missing_ok=True)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _held(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal.held")
 
 
 def _create(path: Path) -> None:
@@ -102,7 +132,7 @@ def _create(path: Path) -> None:
 
 def delete(path: Path) -> None:
     """A database and what SQLite keeps beside it, as far as there is any."""
-    for ending in ("", "-journal", "-wal", "-shm"):
+    for ending in ("", "-journal", "-wal.held", "-wal", "-shm"):
         path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
 
 

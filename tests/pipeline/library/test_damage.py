@@ -13,6 +13,7 @@ import pytest
 from twinpix.pipeline.library.errors import LibraryDamagedError, LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.schema import TABLES
+from twinpix.pipeline.library.store import open_to_write, put, transaction
 
 Shelf = Callable[..., Library]
 Dump = dict[str, list[tuple[object, ...]]]
@@ -147,3 +148,18 @@ def test_another_programs_file_and_a_newer_twinpixs_stay_as_they_are(shelf: Shel
             with pytest.raises(error, match=message):
                 attempt()
         assert path.read_bytes() == before
+
+
+def test_rows_behind_a_page_that_cant_be_read_are_kept(library: Library, photos: Path) -> None:
+    contents = [bytes([number % 256, number // 256]) * 16 for number in range(400)]
+    with closing(open_to_write(library.path)) as connection, transaction(connection):
+        put(connection, "vectors", [(b"tiny", content, b"\0" * 768) for content in contents])
+    file = file_of(library)
+    data = bytearray(file.read_bytes())
+    page = places(bytes(data), contents[200] + bytes(9))[0] // 4096 * 4096  # the row, not the index
+    data[page : page + 4096] = b"\xff" * 4096
+    file.write_bytes(data)
+    assert library.repair() is not None
+    kept = {row[1] for row in dump(library)["vectors"]}
+    assert contents[200] not in kept and {contents[0], contents[-1]} <= kept
+    assert len(kept) >= 380  # a page holds five of them

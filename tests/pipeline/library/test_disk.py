@@ -170,3 +170,33 @@ def test_too_many_open_files(shelf: Shelf, photos: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.close(held)
     assert len(library.embeddings().paths) == 13
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_log_that_sqlite_deletes_without_having_read_it_comes_back(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    library = shelf()
+    library.add(photos / "old")
+    log = library.path / "library.sqlite-wal"
+    with store.open_to_read(library.path):  # a reader keeps the log
+        library.add(photos)
+        before, content = library.status(), log.read_bytes()
+    real = store.check_ours
+
+    def on_a_full_disk(connection: sqlite3.Connection, folder: Path) -> None:
+        log.unlink()
+        if is_killed:
+            monkeypatch.setattr(store, "_give_log_back", lambda path: None)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store, "check_ours", on_a_full_disk)
+    give_back = store._give_log_back
+    with pytest.raises(LibraryError):
+        library.add(photos)
+    monkeypatch.setattr(store, "check_ours", real)
+    monkeypatch.setattr(store, "_give_log_back", give_back)
+    assert log.exists() is not is_killed
+    store.open_to_write(library.path).close()
+    assert content and library.status() == before
+    assert not list(library.path.glob("*.held"))
