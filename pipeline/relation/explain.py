@@ -32,7 +32,7 @@ OUTCOMES = {
 UNALIGNED = {
     Outcome.CONFIRMED: "neither has any detail, and their levels are the same",
     Outcome.LIKELY: "their thumbnails are the same down to the finest structure",
-    Outcome.REFUTED: "their details can't be laid on one another",
+    Outcome.REFUTED: "however they are laid on one another, their details are not the same",
     Outcome.UNCLEAR: "their details can't be laid on one another, and are too few to tell them apart",
     Outcome.ANIMATED: "one moves, and the other does not",
 }

@@ -17,6 +17,7 @@ from twinpix.pipeline.second_look.lockless import cached_property
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
+READ_PX = 186  # half of the shorter side that is read, at least: an eighth of 3,000 px, as of 12-MP photos, will do
 FINE_PX = 1024  # longer side, at most
 GLIMPSED_PX = 256  # longer side
 GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
@@ -193,7 +194,7 @@ def look(source: ImageLike) -> Look:
     Raises:
         ImageError: it can't be used.
     """
-    picture = read_picture(source, at_least=LOOK_PX // 2)
+    picture = read_picture(source, at_least=READ_PX)
     original = np.asarray(picture)
     levels = without_specks(original)
     return Look(

@@ -137,7 +137,8 @@ def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, b
         yield finding, False
     if promising:
         for finding in _findings(reference, query):
-            yield finding, True
+            if finding is not None:  # that a way back was not found says nothing
+                yield finding, True
 
 
 def _findings(query: Look, reference: Look) -> Iterator[Finding | None]:
