@@ -71,20 +71,33 @@ def _is_spread(same: NDArray[np.bool_]) -> bool:
     return bool(np.ptp(rows) >= SPREAD * same.shape[0] and np.ptp(columns) >= SPREAD * same.shape[1])
 
 
-def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = None) -> bool | None:
-    """Whether no spot of two pages holds other ink; None where they don't lie on one another so.
+def readable(query: Look, reference: Look) -> Iterator[tuple[Alignment | None, Alignment]]:
+    """The alignments (None: as they are) under which two pages have the same ink as far as their looks show it.
 
-    False where one can't be read any more.
+    To find one costs a tenth of being sure. Beside each, how the grey looks lie on one another then.
+    """
+    tried: list[tuple[bool, NDArray[np.float64]]] = []
+    for alignment in chain(alignments(query, reference), (None,)):
+        start = alignment or Alignment(lay_upon(query, reference), False, 0, 0)
+        corners = _corners(query, start.matrix)
+        if any(start.mirrored == other and np.abs(corners - those).max() <= NUDGE for other, those in tried):
+            continue
+        tried.append((start.mirrored, corners))
+        looks, small = (query, reference), (query.coarse, reference.coarse)
+        laid, differing = _closer(start, looks, small, COARSE_OTHER)
+        if differing < COARSE_SPOT:
+            laid, differing = _closer(laid, small, (query.grey, reference.grey), LOOK_OTHER)
+            if differing < LOOK_SPOT:
+                yield alignment, laid
+
+
+def has_same_ink(query: Look, reference: Look, laid: Alignment) -> bool:
+    """Whether no spot of two pages holds other ink; False where one can't be read any more.
 
     Args:
-        alignment: from the query's look to the reference's; None: they lie on one another as they are.
+        laid: from the query's grey look to the reference's, as of `readable`.
     """
-    if (laid := _laid(query, reference, alignment)) is None:
-        return None
     looks = query.grey, reference.grey
-    laid, differing = _closer(laid, (query.coarse, reference.coarse), looks, LOOK_OTHER)
-    if differing >= LOOK_SPOT:
-        return False
     try:
         if _closer(laid, looks, (query.fine, reference.fine), OTHER)[1] < SPOT:
             return True
@@ -99,41 +112,15 @@ def has_same_ink(query: Look, reference: Look, alignment: Alignment | None = Non
 def _closer(
     laid: Alignment, looks: tuple[Look, Look], larger: tuple[Look, Look], other: float
 ) -> tuple[Alignment, int]:
-    # how two pages lie on one another once they are larger, and in how many windows they differ
+    # how two pages lie on one another by looks of another size, and in how many windows they differ
     better, _ = fit(*larger, _between(laid, looks, larger), rounds=ROUNDS)
     return better, _differ_in(*larger, better, other)
-
-
-def readable(query: Look, reference: Look) -> Iterator[Alignment | None]:
-    """The alignments (None: as they are) under which two pages may have the same ink, as far as their looks show it.
-
-    To find one costs a twentieth of being sure.
-    """
-    tried: list[tuple[bool, NDArray[np.float64]]] = []
-    for alignment in chain(alignments(query, reference), (None,)):
-        mirrored = alignment is not None and alignment.mirrored
-        corners = _corners(query, lay_upon(query, reference) if alignment is None else alignment.matrix)
-        if any(mirrored == other and np.abs(corners - those).max() <= NUDGE for other, those in tried):
-            continue
-        tried.append((mirrored, corners))
-        if _laid(query, reference, alignment) is not None:
-            yield alignment
 
 
 def _corners(query: Look, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     wide, high = query.size
     there = matrix @ np.array([[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]])
     return np.asarray(there[:2] / there[2])
-
-
-def _laid(query: Look, reference: Look, alignment: Alignment | None) -> Alignment | None:
-    # how two pages lie on one another, by their coarse looks
-    a, b = query.coarse, reference.coarse
-    start = Alignment(lay_upon(a, b), False, 0, 0)
-    if alignment is not None:
-        start = _between(alignment, (query, reference), (a, b))
-    laid, _ = fit(a, b, start, rounds=ROUNDS)
-    return laid if _differ_in(a, b, laid, COARSE_OTHER) < COARSE_SPOT else None
 
 
 def _differ_in(query: Look, reference: Look, laid: Alignment, other: float) -> int:

@@ -112,7 +112,7 @@ class Look:
     def coarse(self) -> Look:
         """The same, half as large."""
         size, way = tuple(max(1, side // 2) for side in self.size), import_cv2().INTER_AREA
-        return Look(import_cv2().resize(self.tones[..., 0], size, interpolation=way)[..., None])
+        return Look(import_cv2().resize(self.grey.tones[..., 0], size, interpolation=way)[..., None])
 
     @cached_property
     def fine(self) -> Look:
@@ -170,7 +170,7 @@ class Look:
 def features_only(one: Look) -> Look:
     """The same look and its mirror image without their tones: a tenth of the memory, and enough to align.
 
-    Of photos there is no `thumb`, no `page` and no `coarse`, either.
+    Of photos there is no `thumb`, no `page` and no `grey`, either.
     """
     slim, mirror = (Look(_NO_TONES, source=one.source, shorter_side=one.shorter_side) for _ in range(2))
     # as the cached properties would
@@ -181,7 +181,7 @@ def features_only(one: Look) -> Look:
     kept = one.is_on_ground or one.has_little  # half of the memory, and photos need none of it
     slim.__dict__.update(thumb=one.thumb if kept else None, page=one.page if kept else _NO_TONES[..., 0])
     if one.is_on_ground:
-        slim.__dict__.update(coarse=one.coarse)
+        slim.__dict__.update(grey=one.grey)
     return slim
 
 

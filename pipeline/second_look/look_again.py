@@ -30,7 +30,7 @@ from twinpix.pipeline.threads import decoding_threads
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
-FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 80 kB each
+FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
 

@@ -70,7 +70,7 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     found = at_a_glance(query, reference)
     if found is not None:
         return found
-    return _with_frames(_with_ink(_aligned(query, reference, is_far), query, reference), query, reference)
+    return _with_frames(_aligned(query, reference, is_far), query, reference)
 
 
 def at_a_glance(query: Look, reference: Look) -> Examination | None:
@@ -88,14 +88,6 @@ def at_a_glance(query: Look, reference: Look) -> Examination | None:
 def is_guarded(query: Look, reference: Look) -> bool:
     """Whether aligning them is not all there is to them: documents, screenshots, animations."""
     return is_printed(query, reference) or query.is_animated or reference.is_animated
-
-
-def _with_ink(found: Examination, query: Look, reference: Look) -> Examination:
-    # a page is another one if a single word is
-    if found.outcome is Outcome.REFUTED or not is_printed(query, reference):
-        return found
-    same = found.finding is not None or has_same_ink(query, reference)  # those that were aligned have shown it
-    return found if same else replace(found, outcome=Outcome.REFUTED)
 
 
 def _with_frames(found: Examination, query: Look, reference: Look) -> Examination:
@@ -118,7 +110,8 @@ def _aligned(query: Look, reference: Look, is_far: bool) -> Examination:
     if is_far and not has_a_glimpse(query, reference):
         return Examination(Outcome.REFUTED)
     if is_plain(query, reference):
-        return Examination(Outcome.CONFIRMED if has_same_levels(query, reference) else Outcome.REFUTED)
+        same = has_same_levels(query, reference) and _has_no_other_ink(query, reference)
+        return Examination(Outcome.CONFIRMED if same else Outcome.REFUTED)
     seen: list[Examination] = []
     for finding, turned_round in _both_ways(query, reference):
         if finding is None:
@@ -127,6 +120,12 @@ def _aligned(query: Look, reference: Look, is_far: bool) -> Examination:
         if finding.outcome is Outcome.CONFIRMED and finding.motion <= TILTED_STILL:
             return seen[-1]
     return _weigh(seen, unaligned(query, reference), is_in_place(query, reference))
+
+
+def _has_no_other_ink(query: Look, reference: Look) -> bool:
+    return not is_printed(query, reference) or any(
+        has_same_ink(query, reference, laid) for _, laid in readable(query, reference)
+    )
 
 
 def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, bool]]:
@@ -142,17 +141,17 @@ def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, b
 
 
 def _findings(query: Look, reference: Look) -> Iterator[Finding | None]:
-    # None: two pages that lie on one another and hold other ink
+    # None: two pages that don't hold the same ink, however they are laid on one another
     if not is_printed(query, reference):
         yield from (look_closer(query, reference, alignment) for alignment in alignments(query, reference))
         return
-    same, found = True, False
-    for alignment in readable(query, reference):
-        same = bool(has_same_ink(query, reference, alignment))
-        if same and alignment is not None:
-            found = True
-            yield look_closer(query, reference, alignment)
-    if not (same or found):
+    is_legible = False
+    for alignment, laid in readable(query, reference):
+        if has_same_ink(query, reference, laid):
+            is_legible = True
+            if alignment is not None:
+                yield look_closer(query, reference, alignment)
+    if not is_legible:
         yield None
 
 
