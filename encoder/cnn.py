@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,13 @@ class CnnEncoder:
         self.name = name if weights else f"{name} ({RANDOM})"
         self.max_distance = 2.0 if unit else float("inf")
         self._unit = unit
-        with self._torch.random.fork_rng(devices=[]):
-            self._torch.manual_seed(0)
-            self._network = network()
-            self._network.classifier = self._torch.nn.Identity()
-            if weights is not None:
-                _load(self._network, Path(weights))
-            self.fingerprint = _fingerprint(self._network, self.name)
-            if weights is None:
-                _settle(self._torch, self._network)
+        if weights is None:
+            self._network, digest = _random_network()
+        else:
+            self._network = _without_classifier(self._torch, network())
+            _load(self._network, Path(weights))
+            digest = _digest(self._network)
+        self.fingerprint = hashlib.sha256(self.name.encode() + digest).hexdigest()[:16]
         self._network.eval()
 
     @property
@@ -150,8 +149,25 @@ def _read(path: Path) -> Any:
     return load_file(path)
 
 
-def _fingerprint(network: Any, name: str) -> str:
-    digest = hashlib.sha256(name.encode())
+@cache
+def _random_network() -> tuple[Any, bytes]:
+    # two metrics share it, and it takes seconds
+    torch, network = _import_network()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = _without_classifier(torch, network())
+        digest = _digest(made)
+        _settle(torch, made)
+    return made, digest
+
+
+def _without_classifier(torch: Any, network: Any) -> Any:
+    network.classifier = torch.nn.Identity()
+    return network
+
+
+def _digest(network: Any) -> bytes:
+    digest = hashlib.sha256()
     for key, value in network.state_dict().items():
         digest.update(key.encode() + value.numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return digest.digest()

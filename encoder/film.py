@@ -112,6 +112,7 @@ def _strip(frames: list[Image.Image], begins: list[float]) -> Image.Image:
         return frames[0]
     strip = Image.new("RGB", (FRAME_PX, FRAMES * FRAME_PX))
     moments = (np.arange(FRAMES) + 0.5) / FRAMES * begins[-1]
+    moments[-1] = begins[-2]  # the last frame, however short
     for place, number in enumerate((np.searchsorted(begins[:-1], moments, "right") - 1).tolist()):
         strip.paste(frames[number], (0, place * FRAME_PX))
     return strip

@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.explore.where import Photo
@@ -19,8 +16,9 @@ from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
-from twinpix.pipeline.second_look.look import Look
-from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, PLAIN_PX, POOR, Outcome, examine, verify
+from twinpix.pipeline.second_look.fine_print import is_same_throughout
+from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, POOR, Outcome, examine, verify
 
 IDENTICAL = "the same bytes"
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
@@ -52,15 +50,6 @@ class Seen:
         from twinpix.pipeline.second_look.look_again import try_look
 
         return try_look(self.path)
-
-    @cached_property
-    def colours(self) -> NDArray[np.float32] | None:
-        """A thumbnail, float32 (32, 32, 3), levels of R, G, B; None where the picture can't be read."""
-        try:
-            picture = decode(self.path, at_least=PLAIN_PX)
-        except ImageError:
-            return None
-        return np.asarray(picture.resize((PLAIN_PX, PLAIN_PX), Image.Resampling.BOX), np.float32)
 
     @cached_property
     def pixels(self) -> int:
@@ -98,6 +87,8 @@ class Sureness:
             return Verdict(False, f"{distance}, and a second look is not sure ({outcome.value})")
         if min(len(a.look.points), len(b.look.points)) < POOR:
             return Verdict(False, f"{distance}, but hardly any detail to tell pictures apart by")
+        if a.look.is_animated or b.look.is_animated:
+            return Verdict(False, f"{distance}, but animated: any of its frames may be another")
         if not _is_unedited(a, b, a.look, b.look):
             return Verdict(False, f"{distance}, the same details, but edited: cropped, captioned, recoloured, noisy …")
         relation = _relation(b, a, (b.look, a.look))
@@ -118,24 +109,25 @@ def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
     """Whether the two differ by compression and size alone, as far as can be seen, and what stays is not the worse."""
     (width, height), (wide, high) = a.size, b.size
     same_shape = abs(width * high - wide * height) <= ROUNDING * width * high
-    if not same_shape or a.speckled != b.speckled or not _has_same_colours(goes, stays):
+    if not same_shape or a.speckled != b.speckled or not _has_same_colours(a, b):
         return False
-    gain = _sharpness(b) / max(_sharpness(a), 1e-6)
+    if not is_same_throughout(a, b):  # a date stamp, a seat on a ticket
+        return False
+    gain = _sharpness(b, a) / max(_sharpness(a, b), 1e-6)
     most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")  # noise and sharpening look sharp, too
     return SHARP <= gain <= most
 
 
-def _has_same_colours(goes: Seen, stays: Seen) -> bool:
+def _has_same_colours(a: Look, b: Look) -> bool:
     # the second look itself leaves hue aside
-    if goes.colours is None or stays.colours is None:
-        return False
-    gap = np.abs(goes.colours - stays.colours)
+    gap = np.abs(a.thumb - b.thumb)
     return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
 
 
-def _sharpness(look: Look) -> float:
-    # mean step between neighbouring pixels, levels
-    luma = look.tones[..., 0].astype(np.float32)
+def _sharpness(look: Look, other: Look) -> float:
+    # mean step between neighbouring pixels, levels, at the size of the smaller of the two
+    size = min(look.fine.size, other.fine.size)
+    luma = import_cv2().resize(look.fine.tones[..., 0], size, interpolation=import_cv2().INTER_AREA).astype(np.float32)
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
 
 

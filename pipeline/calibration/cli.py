@@ -75,9 +75,10 @@ def calibrate(
 
 
 def _decisions() -> Decisions:
-    from twinpix.pipeline.decisions import read_decisions
+    from twinpix.pipeline.decisions import decisions_path, read_decisions
 
     decisions = read_decisions()
+    show.damage_line(decisions_path(), decisions.damaged)
     if not decisions.verdicts:
         raise InputError("--from-decisions: nothing is decided yet: `twinpix review DIR` asks, and keeps what you say")
     return decisions

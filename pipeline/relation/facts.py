@@ -11,6 +11,7 @@ from PIL import Image
 
 from twinpix.encoder.decode import ImageLike, open_image, read_picture
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.film import may_be_animated
 from twinpix.pipeline.explore.where import ORIENTATION
 from twinpix.pipeline.relation.kinds import Facts
 
@@ -46,9 +47,15 @@ def _header(file: IO[bytes], size: int, name: str) -> Facts:
 
 
 def have_same_pixels(a: ImageLike, b: ImageLike) -> bool:
-    """Whether two pictures are the same, pixel by pixel, once decoded whole."""
+    """Whether two still pictures are the same, pixel by pixel, once decoded whole; of animations this is never said."""
+    if _may_move(a) or _may_move(b):
+        return False
     try:
         one, other = read_picture(a), read_picture(b)
     except ImageError:
         return False
     return one.size == other.size and bool(np.array_equal(np.asarray(one), np.asarray(other)))
+
+
+def _may_move(source: ImageLike) -> bool:
+    return not isinstance(source, (Image.Image, np.ndarray)) and may_be_animated(source)

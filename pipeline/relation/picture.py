@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from twinpix.encoder.decode import read_picture
+from twinpix.encoder.errors import InputError
 from twinpix.pipeline.relation.explain import Explanation, names
 from twinpix.pipeline.relation.facts import facts_of
 from twinpix.pipeline.relation.kinds import WHOLE, Box, Facts, Kind, Side
@@ -21,6 +23,7 @@ from twinpix.pipeline.relation.relate import Pair, lay_pair
 from twinpix.pipeline.relation.wear import level_out
 from twinpix.pipeline.target import check_writable, written_whole
 
+SOFTWARE = "twinpix explanation"
 ENDINGS = (".html", ".htm", ".png")
 PANEL = (520, 420)  # px
 MARGIN, LINE, TEXT, SMALL = 24, 4, 22, 15  # px
@@ -37,8 +40,18 @@ class Panel:
 
 
 def check_picture_target(target: Path) -> None:
-    """Raises InputError early, before the work."""
+    """Raises InputError early, before the work; also where a picture lies that is not such an explanation."""
     check_writable(target, ENDINGS)
+    if target.suffix.lower() == ".png" and target.exists() and not _is_ours(target):
+        raise InputError(f"{target}: there is a picture that is no explanation of twinpix: give another name")
+
+
+def _is_ours(target: Path) -> bool:
+    try:
+        with Image.open(target) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def write_picture(explanation: Explanation, target: Path) -> None:
@@ -52,9 +65,15 @@ def write_picture(explanation: Explanation, target: Path) -> None:
     shown = panels(explanation)
     with written_whole(target) as temporary:
         if target.suffix.lower() == ".png":
-            sheet(explanation.sentence, shown).save(temporary, "PNG")
+            sheet(explanation.sentence, shown).save(temporary, "PNG", pnginfo=_signed())
         else:
             temporary.write_text(page(explanation, shown), encoding="ascii")
+
+
+def _signed() -> PngInfo:
+    told = PngInfo()
+    told.add_text("Software", SOFTWARE)
+    return told
 
 
 def panels(explanation: Explanation) -> tuple[Panel, ...]:

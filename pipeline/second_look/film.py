@@ -10,7 +10,7 @@ from twinpix.pipeline.second_look.align import Alignment, Matrix
 from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
-EVERY, AROUND = 3, 1  # each third frame is sought among the other's around its moment: copies drop frames
+AROUND = 1  # each frame is sought among the other's around its moment: copies drop frames
 TILE, STRUCTURE, AGREEING = 8, 5.0, 0.6  # px, levels, correlation of the tiles of two frames that show the same
 WRONG = 0.05  # share of the tiles of a frame that may be something else
 LEVEL = 24.0  # levels; two tiles without structure are as bright as one another
@@ -25,14 +25,17 @@ def show_the_same(a: Film, b: Film, query: Look, reference: Look, alignment: Ali
         a, b: of the query and the reference.
         alignment: from the query's look to the reference's; None: they lie on one another as they are.
     """
-    return _agree(a, b) or (alignment is not None and _agree(_laid(a, query, reference, alignment), b))
+    if _agree(a, b) and _agree(b, a):
+        return True
+    laid = None if alignment is None else _laid(a, query, reference, alignment)
+    return laid is not None and _agree(laid, b) and _agree(b, laid)
 
 
 def _agree(a: Film, b: Film) -> bool:
-    for k in range(EVERY // 2, len(a), EVERY):
-        if min(_gap(a[k], other) for other in b[max(0, k - AROUND) : k + AROUND + 1]) > WRONG:
-            return False
-    return True
+    return all(
+        min(_gap(frame, other) for other in b[max(0, k - AROUND) : k + AROUND + 1]) <= WRONG
+        for k, frame in enumerate(a)
+    )
 
 
 def _laid(film: Film, query: Look, reference: Look, alignment: Alignment) -> Film:

@@ -92,21 +92,38 @@ def readable(query: Look, reference: Look) -> Iterator[tuple[Alignment | None, A
 
 
 def has_same_ink(query: Look, reference: Look, laid: Alignment) -> bool:
-    """Whether no spot of two pages holds other ink; False where one can't be read any more.
+    """Whether no spot of two pages, or of any two pictures, holds other ink; False where one can't be read any more.
 
     Args:
         laid: from the query's grey look to the reference's, as of `readable`.
     """
     looks = query.grey, reference.grey
     try:
-        if _closer(laid, looks, (query.fine, reference.fine), OTHER)[1] < SPOT:
-            return True
+        fine = query.fine, reference.fine
+        better, differing = _closer(laid, looks, fine, OTHER)
+        if differing < SPOT:
+            return not is_printed(query, reference) or _same_in_whole(query, reference, better)
         a, b = query.healed, reference.healed
         if (a is None) == (b is None):  # or one of them is a noisy copy
             return False
         return _closer(laid, looks, (a or query.fine, b or reference.fine), OTHER)[1] < SPOT
     except ImageError:
         return False
+
+
+def is_same_throughout(query: Look, reference: Look) -> bool:
+    """Whether two pictures of any kind, laid on one another as they are, differ in no spot; False where one is gone."""
+    looks = query.grey, reference.grey
+    laid, differing = _closer(Alignment(lay_upon(*looks), False, 0, 0), looks, looks, LOOK_OTHER)
+    return differing < LOOK_SPOT and has_same_ink(query, reference, laid)
+
+
+def _same_in_whole(query: Look, reference: Look, laid: Alignment) -> bool:
+    # a page number of 20 px on a page of 1,754 is gone at 1,024
+    fine, whole = (query.fine, reference.fine), (query.whole, reference.whole)
+    if any(larger.size == smaller.size for larger, smaller in zip(whole, fine, strict=True)):
+        return True
+    return _closer(laid, fine, whole, OTHER)[1] < SPOT
 
 
 def _closer(

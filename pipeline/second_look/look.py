@@ -18,7 +18,7 @@ from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
 LOOK_PX = 384  # longer side; smaller pictures are enlarged, so that features of both have one scale
 READ_PX = 186  # half of the shorter side that is read, at least: an eighth of 3,000 px, as of 12-MP photos, will do
-FINE_PX = 1024  # longer side, at most
+FINE_PX, WHOLE_PX = 1024, 2560  # longer side, at most
 GLIMPSED_PX = 256  # longer side
 GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
 TINY = 16  # px; the shorter side
@@ -126,6 +126,13 @@ class Look:
         return _fine(read_picture(self.source, at_least=FINE_PX // 2))
 
     @cached_property
+    def whole(self) -> Look:
+        """The same, larger still; as large as the picture is, up to 2560 px. Raises ImageError."""
+        if self.source is None:
+            raise ImageError("vanished", "the picture itself is not at hand")
+        return _fine(read_picture(self.source, at_least=WHOLE_PX // 2), WHOLE_PX)
+
+    @cached_property
     def healed(self) -> Look | None:
         """The same without salt and pepper; None if there is none. Thin letters may be taken for it.
 
@@ -231,9 +238,9 @@ def glimpse(source: ImageLike) -> Look:
     return Look(tones, colours=colours, source=source, shorter_side=min(picture.size))
 
 
-def _fine(picture: Image.Image) -> Look:
+def _fine(picture: Image.Image, longer_side: int = FINE_PX) -> Look:
     grey = picture.convert("L")
-    grey.thumbnail((FINE_PX, FINE_PX), Image.Resampling.BICUBIC)
+    grey.thumbnail((longer_side, longer_side), Image.Resampling.BICUBIC)
     return Look(np.asarray(grey)[..., None])
 
 

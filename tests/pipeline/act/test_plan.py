@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import twinpix
 from twinpix.pipeline.act.make import make_plan
@@ -232,3 +232,28 @@ def test_nothing_goes_that_is_not_unedited(album: Path, monkeypatch: pytest.Monk
     going = [file.path.name for group in plan_of(album).groups for file in group.files if file.goes]
     assert going == ["a copy.png"]
     assert str(kind) in why(plan_of(album), "a.webp")
+
+
+def test_small_print_keeps_a_picture(tmp_path: Path, paint: Any) -> None:
+    photo = paint(4, 1200, 900, cells=60)
+    for number, seat in enumerate(("12A", "47C")):
+        ticket = photo.copy()
+        pen = ImageDraw.Draw(ticket)
+        pen.rectangle([300, 300, 800, 600], fill="white")
+        pen.text((340, 400), f"SEAT {seat}", fill="black", font=ImageFont.load_default(40))
+        ticket.save(tmp_path / f"ticket{number}.jpg", quality=92)
+    assert not any(file.goes for group in plan_of(tmp_path).groups for file in group.files)
+
+
+def test_a_smaller_copy_of_a_detailed_photo_goes(tmp_path: Path, paint: Any) -> None:
+    photo = paint(6, 1000, 750, cells=90)
+    photo.save(tmp_path / "large.jpg", quality=95)
+    photo.resize((600, 450), Image.Resampling.BICUBIC).save(tmp_path / "small.jpg", quality=90)
+    assert [file.path.name for group in plan_of(tmp_path).groups for file in group.files if file.goes] == ["small.jpg"]
+
+
+def test_animations_are_left_to_a_person(tmp_path: Path, paint: Any) -> None:
+    frames = [paint(seed, 200, 150, cells=20) for seed in range(6)]
+    for name, some in (("whole", frames), ("half", frames[::2])):
+        some[0].save(tmp_path / f"{name}.webp", save_all=True, append_images=some[1:], duration=100, lossless=True)
+    assert not any(file.goes for group in plan_of(tmp_path).groups for file in group.files)

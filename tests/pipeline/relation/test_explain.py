@@ -82,6 +82,16 @@ def test_a_bad_target_is_told_before_the_work(pair: tuple[Path, Path], tmp_path:
     assert done.exit_code == 2 and name.split("/")[-1] in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_no_picture_is_overwritten_by_its_explanation(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    before = pair[0].read_bytes()
+    for asked in (pair[0], tmp_path / "." / pair[0].name):
+        done = run(*pair, "--explain-to", asked)
+        assert done.exit_code == 2 and "a.png" in done.stderr and "another name" in done.stderr
+    assert pair[0].read_bytes() == before
+    for _ in range(2):  # an explanation may be made anew
+        assert run(*pair, "--explain-to", tmp_path / "why.png").exit_code == 0
+
+
 def test_an_unreadable_image_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"no picture")
     done = run(pair[0], tmp_path / "x.png", "--explain")

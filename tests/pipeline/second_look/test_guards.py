@@ -209,3 +209,27 @@ def test_two_pages_of_one_template_are_no_duplicates(tmp_path: Path) -> None:
     assert [{Path(m.query).name, Path(m.reference).name} for m in matches] == [{"a.png", "copy.jpg"}]
     match = twinpix.compare(tmp_path / "a.png", tmp_path / "b.png")
     assert not match.is_duplicate and match.second_look is R
+
+
+def numbered(number: int) -> Image.Image:
+    sheet = Image.new("RGB", (1240, 1754), "white")
+    draw = ImageDraw.Draw(sheet)
+    for line in range(50):
+        text = " ".join(f"word{(line * 7 + k) * 7919 % 1000}" for k in range(9))
+        draw.text((100, 120 + 30 * line), text, fill="black", font=ImageFont.load_default(22))
+    draw.text((610, 1690), str(number), fill="black", font=ImageFont.load_default(20))
+    return sheet
+
+
+def test_a_page_number_is_enough(tmp_path: Path) -> None:
+    assert verify(look(numbered(8)), look(numbered(9))) is R
+    assert verify(look(numbered(8)), look(as_jpeg(numbered(8), 60))) is C
+
+
+def test_a_last_frame_is_enough(tmp_path: Path) -> None:
+    frames = [screen(selected=k % 14).resize((400, 256)) for k in range(20)]
+    for name, last in (("a", frames[-1]), ("b", Image.new("RGB", (400, 256), "black"))):
+        frames[0].save(tmp_path / f"{name}.webp", save_all=True, append_images=[*frames[1:-1], last], lossless=True)
+    assert verify(look(tmp_path / "a.webp"), look(tmp_path / "b.webp")) is R
+    (tmp_path / "c.webp").write_bytes((tmp_path / "a.webp").read_bytes())
+    assert verify(look(tmp_path / "a.webp"), look(tmp_path / "c.webp")) is C
