@@ -25,6 +25,9 @@ WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothi
 NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
 OTHER, SPOT = 0.7, 5  # energy of what differs to that of the ink; px, so many such windows are no accident
+# of a page so small (px, the shorter side) a word differs less, but stands out: other ink (variance) hardly does
+SMALL_PAGE = 480
+STANDS_OUT, LEAST_OTHER, PERCENT, INK = 4.0, 0.3, 99, 100.0
 OVERLAP = 0.3  # share of the frame in which both must be
 LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
 GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels
@@ -144,7 +147,15 @@ def _differ_in(query: Look, reference: Look, laid: Alignment, other: float) -> i
     # so many windows; all of them where the two hardly overlap
     aligned = superpose(query, reference, laid)
     inside = _inner(aligned.inside)
-    return int((_unlike(aligned, inside)[inside] > other).sum()) if inside.mean() >= OVERLAP else inside.size
+    if inside.mean() < OVERLAP:
+        return inside.size
+    unlike, ink = _unlike(aligned, inside)
+    differing = int((unlike[inside] > other).sum())
+    inked = unlike[inside & (ink > INK)]
+    if other > OTHER or min(inside.shape) >= SMALL_PAGE or not len(inked):
+        return differing
+    usual = float(np.percentile(inked, PERCENT))
+    return max(differing, int((inked > max(LEAST_OTHER, STANDS_OUT * usual)).sum()))
 
 
 def _between(alignment: Alignment, looks: tuple[Look, Look], others: tuple[Look, Look]) -> Alignment:
@@ -159,14 +170,14 @@ def _inner(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(shown > 0)
 
 
-def _unlike(aligned: Aligned, inside: NDArray[np.bool_]) -> Plane:
-    # of each window, the energy of what differs over that of its ink
+def _unlike(aligned: Aligned, inside: NDArray[np.bool_]) -> tuple[Plane, Plane]:
+    # of each window, the energy of what differs over that of its ink; and its ink
     a, b = (_blurred(tones[..., 0].astype(np.float32), SHARPNESS) for tones in (aligned.query, aligned.reference))
     ways = ((a, _made_like(b, a, inside)), (b, _made_like(a, b, inside)))
     a, b = min(ways, key=lambda way: float(np.abs(way[0] - way[1])[inside].mean()))
     ink = np.maximum(_variance(a), _variance(b))
     gap = a - b - _tone_gap(a, b, inside & (ink < FLAT))
-    return np.asarray(_window_mean(gap * gap) / (ink + NOISE**2), np.float32)
+    return np.asarray(_window_mean(gap * gap) / (ink + NOISE**2), np.float32), ink
 
 
 def _made_like(plane: Plane, other: Plane, inside: NDArray[np.bool_]) -> Plane:
