@@ -13,6 +13,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.classic.compare import Comparison, LeftOut, compare_by_all
+from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.duplicates import SURE, compare
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
@@ -126,7 +127,10 @@ def explain(
         match=match,
         relation=relation,
         sentence=sentence(relation, *names(match)),
-        reasons=tuple(_reasons(match, seen, rate, _harmless(in_force(encoder)) if rate is not None else "")),
+        reasons=(
+            *_said_by_a_person(match),
+            *_reasons(match, seen, rate, _harmless(in_force(encoder)) if rate is not None else ""),
+        ),
         false_match_rate=rate,
         metrics=said,
         left_out=left_out,
@@ -149,6 +153,15 @@ def _harmless(calibrated_on: object) -> str:
     from twinpix.pipeline.show import safe
 
     return safe(str(calibrated_on))
+
+
+def _said_by_a_person(match: Match) -> Iterator[str]:
+    pair = [one for one in (match.query, match.reference) if isinstance(one, Path)]
+    decisions = read_decisions()
+    if len(pair) == 2 and decisions.apart(pair):
+        yield "you have called these two different: find-duplicates, plan and review leave the pair out"
+    elif len(pair) == 2 and decisions.together(pair):
+        yield "you have called these two one picture"
 
 
 def _reasons(match: Match, seen: Examination, rate: float | None, calibrated_on: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import twinpix
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.cli import app
+from twinpix.pipeline.decisions import Verdict, content_of, decide, pair_of
 from twinpix.pipeline.relation import explain as explaining
 from twinpix.pipeline.relation.picture import wrapped
 
@@ -90,6 +91,16 @@ def test_no_picture_is_overwritten_by_its_explanation(pair: tuple[Path, Path], t
     assert pair[0].read_bytes() == before
     for _ in range(2):  # an explanation may be made anew
         assert run(*pair, "--explain-to", tmp_path / "why.png").exit_code == 0
+
+
+def test_what_a_person_has_said_comes_first(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINPIX_DATA", str(tmp_path / "data"))
+    for verdict, word in ((Verdict.DIFFERENT, "different"), (Verdict.SAME, "one picture"), (Verdict.OPEN, None)):
+        decide([pair_of(content_of(pair[0]), content_of(pair[1]))], verdict)
+        first = twinpix.explain(*pair).reasons[0]
+        assert (f"you have called these two {word}" in first) if word else "you have called" not in first
 
 
 def test_an_unreadable_image_is_one_line(pair: tuple[Path, Path], tmp_path: Path) -> None:
