@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +115,17 @@ def test_command_runs(command: str, desk: Path) -> None:
 def test_command_serves_until_it_is_interrupted(command: str, desk: Path) -> None:
     assert command in commands()
     words = [*shlex.split(command), "--no-browser", "--no-verify"]
-    with subprocess.Popen([BIN / words[0], *words[1:]], cwd=desk, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert "http://127.0.0.1:" in line and process.wait(30) == 0
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to it
+    with subprocess.Popen(
+        [BIN / words[0], *words[1:]], cwd=desk, stdout=subprocess.PIPE, text=True, preexec_fn=heard
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert "http://127.0.0.1:" in line and process.wait(30) == 0
+        finally:
+            process.kill()
 
 
 def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
