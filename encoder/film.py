@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def read_film(source: ImageLike) -> NDArray[np.uint8] | None:
     Raises:
         ImageError: it can't be used.
     """
-    if isinstance(source, (Image.Image, np.ndarray)) or not may_be_animated(source):
+    if not may_be_animated(source):
         return None
     file, decoder = as_file(source), elsewhere()
     strip = decode_film(file) if decoder is None else decoder.film(file)
@@ -39,8 +39,10 @@ def read_film(source: ImageLike) -> NDArray[np.uint8] | None:
     return frames if len(frames) > 1 else None
 
 
-def may_be_animated(source: str | os.PathLike[str] | bytes) -> bool:
-    """Whether the first bytes allow for more than one frame; False for files that can't be read."""
+def may_be_animated(source: ImageLike) -> TypeGuard[str | os.PathLike[str] | bytes]:
+    """Whether the first bytes allow for more than one frame; False for files that can't be read, and for pixels."""
+    if isinstance(source, (Image.Image, np.ndarray)):
+        return False
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
             header = file.read(32)

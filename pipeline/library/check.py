@@ -129,11 +129,11 @@ def _copy(folder: Path, aside: Path) -> None:
 def _salvage(source: Path, target: sqlite3.Connection) -> None:
     with closing(connect(source, "rw")) as damaged:
         with transaction(target):
-            for table, key in KEYS.items():
+            for table in TABLES:
                 # from both ends: what lies behind a place that can't be read is found from the other one, and a disk
                 # that failed only once is asked again
-                if not _copy_sound(damaged, target, table, f"ORDER BY {key}"):
-                    _copy_sound(damaged, target, table, f"ORDER BY {key} DESC")
+                if not _copy_sound(damaged, target, table, f"ORDER BY {KEYS[table]}"):
+                    _copy_sound(damaged, target, table, f"ORDER BY {KEYS[table]} DESC")
             target.execute(UNLISTED.format("DELETE"))
         _empty_log(damaged)
 

@@ -48,14 +48,10 @@ def _header(file: IO[bytes], size: int, name: str) -> Facts:
 
 def have_same_pixels(a: ImageLike, b: ImageLike) -> bool:
     """Whether two still pictures are the same, pixel by pixel, once decoded whole; of animations this is never said."""
-    if _may_move(a) or _may_move(b):
+    if may_be_animated(a) or may_be_animated(b):
         return False
     try:
         one, other = read_picture(a), read_picture(b)
     except ImageError:
         return False
     return one.size == other.size and bool(np.array_equal(np.asarray(one), np.asarray(other)))
-
-
-def _may_move(source: ImageLike) -> bool:
-    return not isinstance(source, (Image.Image, np.ndarray)) and may_be_animated(source)

@@ -65,9 +65,8 @@ class Look:
     @cached_property
     def mirrored(self) -> Look:
         """The same picture, left and right swapped, without colours; its features are those of this one."""
-        mirror = Look(np.ascontiguousarray(self.tones[:, ::-1]))
-        mirror.__dict__.update(features=mirrored_features(self.features, mirror.tones[..., 0]))
-        return mirror
+        tones = np.ascontiguousarray(self.tones[:, ::-1])
+        return _with_features(tones, mirrored_features(self.features, tones[..., 0]))
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -121,16 +120,12 @@ class Look:
         Raises:
             ImageError: it can't be read any more.
         """
-        if self.source is None:
-            raise ImageError("vanished", "the picture itself is not at hand")
-        return _fine(read_picture(self.source, at_least=FINE_PX // 2))
+        return _fine(self._read(FINE_PX))
 
     @cached_property
     def whole(self) -> Look:
         """The same, larger still; as large as the picture is, up to 2560 px. Raises ImageError."""
-        if self.source is None:
-            raise ImageError("vanished", "the picture itself is not at hand")
-        return _fine(read_picture(self.source, at_least=WHOLE_PX // 2), WHOLE_PX)
+        return _fine(self._read(WHOLE_PX), WHOLE_PX)
 
     @cached_property
     def healed(self) -> Look | None:
@@ -139,11 +134,14 @@ class Look:
         Raises:
             ImageError: it can't be read any more.
         """
-        if self.source is None:
-            raise ImageError("vanished", "the picture itself is not at hand")
-        levels = np.asarray(read_picture(self.source, at_least=FINE_PX // 2))
+        levels = np.asarray(self._read(FINE_PX))
         healed = without_specks(levels)
         return None if healed is levels else _fine(Image.fromarray(healed))
+
+    def _read(self, longer_side: int) -> Image.Image:
+        if self.source is None:
+            raise ImageError("vanished", "the picture itself is not at hand")
+        return read_picture(self.source, at_least=longer_side // 2)
 
     @cached_property
     def film(self) -> Levels | None:
@@ -220,10 +218,15 @@ def look_again_at(source: ImageLike, known: Look) -> Look:
         ImageError: it can't be used (any more).
     """
     seen = look(source)
-    mirror = Look(np.ascontiguousarray(seen.tones[:, ::-1]))
-    mirror.__dict__.update(features=known.mirrored.features)
+    mirror = _with_features(np.ascontiguousarray(seen.tones[:, ::-1]), known.mirrored.features)
     seen.__dict__.update(features=known.features, mirrored=mirror)
     return seen
+
+
+def _with_features(tones: Levels, features: Features) -> Look:
+    made = Look(tones)
+    made.__dict__.update(features=features)
+    return made
 
 
 def glimpse(source: ImageLike) -> Look:

@@ -21,7 +21,6 @@ from twinpix.pipeline.second_look.verify import (
     Outcome,
     at_a_glance,
     examine,
-    is_guarded,
     is_plain,
     unaligned,
 )
@@ -105,7 +104,7 @@ def look_again(
             return Examination(Outcome.REFUTED)
         # most candidates can't be aligned: their tones need not be there
         outcome = None if a.has_little or b.has_little or is_plain(a, b) else _aligned_in_vain(a, b)
-        if outcome is Outcome.REFUTED or (outcome is not None and not is_guarded(a, b)):
+        if outcome is Outcome.REFUTED or (outcome is not None and not (a.is_animated or b.is_animated)):
             return Examination(outcome)
         query, reference = seen(pair[0]), seen(pair[1])
         return Examination(Outcome.UNCLEAR) if query is None or reference is None else examine(query, reference)

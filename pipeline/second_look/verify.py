@@ -85,11 +85,6 @@ def at_a_glance(query: Look, reference: Look) -> Examination | None:
     return None
 
 
-def is_guarded(query: Look, reference: Look) -> bool:
-    """Whether aligning them is not all there is to them: documents, screenshots, animations."""
-    return is_printed(query, reference) or query.is_animated or reference.is_animated
-
-
 def _with_frames(found: Examination, query: Look, reference: Look) -> Examination:
     if found.outcome is Outcome.REFUTED:
         return found
