@@ -89,7 +89,7 @@ class Candidates:
         skipped: files without an embedding.
         fingerprint: of the encoder.
         curve: the calibration in force, raised to how alike these images are; None if there is none.
-        clamped, calibrated_on, alikeness, index: as in `Report`.
+        clamped, calibrated_on, alikeness, index, unseen: as in `Report`.
         decisions: pairs that a person called different are left out.
     """
 
@@ -105,6 +105,7 @@ class Candidates:
     alikeness: float
     index: IndexUsed
     decisions: Decisions
+    unseen: int = 0
 
     def report(self, limit: Limits | None = None) -> Report:
         """The duplicates and groups by `limit` (their own by default). No file is decoded."""
@@ -130,6 +131,7 @@ class Candidates:
             calibrated_on=self.calibrated_on,
             alikeness=self.alikeness,
             index=self.index,
+            unseen=self.unseen,
             dismissed=int((~kept).sum()),
             paths=self.paths,
         )

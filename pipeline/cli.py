@@ -29,6 +29,7 @@ from twinpix.pipeline.options import (
     LibraryPath,
     Model,
     NoLibrary,
+    Thorough,
     Threshold,
     Verify,
     Where,
@@ -210,6 +211,7 @@ def find_duplicates(
     no_library: NoLibrary = False,
     index: IndexKind = None,
     animated_with_stills: AnimatedWithStills = False,
+    thorough: Thorough = False,
 ) -> int:
     """Find the images under DIR that show the same picture. Looks only; changes and deletes nothing.
 
@@ -227,7 +229,8 @@ def find_duplicates(
     if metric is not None:
         unusable = {"--model": model, "--verify": verify, "--false-pairs": false_pairs, "--library": library,
                     "--output": output, "--index": index,
-                    "--animated-with-stills": animated_with_stills or None}  # fmt: skip
+                    "--animated-with-stills": animated_with_stills or None,
+                    "--thorough": thorough or None}  # fmt: skip
         return scan_by_metric(metric, folders, threshold=threshold, weights=weights, json=json, workers=workers,
                               where=where, fail_on_duplicates=fail_on_duplicates, unusable=unusable)  # fmt: skip
     if weights is not None:
@@ -242,7 +245,7 @@ def find_duplicates(
         report = find_duplicates(*folders, threshold=threshold, encoder=encoder, workers=workers, progress=meter,
                                  verify=verify, looking=meter.looking, where=where,
                                  false_pairs=false_pairs, library=remembered, index=index,
-                                 animated_with_stills=animated_with_stills)  # fmt: skip
+                                 animated_with_stills=animated_with_stills, thorough=thorough)  # fmt: skip
     return _reported(report, json, fail_on_duplicates, output)
 
 

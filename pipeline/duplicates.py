@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from twinpix.encoder.decode import ImageLike
@@ -26,7 +27,13 @@ from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import NEAREST, look_again, nearest_candidates
+from twinpix.pipeline.second_look.look_again import (
+    NEAREST,
+    PATIENCE,
+    PATIENCE_SHARE,
+    look_again,
+    nearest_candidates,
+)
 from twinpix.pipeline.second_look.verify import Examination
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
@@ -119,6 +126,7 @@ def find_duplicates(
     library: Memory | None = None,
     index: str | None = None,
     animated_with_stills: bool = False,
+    thorough: bool = False,
 ) -> Report:
     """Find the images under these folders that show the same picture.
 
@@ -137,6 +145,8 @@ def find_duplicates(
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
+        thorough: whether all candidate pairs get a second look; by default, nearest first, only as long as that finds
+            duplicates every now and then.
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
@@ -156,7 +166,7 @@ def find_duplicates(
     )
     return group_duplicates(
         embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
-        animated_with_stills=animated_with_stills,
+        animated_with_stills=animated_with_stills, thorough=thorough,
     )  # fmt: skip
 
 
@@ -171,6 +181,7 @@ def group_duplicates(
     index: str | None = None,
     decisions: Decisions | None = None,
     animated_with_stills: bool = False,
+    thorough: bool = False,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -187,7 +198,7 @@ def group_duplicates(
     examined: dict[tuple[int, int], Examination] = {}
     report = candidate_pairs(
         embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills,
-        examined.__setitem__,
+        examined.__setitem__, thorough,
     ).report()  # fmt: skip
     if not takes_second_look(threshold, verify):
         return report
@@ -212,6 +223,7 @@ def candidate_pairs(
     decisions: Decisions | None = None,
     animated_with_stills: bool = False,
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
+    thorough: bool = False,
 ) -> Candidates:
     """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own.
 
@@ -224,14 +236,22 @@ def candidate_pairs(
     limit = replace(limit, animated_with_stills=animated_with_stills)
     decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
-    outcomes = np.full(len(candidates[0]), None, object)
+    outcomes, unseen = np.full(len(candidates[0]), None, object), 0
     if limit.sure < limit.candidate:
-        outcomes[:] = look_again(paths, candidates, workers, looking, limit.far, limit.sure, examined)
-    known, raised = in_force(encoder) if is_calibrated(encoder) else None, 1.0
+        patience = np.inf if thorough else max(PATIENCE, PATIENCE_SHARE * n)
+        if thorough:  # no picture is read twice
+            candidates = select(candidates, np.lexsort((candidates[1], candidates[0])))
+        seen = look_again(
+            paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, patience
+        )
+        unseen = len(outcomes) - len(seen)
+        candidates, outcomes = select(candidates, slice(len(seen))), np.array([*seen, None], object)[:-1]
+    known, raised, clamped = in_force(encoder) if is_calibrated(encoder) else None, 1.0, False
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))
         raised = alikeness(embeddings.vectors, known.calibration, one_of_each_pair(np.arange(n), duplicates))
-        limit = limit.at_most(known.calibration.raised(raised), n, false_pairs)
+        stricter = known.calibration.raised(max(1.0, raised))  # unusually different pictures loosen nothing
+        limit, clamped = limit.at_most(stricter, n, false_pairs), stricter.is_clamped(n, false_pairs)
     curve = None if known is None else known.calibration.raised(raised)
     return Candidates(
         paths=paths,
@@ -241,16 +261,17 @@ def candidate_pairs(
         skipped=embeddings.skipped,
         fingerprint=encoder.fingerprint,
         curve=curve,
-        clamped=threshold is None and curve is not None and curve.is_clamped(n, false_pairs),
+        clamped=clamped,
         calibrated_on="" if known is None else str(known),
         index=used,
+        unseen=unseen,
         alikeness=raised,
         decisions=decisions,
     )
 
 
 def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = None) -> tuple[Pairs, IndexUsed]:
-    """The pairs worth a second look, or sure without one, and how they were looked for.
+    """The pairs worth a second look, or sure without one, nearest first; and how they were looked for.
 
     Args:
         index: as in `find_duplicates`.
@@ -263,7 +284,14 @@ def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = N
     most = 0 if limit.sure >= limit.candidate else NEAREST
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
     found = nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank)
-    return nearest_candidates(found, limit.sure) if most else found, used
+    if not most:
+        return found, used
+    return _nearest_first(nearest_candidates(found, limit.sure), rank), used
+
+
+def _nearest_first(pairs: Pairs, rank: NDArray[np.intp]) -> Pairs:
+    ends = np.sort(rank[np.stack(pairs[:2])], axis=0)
+    return select(pairs, np.lexsort((ends[1], ends[0], pairs[2])))
 
 
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:

@@ -45,6 +45,14 @@ AnimatedWithStills = Annotated[
         show_default=False,
     ),
 ]
+Thorough = Annotated[
+    bool,
+    typer.Option(
+        "--thorough",
+        help="Take a second look at every candidate pair, not only as long as that finds a duplicate now and then.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads.", show_default="all cores")]
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders, searched through and through.")]

@@ -138,12 +138,13 @@ class Report:
         unverified_threshold: L2; how near a pair must be that a second look can't settle.
         looked_at: candidate pairs that got a second look.
         refuted: of those, how many it overruled.
+        unseen: candidate pairs that got none, because those nearer than them had long held no duplicate.
         calibrated_on: the pictures behind `expected_false_pairs`, and whether that calibration is the user's own.
         index: how pairs were looked for, and what share of them that finds where it is not exact.
         paths: of all images that were embedded, absolute.
         dismissed: pairs that would be matches, but a person called them different (`twinpix review`).
-        alikeness: how many times as often as those pictures these lie near one another, 1 or more; the threshold of
-            pairs that a second look can't settle is stricter by as much.
+        alikeness: how many times as often as those pictures these lie near one another; above 1, the threshold
+            of pairs that a second look can't settle is stricter by as much.
     """
 
     groups: tuple[Group, ...]
@@ -157,6 +158,7 @@ class Report:
     unverified_threshold: float = 2.0
     looked_at: int = 0
     refuted: int = 0
+    unseen: int = 0
     calibrated_on: str = ""
     index: IndexUsed = EXACT
     dismissed: int = 0

@@ -112,6 +112,7 @@ def report_dict(outcome: Report) -> dict[str, Any]:
         "unverified_threshold": outcome.unverified_threshold,
         "looked_at": outcome.looked_at,
         "refuted": outcome.refuted,
+        "unseen": outcome.unseen,
         "expected_false_pairs": outcome.expected_false_pairs,
         "threshold_clamped": outcome.clamped,
         "calibrated_on": outcome.calibrated_on,
@@ -222,6 +223,7 @@ def promise(outcome: Report) -> str:
     looked = (
         f"{outcome.looked_at} pairs looked at again, {outcome.refuted} of them refuted; " if outcome.looked_at else ""
     )
+    looked += f"{outcome.unseen} less alike were not (--thorough looks at them, too); " if outcome.unseen else ""
     return (
         f"threshold: L2 distance {outcome.threshold:.3f}{strictest}; {looked}"
         f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration, pairs
 
-RATE, HIGHEST_RATE = 1e-3, 1e-2  # the promised rate at which it is measured; small libraries need a higher one,
+RATE, HIGHEST_RATE = 2e-4, 1e-2  # the promised rate at which it is measured; small libraries need a higher one,
 FEWEST = 20  # so that so many pairs can be expected there
 SAMPLE = 2000  # pictures that are compared, at most
-MOST = 50.0
+LEAST, MOST = 0.2, 50.0
 BLOCK = 512  # rows
 
 
 def alikeness(vectors: NDArray[np.float32], calibration: Calibration, rows: NDArray[np.intp] | None = None) -> float:
-    """How many times as often as promised different pictures lie near one another, 1 to `MOST`.
+    """How many times as often as promised different pictures lie near one another, `LEAST` to `MOST`.
 
-    Below 1 it counts as 1: unusually different pictures loosen no threshold. It is 1, too, where fewer than about 65
-    pictures can't tell.
+    Where fewer than about 65 pictures can't tell, it is 1. Below 1 it makes for a better promise; it loosens no
+    threshold (`Limits.at_most`).
 
     Args:
         vectors: float32 (n, dim), n different pictures; a few copies among them don't matter.
@@ -38,7 +38,7 @@ def alikeness(vectors: NDArray[np.float32], calibration: Calibration, rows: NDAr
     if rate > HIGHEST_RATE:
         return 1.0
     found = count_within(sample, calibration.threshold(rate)) - count_within(sample, calibration.pair_threshold)
-    return float(np.clip(found / (rate * formed), 1.0, MOST))
+    return float(np.clip(found / (rate * formed), LEAST, MOST))
 
 
 def _sample(vectors: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:

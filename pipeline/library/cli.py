@@ -17,6 +17,7 @@ from twinpix.pipeline.options import (
     Json,
     LibraryPath,
     Model,
+    Thorough,
     Threshold,
     Verify,
     Where,
@@ -165,6 +166,7 @@ def duplicates(
     library: LibraryPath = None,
     threshold: Threshold = None,
     verify: Verify = None,
+    thorough: Thorough = False,
     false_pairs: FalsePairs = None,
     index: IndexKind = None,
     json: Json = False,
@@ -180,7 +182,7 @@ def duplicates(
     with progress_meter() as meter:
         report = _open(library, model).duplicates(*folders or (), threshold=threshold, verify=verify, workers=workers,
                                                   false_pairs=false_pairs, looking=meter.looking,
-                                                  index=index)  # fmt: skip
+                                                  index=index, thorough=thorough)  # fmt: skip
     show.report(report, json)
     return show.scan_exit_code(report.skipped)
 

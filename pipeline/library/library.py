@@ -190,6 +190,7 @@ class Library:
         workers: int | None = None,
         looking: Callable[[int, int], None] | None = None,
         index: str | None = None,
+        thorough: bool = False,
     ) -> Report:
         """Pairs and groups among the files known under these folders (all, by default); see `find_duplicates`.
 
@@ -200,7 +201,9 @@ class Library:
             FingerprintError: this encoder has encoded nothing here.
         """
         stored = on_disk(self._own_embeddings(*roots))
-        return group_duplicates(stored, self.encoder, threshold, workers, verify, looking, false_pairs, index)
+        return group_duplicates(
+            stored, self.encoder, threshold, workers, verify, looking, false_pairs, index, thorough=thorough
+        )
 
     def export(self, target: str | os.PathLike[str]) -> int:
         """Write all embeddings to a `.parquet`, `.npz` or `.jsonl` file; how many there were.

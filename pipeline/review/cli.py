@@ -21,6 +21,7 @@ from twinpix.pipeline.options import (
     LibraryPath,
     Model,
     NoLibrary,
+    Thorough,
     Threshold,
     Verify,
     Where,
@@ -45,6 +46,7 @@ def review(
     threshold: Threshold = None,
     false_pairs: FalsePairs = None,
     verify: Verify = None,
+    thorough: Thorough = False,
     where: Where = None,
     library: LibraryPath = None,
     no_library: NoLibrary = False,
@@ -69,8 +71,8 @@ def review(
     began, references = time.time_ns(), reference or []
     check_folders(folders, references)
     with listen(port) as door:
-        found = _search([*folders, *references], threshold, false_pairs, verify, where, library, no_library,
-                        model, workers)  # fmt: skip
+        found = _search([*folders, *references], threshold, false_pairs, verify, thorough, where, library,
+                        no_library, model, workers)  # fmt: skip
         roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
         desk = Desk(Review(found, roots, kept_whole, keep, began))
         if threshold is not None or false_pairs is not None:
@@ -100,6 +102,7 @@ def _search(
     threshold: float | None,
     false_pairs: float | None,
     verify: bool | None,
+    thorough: bool,
     where: str | None,
     library: Path | None,
     no_library: bool,
@@ -118,4 +121,5 @@ def _search(
     with progress_meter() as meter:
         found = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where,
                               library=remembered)  # fmt: skip
-        return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs)
+        return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs,
+                               thorough=thorough)  # fmt: skip

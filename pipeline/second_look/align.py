@@ -88,11 +88,11 @@ def alignments(query: Look, reference: Look) -> Iterator[Alignment]:
             return
         rows = match_features(source.descriptors, reference.descriptors)
         points = source.points[rows[0]], reference.points[rows[1]]
-        for fit in (_affine, _perspective):
+        for fit in (fit_affine, _perspective):
             matrix, inliers = fit(*points) if len(rows[0]) >= MIN_INLIERS else (None, 0)
             if matrix is None or inliers < MIN_INLIERS:
                 break
-            if inliers < MANY_INLIERS and glance(source, reference, matrix) < GLANCE:
+            if inliers < MANY_INLIERS and glance(source.small, reference.small, matrix) < GLANCE:
                 break
             yield Alignment(matrix, mirrored, inliers, len(rows[0]))
 
@@ -105,27 +105,41 @@ def has_a_glimpse(query: Look, reference: Look) -> bool:
     return any(len(match_features(side[::GLIMPSE], reference.descriptors)[0]) >= SEEN_AT_A_GLIMPSE for side in sides)
 
 
-def glance(query: Look, reference: Look, matrix: Matrix) -> float:
+def glance(query: Levels, reference: Levels, matrix: Matrix) -> float:
     """Correlation of two lumas at a quarter of the size where they overlap, -1..1; 0 where they hardly do.
 
     Half of all alignments that ten features agree with are wrong, and this costs a hundredth of looking closely.
+
+    Args:
+        query, reference: `small` of two looks.
+        matrix: as of `Alignment`.
     """
-    shrink = np.diag([1 / SHRUNK, 1 / SHRUNK, 1.0])
-    small = shrink @ matrix @ np.linalg.inv(shrink)
-    cv2, size = import_cv2(), reference.small.shape[::-1]
-    inside = cv2.warpPerspective(np.full(query.small.shape, 255, np.uint8), small, size) == 255
+    small = shrunk(matrix)
+    cv2, size = import_cv2(), reference.shape[::-1]
+    inside = cv2.warpPerspective(np.full(query.shape, 255, np.uint8), small, size) == 255
     if inside.sum() < FEWEST_SMALL:
         return 0.0
-    moved = cv2.warpPerspective(query.small, small, size)[inside]
-    pair = np.stack([moved, reference.small[inside]]).astype(np.float32)
+    moved = cv2.warpPerspective(query, small, size)[inside]
+    pair = np.stack([moved, reference[inside]]).astype(np.float32)
     pair -= pair.mean(1, keepdims=True)
     return float(pair[0] @ pair[1] / (np.linalg.norm(pair[0]) * np.linalg.norm(pair[1]) + 1e-6))
 
 
-def _affine(query: Points, reference: Points) -> tuple[Matrix | None, int]:
-    # RANSAC (Fischler & Bolles 1981); OpenCV seeds it the same each time
+def shrunk(matrix: Matrix) -> Matrix:
+    """The same map between two pictures at a quarter of the size."""
+    shrink = np.diag([1 / SHRUNK, 1 / SHRUNK, 1.0])
+    return np.asarray(shrink @ matrix @ np.linalg.inv(shrink))
+
+
+def fit_affine(
+    query: Points, reference: Points, within: float = REPROJECTION, tries: int = 500
+) -> tuple[Matrix | None, int]:
+    """The affine map that most of these pairs of points agree with, and how many do; None if it is no edit.
+
+    RANSAC (Fischler & Bolles 1981); OpenCV seeds it the same each time.
+    """
     found, inliers = import_cv2().estimateAffine2D(
-        query, reference, ransacReprojThreshold=REPROJECTION, maxIters=500, confidence=0.99
+        query, reference, ransacReprojThreshold=within, maxIters=tries, confidence=0.99
     )
     if found is None or not _is_plausible(found[:, :2]):
         return None, 0
@@ -149,7 +163,9 @@ def _inverse(matrix: Matrix) -> Matrix:
     return np.asarray(back / back[2, 2], np.float64)
 
 
-def match_features(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def match_features(
+    query: NDArray[np.uint8], reference: NDArray[np.uint8], ratio: float = RATIO
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of two sets of ORB descriptors, uint8 (n, 32) and (m, 32), that are each other's nearest by far.
 
     All distances at once: to count bits takes FAISS a third of the time in which it finds the two nearest.
@@ -160,7 +176,7 @@ def match_features(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tu
     nearest = distance.argmin(1)
     least = distance[rows, nearest]
     distance[rows, nearest] = BITS + 1
-    clear = np.flatnonzero(least < RATIO * distance.min(1))
+    clear = np.flatnonzero(least < ratio * distance.min(1))
     distance[rows, nearest] = least
     mutual = clear[distance[:, nearest[clear]].argmin(0) == clear]
     return mutual, nearest[mutual]
@@ -186,10 +202,10 @@ def superpose(query: Look, reference: Look, alignment: Alignment) -> Aligned:
     speckled = query.speckled or reference.speckled
     if zoom(alignment.matrix) > 1:  # the query is the coarser one
         back = np.linalg.inv(alignment.matrix).astype(np.float64)
-        moved, inside = _moved(reference.tones, back, turned.shape)
-        return Aligned(np.ascontiguousarray(turned), moved, inside, speckled)
-    moved, inside = _moved(turned, alignment.matrix, reference.tones.shape)
-    return Aligned(moved, reference.tones, inside, speckled)
+        laid, inside = moved(reference.tones, back, turned.shape)
+        return Aligned(np.ascontiguousarray(turned), laid, inside, speckled)
+    laid, inside = moved(turned, alignment.matrix, reference.tones.shape)
+    return Aligned(laid, reference.tones, inside, speckled)
 
 
 def zoom(matrix: Matrix) -> float:
@@ -197,11 +213,12 @@ def zoom(matrix: Matrix) -> float:
     return float(np.sqrt(np.linalg.det(matrix[:2, :2])))
 
 
-def _moved(tones: Levels, matrix: Matrix, shape: tuple[int, ...]) -> tuple[Levels, NDArray[np.bool_]]:
+def moved(tones: Levels, matrix: Matrix, shape: tuple[int, ...]) -> tuple[Levels, NDArray[np.bool_]]:
+    """Levels, uint8 (h, w, c), moved into a frame of that shape, and where they are there, bool (high, wide)."""
     cv2, size, shrink = import_cv2(), (shape[1], shape[0]), 1 / zoom(matrix)
     tones = np.ascontiguousarray(tones)
     if shrink > 1.05:  # or its detail would turn into aliasing
         tones = cv2.GaussianBlur(tones, (0, 0), 0.5 * float(np.sqrt(shrink**2 - 1)))
     inside = cv2.warpPerspective(np.full(tones.shape[:2], 255, np.uint8), matrix, size)
-    moved = cv2.warpPerspective(tones, matrix, size, borderMode=cv2.BORDER_REPLICATE)
-    return moved.reshape(*inside.shape, -1), inside == 255  # OpenCV drops the axis of a single tone
+    there = cv2.warpPerspective(tones, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    return there.reshape(*inside.shape, -1), inside == 255  # OpenCV drops the axis of a single tone

@@ -11,11 +11,31 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
 
-CORNERS, FEATURES, GRID = 5000, 600, 6  # found; kept, evenly; cells each way
-_PYRAMID, _LEVELS, _PATCH = 1.2, 9, 31  # scale between two levels of ORB, and how many; px
+FEATURES, GRID = 600, 6  # kept, evenly; cells each way
+_PATCH, _EDGE = 31, 12  # px; of ORB, and how near to the edge of a level features are found
 _THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
 Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How features are looked for.
+
+    Attributes:
+        corners: found, at most.
+        pyramid: scale between two levels.
+        levels: how many.
+        contrast: of a corner, levels of grey.
+    """
+
+    corners: int
+    pyramid: float
+    levels: int
+    contrast: int
+
+
+THOROUGH, COARSE = Search(5000, 1.2, 9, 6), Search(350, 1.3, 5, 8)
 
 
 @dataclass(frozen=True)
@@ -53,47 +73,62 @@ def import_cv2() -> Any:
     return cv2
 
 
-def find_features(luma: Levels) -> Features:
+def find_features(luma: Levels, search: Search = THOROUGH) -> Features:
     """The local features of a luma, uint8 (h, w)."""
     if min(luma.shape) < _THINNEST:
         return NO_FEATURES
-    corners = _orb().detect(np.ascontiguousarray(luma), None)
-    return _described(luma, [corners[k] for k in _spread(corners, luma.shape)])
+    corners = _orb(search).detect(np.ascontiguousarray(luma), None)
+    if len(corners) > FEATURES:
+        corners = [corners[k] for k in _spread(corners, luma.shape)]
+    return _described(luma, corners, search)
 
 
-def mirrored_features(found: Features, mirror_image: Levels) -> Features:
+def mirrored_features(found: Features, mirror_image: Levels, search: Search = THOROUGH) -> Features:
     """The same features in the mirror image (luma, left and right swapped): ORB does not match mirror images."""
-    places = found.points - _off_middle(found.octaves)
-    # of the level's pixel that is the mirror image, see `_described`
-    across = mirror_image.shape[1] - _PYRAMID**found.octaves - places[:, 0]
-    return _described(mirror_image, _keypoints(across, places[:, 1], (180 - found.angles) % 360, found.octaves))
+    scale = np.asarray(search.pyramid**found.octaves, np.float64)
+    places = found.points - _off_middle(scale)
+    across = mirror_image.shape[1] - scale - places[:, 0]  # of the level's pixel that is the mirror image
+    turned = (180 - found.angles) % 360
+    return _described(mirror_image, _keypoints(across, places[:, 1], turned, scale, found.octaves), search)
 
 
-def _orb() -> Any:
-    return import_cv2().ORB_create(CORNERS, scaleFactor=_PYRAMID, nlevels=_LEVELS, edgeThreshold=12, fastThreshold=6)
+def _orb(search: Search) -> Any:
+    return import_cv2().ORB_create(
+        search.corners,
+        scaleFactor=search.pyramid,
+        nlevels=search.levels,
+        edgeThreshold=_EDGE,
+        fastThreshold=search.contrast,
+    )
 
 
-def _described(luma: Levels, keypoints: Sequence[Any]) -> Features:
+def _described(luma: Levels, keypoints: Sequence[Any], search: Search) -> Features:
     if not keypoints:
         return NO_FEATURES
-    kept, descriptors = _orb().compute(np.ascontiguousarray(luma), keypoints)
+    kept, descriptors = _orb(search).compute(np.ascontiguousarray(luma), keypoints)
     if descriptors is None:
         return NO_FEATURES
     octaves = np.array([keypoint.octave for keypoint in kept], np.intp)
     angles = np.array([keypoint.angle for keypoint in kept], np.float32)
-    points = np.array(import_cv2().KeyPoint.convert(kept), np.float64) + _off_middle(octaves)
+    points = np.array(import_cv2().KeyPoint.convert(kept), np.float64) + _off_middle(
+        np.asarray(search.pyramid**octaves, np.float64)
+    )
     return Features(points.astype(np.float32), descriptors, angles, octaves)
 
 
-def _off_middle(octaves: NDArray[np.intp]) -> NDArray[np.float64]:
+def _off_middle(scale: NDArray[np.float64]) -> NDArray[np.float64]:
     # OpenCV scales a level's coordinates by corners of pixels, not by their middles
-    return np.asarray((_PYRAMID**octaves - 1) / 2, np.float64)[:, None]
+    return np.asarray((scale - 1) / 2, np.float64)[:, None]
 
 
 def _keypoints(
-    x: NDArray[np.float64], y: NDArray[np.float64], angles: NDArray[np.float32], octaves: NDArray[np.intp]
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    angles: NDArray[np.float32],
+    scale: NDArray[np.float64],
+    octaves: NDArray[np.intp],
 ) -> list[Any]:
-    columns = x, y, _PATCH * _PYRAMID**octaves, angles, np.zeros(len(x)), octaves
+    columns = x, y, _PATCH * scale, angles, np.zeros(len(x)), octaves
     make = import_cv2().KeyPoint
     return [make(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

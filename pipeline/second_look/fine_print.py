@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, superpose
 from twinpix.pipeline.second_look.in_place import lay_upon
-from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.look import LEGIBLE, Look, import_cv2
 from twinpix.pipeline.second_look.motion import fit
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
-# px, the shorter side: smaller pages can't be read, and of a small thing on white single pixels would count
-LEGIBLE = 256
 WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
 NOISE = 8.0  # levels; what compression may do to a window without ink
 SHARPNESS = 0.8  # px; sigma that both sides get before they are compared

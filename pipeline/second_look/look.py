@@ -21,6 +21,8 @@ READ_PX = 186  # half of the shorter side that is read, at least: an eighth of 3
 FINE_PX, WHOLE_PX = 1024, 2560  # longer side, at most
 GLIMPSED_PX = 256  # longer side
 GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
+# px, the shorter side: smaller pages can't be read, and of a small thing on white single pixels would count
+LEGIBLE = 256
 TINY = 16  # px; the shorter side
 SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
 SHRUNK = 4
@@ -82,8 +84,7 @@ class Look:
     @cached_property
     def is_on_ground(self) -> bool:
         """Whether half of it is one even tone: a page, a screen, a thing on white; of photos one in fifty is."""
-        share = np.bincount(self.page.ravel(), minlength=256) / self.page.size
-        return bool(np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same").max() >= GROUND)
+        return is_mostly_ground(self.page)
 
     @cached_property
     def small_colours(self) -> Levels:
@@ -159,17 +160,26 @@ class Look:
     @cached_property
     def has_little(self) -> bool:
         """Whether there is too little in it to know it by: blank, dark, tiny, a gradient."""
-        if self.shorter_side <= TINY:
-            return True
-        luma = self.small.astype(np.float32)
-        detail = np.abs(luma - import_cv2().GaussianBlur(luma, (0, 0), SMOOTH_SIGMA))
-        return bool(np.percentile(detail, SMOOTH_SHARE) < DETAIL)
+        return self.shorter_side <= TINY or has_little_detail(self.small)
 
     @cached_property
     def structure(self) -> Structures:
         """What the picture shows at 32 x 32 px, float32 (1024,), L2 norm 1: see `twins.fine_structure`."""
         thumb = import_cv2().resize(self.tones[..., 0], (THUMB, THUMB), interpolation=import_cv2().INTER_AREA)
         return np.asarray(fine_structure(thumb[None].astype(np.float32))[0])
+
+
+def is_mostly_ground(luma: Levels) -> bool:
+    """Whether half of a luma, uint8 (h, w), is one even tone."""
+    share = np.bincount(luma.ravel(), minlength=256) / luma.size
+    return bool(np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same").max() >= GROUND)
+
+
+def has_little_detail(small: Levels) -> bool:
+    """Whether a luma, uint8 (h, w) with a longer side of 96 px, is nearly all smooth."""
+    luma = small.astype(np.float32)
+    detail = np.abs(luma - import_cv2().GaussianBlur(luma, (0, 0), SMOOTH_SIGMA))
+    return bool(np.percentile(detail, SMOOTH_SHARE) < DETAIL)
 
 
 def features_only(one: Look) -> Look:
@@ -203,9 +213,9 @@ def look(source: ImageLike) -> Look:
     original = np.asarray(picture)
     levels = without_specks(original)
     return Look(
-        _tones(_resized(levels, LOOK_PX)),
+        _tones(resized(levels, LOOK_PX)),
         speckled=levels is not original,
-        colours=_resized(levels, GLIMPSED_PX),
+        colours=resized(levels, GLIMPSED_PX),
         source=source,
         shorter_side=min(picture.size),
     )
@@ -236,8 +246,8 @@ def glimpse(source: ImageLike) -> Look:
         ImageError: it can't be used.
     """
     picture = read_picture(source, at_least=GLIMPSED_PX // 2)
-    colours = _resized(np.asarray(picture), GLIMPSED_PX)
-    tones = _tones(_resized(colours, LOOK_PX))
+    colours = resized(np.asarray(picture), GLIMPSED_PX)
+    tones = _tones(resized(colours, LOOK_PX))
     return Look(tones, colours=colours, source=source, shorter_side=min(picture.size))
 
 
@@ -247,7 +257,8 @@ def _fine(picture: Image.Image, longer_side: int = FINE_PX) -> Look:
     return Look(np.asarray(grey)[..., None])
 
 
-def _resized(levels: Levels, longer_side: int) -> Levels:
+def resized(levels: Levels, longer_side: int) -> Levels:
+    """Levels, uint8 (h, w[, c]), with another longer side, px."""
     cv2, scale = import_cv2(), longer_side / max(levels.shape[:2])
     size = tuple(max(1, round(side * scale)) for side in levels.shape[1::-1])
     return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
+from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import (
     Examination,
     Outcome,
@@ -28,10 +30,15 @@ from twinpix.pipeline.threads import decoding_threads
 
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
+# what many looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures
+PATIENCE, PATIENCE_SHARE, PAIR = 2000, 0.1, 1 / 16  # and what a pair costs once both pictures have had theirs
+SKETCHES_KEPT = 8_000  # pictures, 45 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
-FEATURES_KEPT = 4000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
+FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
+
+T = TypeVar("T")
 
 
 def nearest_candidates(pairs: Pairs, sure: float, most: int = NEAREST) -> Pairs:
@@ -64,6 +71,8 @@ def look_again(
     far: float = np.inf,
     sure: float = -np.inf,
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
+    close: float = np.inf,
+    patience: float = np.inf,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
@@ -75,12 +84,18 @@ def look_again(
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
         sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
         examined: called with the rows of each pair that is confirmed or likely, and with what was found.
+        close: L2; pairs farther apart are refuted if a coarse look finds nothing in common.
+        patience: how much work, in coarse looks, may be spent on pairs farther apart than `close` without a duplicate;
+            the pairs after that get no look.
 
     Returns:
-        One outcome a pair; `UNCLEAR` where a picture can no longer be read, None where no second look was needed.
+        One outcome for each of the first pairs, those that were looked at: `UNCLEAR` where a picture can no longer be
+        read, None where no second look was needed.
     """
     rows = list(zip(*(column.tolist() for column in pairs), strict=True))
     delicate = lru_cache(KINDS_KEPT)(lambda row: is_delicate(pictures[row]))
+
+    sketched = lru_cache(SKETCHES_KEPT)(lambda row: _try(sketch, pictures[row]))
 
     @lru_cache(FEATURES_KEPT)
     def features(row: int) -> Look | None:
@@ -95,6 +110,8 @@ def look_again(
     def one(pair: tuple[int, int, float]) -> Examination | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
             return None  # the nearest pairs are of one kind: one of the two tells it
+        if pair[2] > close and not _may_be_one(sketched(pair[0]), sketched(pair[1])):
+            return Examination(Outcome.REFUTED)
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
             return Examination(Outcome.UNCLEAR)
@@ -110,6 +127,7 @@ def look_again(
         return Examination(Outcome.UNCLEAR) if query is None or reference is None else examine(query, reference)
 
     outcomes: list[Outcome | None] = []
+    spent = _Work(close)
     if not rows:
         return ()
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
@@ -121,7 +139,28 @@ def look_again(
                     examined((i, j), found)
             if looking is not None:
                 looking(len(outcomes), len(rows))
+            spent.count(block, outcomes[start:])
+            if spent.in_vain > patience:
+                break
     return tuple(outcomes)
+
+
+class _Work:
+    # what was spent since the last duplicate; counted, not timed, so that a scan always ends at the same pair
+    def __init__(self, close: float) -> None:
+        self.in_vain, self._close, self._known = 0.0, close, set[int]()
+
+    def count(self, pairs: Sequence[tuple[int, int, float]], outcomes: Sequence[Outcome | None]) -> None:
+        for (i, j, distance), outcome in zip(pairs, outcomes, strict=True):
+            new = {i, j} - self._known
+            self._known |= new
+            self.in_vain += len(new) + PAIR
+            if distance <= self._close or outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY):
+                self.in_vain = 0
+
+
+def _may_be_one(a: Sketch | None, b: Sketch | None) -> bool:
+    return a is None or b is None or have_something_in_common(a, b)
 
 
 def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
@@ -133,8 +172,12 @@ def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
 
 def try_look(source: ImageLike, known: Look | None = None) -> Look | None:
     """The picture prepared, or None where it can't be read (any more); `known` as in `look_again_at`."""
+    return _try(look, source) if known is None else _try(look_again_at, source, known)
+
+
+def _try(read: Callable[..., T], *given: Any) -> T | None:
     try:
-        return look(source) if known is None else look_again_at(source, known)
+        return read(*given)
     except ImageError:
         return None
 

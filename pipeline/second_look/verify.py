@@ -25,6 +25,7 @@ from twinpix.pipeline.twins import TWIN_CORRELATION
 RICH, POOR = 100, 20  # local features from which a picture can be aligned for sure, and below which not at all
 PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 4.0, 16.0  # px, levels: within these, plain pictures have the same pixels
 IN_PLACE = 0.985  # correlation of the thumbnails (their fine structure) from which it is noise that looks like motion
+SURELY_PLACED = 20  # local features that agree with one alignment
 SOUND = 0.75  # correlation from which an alignment is a right one
 ALIKE = TWIN_CORRELATION  # of the thumbnails: details that can't be aligned refute nothing then
 
@@ -125,14 +126,21 @@ def _has_no_other_ink(query: Look, reference: Look) -> bool:
 
 def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, bool]]:
     # features of a crop find their places in the whole more surely than the other way round
-    promising = False
+    seen = []
     for finding in _findings(query, reference):
-        promising |= finding is not None and finding.agreement.agreeing >= LAID_PROMISING
         yield finding, False
-    if promising:
+        if finding is not None:
+            seen.append(finding)
+    if any(finding.agreement.agreeing >= LAID_PROMISING for finding in seen) and not _is_settled(seen):
         for finding in _findings(reference, query):
             if finding is not None:  # that a way back was not found says nothing
                 yield finding, True
+
+
+def _is_settled(findings: Sequence[Finding]) -> bool:
+    # surely placed, and refuted however they are laid: the way back, half of the cost, finds nothing else
+    placed = any(finding.alignment.inliers >= SURELY_PLACED for finding in findings)
+    return placed and all(finding.outcome is Outcome.REFUTED for finding in findings)
 
 
 def _findings(query: Look, reference: Look) -> Iterator[Finding | None]:

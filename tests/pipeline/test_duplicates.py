@@ -14,8 +14,9 @@ from PIL import Image
 import twinpix
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import FingerprintError, ImageError, InputError
-from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.pipeline import duplicates
+from twinpix.pipeline.calibration.alikeness import LEAST
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import (
     WIDER,
@@ -27,6 +28,7 @@ from twinpix.pipeline.duplicates import (
     limits,
 )
 from twinpix.pipeline.report import Embeddings, Report
+from twinpix.pipeline.second_look import look_again
 from twinpix.pipeline.second_look.verify import Outcome
 from twinpix.pipeline.stream import encode_images
 
@@ -221,6 +223,23 @@ def test_matches_and_groups_hold_what_passed(album: Path, monkeypatch: pytest.Mo
     assert (report.looked_at, report.refuted) == (10, 9)
 
 
+def test_far_pairs_are_left_when_looking_no_longer_pays(
+    paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(7):
+        paint(seed, 200, 150, 40).save(tmp_path / f"{seed}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "3.png").read_bytes())
+    monkeypatch.setattr(duplicates, "PATIENCE", 0)
+    monkeypatch.setattr(duplicates, "PATIENCE_SHARE", 0.0)
+    monkeypatch.setattr(look_again, "BLOCK", 1)
+    wide = replace(limits(load_encoder(), 8, None, None), candidate=2.0, far=2.0, unverified=0.1)
+    monkeypatch.setattr(duplicates, "limits", lambda *_: wide)
+    quick, thorough = (find_duplicates(tmp_path, thorough=value) for value in (False, True))
+    assert named(quick) == named(thorough) == [["3.png", "copy.png"]]
+    assert (quick.looked_at, thorough.looked_at) == (1, 27), "the copy is sure, and the first other pair found nothing"
+    assert (quick.unseen, thorough.unseen) == (26, 0)
+
+
 def test_a_threshold_of_ones_own_is_taken_at_its_word(album: Path) -> None:
     report = find_duplicates(album, threshold=2)
     assert (len(report.matches), report.looked_at) == (10, 0)
@@ -291,7 +310,8 @@ def test_a_library_beyond_the_curve_is_clamped_and_that_is_said() -> None:
     paths = tuple(Path(f"/{i}") for i in range(len(vectors)))
     report = group_duplicates(Embeddings(paths, vectors, "known"), Known(), verify=False)
     assert (report.clamped, report.threshold) == (True, 0.1)
-    assert report.expected_false_pairs == pytest.approx(15_000 * 14_999 / 2 * 1e-8)
+    assert report.alikeness == LEAST
+    assert report.expected_false_pairs == pytest.approx(LEAST * 15_000 * 14_999 / 2 * 1e-8)
     assert not group_duplicates(Embeddings(paths[:5000], vectors[:5000], "known"), Known(), verify=False).clamped
 
 

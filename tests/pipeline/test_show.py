@@ -126,6 +126,15 @@ def test_second_looks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_pairs_that_got_no_second_look_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    left = replace(report(), looked_at=20, refuted=7, unseen=400)
+    show.report(left, as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "7 of them refuted; 400 less alike were not (--thorough looks at them, too); false pairs" in said
+    show.report(left, as_json=True)
+    assert json.loads(capsys.readouterr().out)["unseen"] == 400
+
+
 def test_a_clamped_threshold_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     show.report(report(clamped=True), as_json=False)
     assert "strictest that the calibration supports" in capsys.readouterr().out

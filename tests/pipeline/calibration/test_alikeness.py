@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration
-from twinpix.pipeline.calibration.alikeness import MOST, SAMPLE, alikeness, count_within
+from twinpix.pipeline.calibration.alikeness import LEAST, MOST, SAMPLE, alikeness, count_within
 from twinpix.pipeline.calibration.calibrate import calibrate
+from twinpix.pipeline.candidates import Limits
 
 
 def scattered(n: int, spread: float, seed: int) -> NDArray[np.float32]:
@@ -48,7 +49,18 @@ def test_a_raised_curve_keeps_its_promise_on_more_alike_pictures(curve: Calibrat
 
 
 def test_unusually_different_pictures_loosen_nothing(curve: Calibration) -> None:
-    assert alikeness(scattered(1000, 3, 4), curve) == 1
+    assert alikeness(scattered(1000, 3, 4), curve) == LEAST < 1
+    limits = Limits(1.0, curve.library_threshold(1000), 0.01, curve.likely_threshold(1000))
+    assert limits.at_most(curve.raised(LEAST), 1000) == limits
+    assert limits.at_most(curve.raised(3), 1000).unverified < limits.unverified
+
+
+def test_a_promise_holds_for_unusually_different_pictures_too(curve: Calibration) -> None:
+    vectors, rate = scattered(2000, 0.9, 9), 1e-4
+    found = within(vectors, curve.threshold(rate)) / (2000 * 1999 / 2)
+    assert found < rate / 3, "the plain curve is too careful"
+    adapted = curve.raised(alikeness(vectors, curve))
+    assert rate / 5 <= within(vectors, adapted.threshold(rate)) / (2000 * 1999 / 2) <= 5 * rate
 
 
 def test_a_small_library_can_not_tell(curve: Calibration) -> None:

@@ -219,6 +219,37 @@ def test_far_pairs_get_a_glimpse_first(paint: Paint) -> None:
     assert look_again(pictures[::-1], as_pairs([(0, 1, 1.15), (1, 2, 1.15)]), 1, far=1.1) == (R, C)
 
 
+def test_beyond_a_distance_a_coarse_look_comes_first(paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [paint(0, 400, 300, 40), paint(1, 400, 300, 40)]
+    closely: list[object] = []
+    monkeypatch.setattr(second_look, "try_look", lambda source: closely.append(source))
+    assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.4) == (R,)
+    assert not closely, "refuted by the coarse look"
+    assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.5) == (U,)
+    assert len(closely) == 2
+    same = [pictures[0], pictures[0].copy()]
+    assert look_again(same, as_pairs([(0, 1, 0.5)]), 1, close=0.4) == (U,)
+    assert len(closely) == 4, "what has something in common is looked at closely"
+
+
+def test_looks_end_when_they_have_long_found_no_duplicate(paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_look, "BLOCK", 2)
+    pictures = [paint(seed, 200, 150, 40) for seed in range(8)]
+    pictures[6] = pictures[5].copy()
+    rows = [(0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.31), (3, 4, 0.4), (5, 6, 0.5), (0, 7, 0.6), (1, 7, 0.7), (2, 7, 0.8)]
+
+    def seen(patience: float, close: float = 0.2) -> int:
+        return len(look_again(pictures, as_pairs(rows), 2, close=close, patience=patience))
+
+    # coarse looks: of the first pair none counts, it is close; then 1, 0, 2; then a duplicate; then 1, 0, 0
+    assert seen(np.inf) == 8
+    assert seen(6.0) == 8
+    assert seen(2.9) == 4
+    assert seen(0.9) == 2
+    assert seen(0.9, close=0.45) == 6, "what is close is always looked at, and a duplicate is worth more looks"
+    assert {seen(2.9) for _ in range(5)} == {4}, "counted, not timed"
+
+
 def test_in_a_crowd_fewer_are_looked_at() -> None:
     n = 100
     crowd = [(i, j, distance) for distance, first in ((0.5, 0), (0.95, n)) for i in range(first, first + n)
