@@ -35,7 +35,7 @@ class Search:
     contrast: int
 
 
-THOROUGH, COARSE = Search(5000, 1.2, 9, 6), Search(350, 1.3, 5, 8)
+THOROUGH, COARSE = Search(5000, 1.2, 9, 6), Search(500, 1.3, 5, 5)
 
 
 @dataclass(frozen=True)

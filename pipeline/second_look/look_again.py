@@ -32,7 +32,7 @@ NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 # what many looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures
 PATIENCE, PATIENCE_SHARE, PAIR = 2000, 0.1, 1 / 16  # and what a pair costs once both pictures have had theirs
-SKETCHES_KEPT = 8_000  # pictures, 45 kB each
+SKETCHES_KEPT = 7_000  # pictures, 55 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures

@@ -27,20 +27,17 @@ from twinpix.pipeline.second_look.tiles import correlate, tile_means
 SKETCH_PX, SMALL_PX = LOOK_PX // 2, LOOK_PX // SHRUNK  # longer side: of what features are found in, and of `small`
 THUMB_PX = 24
 TELLING = 30  # local features; with fewer nothing can be said
-RATIO = 0.7  # as of `align`; of unrelated pictures hardly any feature matches so clearly
+RATIO = 0.75  # as of `align`; of unrelated pictures hardly any feature matches so clearly
 FITTING, WITHIN, TRIES = 4, 6.0, 200  # features that fit an alignment, at least; px of a look; of RANSAC
 IN_PLACE = 0.9  # correlation of the thumbs from which the two may lie on one another as they are
 TILE, SMOOTHING, TEXTURE = 8, 0.8, 4.0  # px, px, levels: of `small`
-ALIKE, ENOUGH, FEWEST = (
-    0.5,
-    0.4,
-    4,
-)  # correlation of two tiles; share of them that must be alike; of fewer nothing is said
+ALIKE, FEWEST = 0.5, 4  # correlation of two tiles; tiles, of fewer nothing is said
+ENOUGH = 0.3  # share of the tiles that must be alike
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """What a coarse look sees of a picture, 45 kB.
+    """What a coarse look sees of a picture, 55 kB.
 
     Attributes:
         points: float32 (n, 2), (x, y) in px of a look; of the picture, and of its mirror image.
@@ -84,9 +81,9 @@ def sketch(source: ImageLike) -> Sketch:
 
 
 def have_something_in_common(query: Sketch, reference: Sketch) -> bool:
-    """Whether it is worth looking closely: half of the two agree, as they lie or as a few features fit one alignment.
+    """Whether it is worth looking closely: a third of the two agrees, as they lie or where a few features fit.
 
-    Of the protocol's edits 98 % have, of other candidates one pair in a hundred. Pages and smooth pictures, of which so
+    Of the protocol's edits 99 % have, of other candidates 1 or 2 %. Pages and smooth pictures, of which so
     coarse a look says nothing, always have.
     """
     if not (query.is_telling and reference.is_telling) or (query.is_page and reference.is_page):
