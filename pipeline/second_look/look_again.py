@@ -17,7 +17,7 @@ from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
-from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Remembered, tests_of
+from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Remembered, checks_of
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import (
     Examination,
@@ -150,7 +150,7 @@ def look_again(
     spent = _Work(close)
     if not rows:
         return ()
-    tests = tests_of(pairs[2], sure, close, far)
+    tests = checks_of(pairs[2], sure, close, far)
     known = np.full(len(rows), UNKNOWN, np.uint8) if remembered is None else remembered.known(pairs, tests)
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start in range(0, len(rows), BLOCK):

@@ -35,14 +35,14 @@ class Remembered(Protocol):
 
         Args:
             pairs: rows of the pictures.
-            tests: uint8 (k,), of `tests_of`.
+            tests: uint8 (k,), of `checks_of`.
         """
 
     def keep(self, pairs: Pairs, codes: Codes, tests: Codes) -> None:
         """Remember new ones, of these pairs."""
 
 
-def tests_of(distances: NDArray[np.float32], sure: float, close: float, far: float) -> Codes:
+def checks_of(distances: NDArray[np.float32], sure: float, close: float, far: float) -> Codes:
     """Which tests come before the closest look at pairs so far apart (L2), uint8 (k,): `SURE`, `COARSE`, `GLIMPSE`."""
     flags = ((distances <= sure, SURE), (distances > close, COARSE), (distances > far, GLIMPSE))
     tests = np.zeros(len(distances), np.uint8)

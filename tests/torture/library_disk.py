@@ -175,6 +175,10 @@ def operations(files: Path) -> tuple[Operation, ...]:
     def cached_outcome(room: Path) -> State:
         return room.with_name("out.jsonl").read_bytes()
 
+    def searched(room: Path) -> int:
+        os.environ["TWINPIX_DATA"] = str(room / "data")
+        return command("find-duplicates", second, "--threshold", "0.7", "--verify", "-o", room.with_name("out.jsonl"))
+
     def old_export(room: Path) -> None:
         known(room)
         (room / "out.npz").write_bytes(b"an older export")
@@ -210,6 +214,8 @@ def operations(files: Path) -> tuple[Operation, ...]:
         Operation("export", export, old_export, exported),
         Operation("keep a calibration", calibrate, calibrated, calibration_kept),
         Operation("encode-images, the library as a cache", cached, lambda room: None, cached_outcome, True),
+        Operation("find-duplicates, the library as a cache", searched, lambda room: None, cached_outcome, True),
+        Operation("find-duplicates once more", searched, searched, cached_outcome, True),
     )
 
 
