@@ -2,9 +2,10 @@
 
     python tests/torture/library_flips.py        FLIPS=600 in each kind of file; SEED=0
 
-The library, its log and its second looks: `check` finds the flip, or every row is as it was (room that nothing uses); `repair` and `add`
-of the folders then equal a library made anew. Calibrations (every bit), exports and models: reading them fails by a
-named error, or gives what was written. And no file is unpickled.
+The library, its log and its second looks: `check` finds the flip, or every row is as it was (room that nothing uses),
+and no look is read that was not kept; `repair` and `add` of the folders then equal a library made anew. Calibrations
+(every bit), exports and models: reading them fails by a named error, or gives what was written. And no file is
+unpickled.
 """
 
 from __future__ import annotations
