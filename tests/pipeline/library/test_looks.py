@@ -26,6 +26,7 @@ from twinpix.pipeline.library.place import LOOKS
 from twinpix.pipeline.library.soft import Cache
 from twinpix.pipeline.report import Report
 from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
 
 Paint = Callable[..., Image.Image]
 
@@ -175,7 +176,7 @@ def test_those_of_other_code_count_for_nothing_until_they_are_dropped(
 ) -> None:
     library, report = kept
     with monkeypatch.context() as patched:
-        patched.setattr(looks_file, "LOOKS_VERSION", looks_file.LOOKS_VERSION + 1)
+        patched.setattr(f"{looks_file.__name__}.LOOKS_VERSION", LOOKS_VERSION + 1)
         looks_file.looked_by.cache_clear()
         assert library.status().looks == 0
         assert find_duplicates(folder, library=library) == report and len(looked) == 8
