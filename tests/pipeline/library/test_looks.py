@@ -24,6 +24,7 @@ from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.looks_file import SIZE, header, read_looks
 from twinpix.pipeline.library.place import LOOKS
 from twinpix.pipeline.library.soft import Cache
+from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
 from twinpix.pipeline.second_look import look_again
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
@@ -76,16 +77,26 @@ def test_a_second_scan_looks_at_nothing_and_says_the_same(folder: Path, tmp_path
     assert library.status().looks == 28 and not library.check()
 
 
-def test_the_relations_are_those_of_the_same_way_round(
+def test_relations_are_examined_the_way_round_that_was_looked_at(
     folder: Path, tmp_path: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # the representative is the second of each pair, and the pair was looked at from the first
-    paint(0, 160, 120, 30).resize((320, 240)).save(folder / "z large.png")
-    library = Library(tmp_path / "library")
-    first, second = (find_duplicates(folder, library=library) for _ in range(2))
-    assert first == second == find_duplicates(folder)
-    relations = [relation for group in first.groups for relation in group.relations]
-    assert any(relation is not None and relation.edits is not None for relation in relations)
+    # the representative, which is like both others, is the second of the pairs that were looked at
+    middle, dice = zoom(1.25)(paint(0, 160, 120, 30), np.random.default_rng(0)), np.random.default_rng(0)
+    middle.save(folder / "y.png")
+    zoom(1.25)(middle, dice).save(folder / "1z.png")
+    (folder / "5.png").unlink()
+    library, ways, real = Library(tmp_path / "library"), list[tuple[str, str]](), pairs.examine
+
+    def noting(query: Any, reference: Any) -> Any:
+        ways.append((query.source.name, reference.source.name))
+        return real(query, reference)
+
+    monkeypatch.setattr(pairs, "examine", noting)
+    first = find_duplicates(folder, library=library)
+    assert ["y.png", "0.png", "1z.png"] in [[path.name for path in group.files] for group in first.groups]
+    assert not ways, "what a look has found is handed on"
+    assert find_duplicates(folder, library=library) == first
+    assert sorted(ways) == [("0.png", "y.png"), ("1.png", "6.png"), ("1z.png", "y.png")]
 
 
 def test_a_new_picture_costs_its_own_pairs_and_a_changed_one_too(
@@ -95,9 +106,9 @@ def test_a_new_picture_costs_its_own_pairs_and_a_changed_one_too(
     find_duplicates(folder, library=library)
     real = looks.KeptLooks.keep
 
-    def counting(self: looks.KeptLooks, pairs: Any, codes: Any, tests: Any) -> None:
+    def counting(self: looks.KeptLooks, rows: Any, codes: Any, tests: Any) -> None:
         asked.append(len(codes))
-        real(self, pairs, codes, tests)
+        real(self, rows, codes, tests)
 
     monkeypatch.setattr(looks.KeptLooks, "keep", counting)
     paint(9, 160, 120, 30).save(folder / "new.png")
