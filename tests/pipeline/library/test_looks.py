@@ -28,6 +28,7 @@ from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
 from twinpix.pipeline.second_look import look_again
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
+from twinpix.pipeline.second_look.verify import examine
 
 Paint = Callable[..., Image.Image]
 
@@ -85,7 +86,7 @@ def test_relations_are_examined_the_way_round_that_was_looked_at(
     middle.save(folder / "y.png")
     zoom(1.25)(middle, dice).save(folder / "1z.png")
     (folder / "5.png").unlink()
-    library, ways, real = Library(tmp_path / "library"), list[tuple[str, str]](), pairs.examine
+    library, ways, real = Library(tmp_path / "library"), list[tuple[str, str]](), examine
 
     def noting(query: Any, reference: Any) -> Any:
         ways.append((query.source.name, reference.source.name))
