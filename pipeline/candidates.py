@@ -107,6 +107,12 @@ class Candidates:
     decisions: Decisions
     unseen: int = 0
 
+    @property
+    def copies(self) -> list[tuple[int, int]]:
+        """The rows of each pair that was confirmed or is likely, in the order in which it was looked at."""
+        found = [outcome in (Outcome.CONFIRMED, Outcome.LIKELY) for outcome in self.outcomes.tolist()]
+        return list(zip(*(end.tolist() for end in select(self.pairs, np.array(found, bool))[:2]), strict=True))
+
     def report(self, limit: Limits | None = None) -> Report:
         """The duplicates and groups by `limit` (their own by default). No file is decoded."""
         limit = limit or self.limit

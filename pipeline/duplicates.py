@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def find_duplicates(
         looking: called with the number of pairs looked at so far, and of all.
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
-        library: as in `encode_images`: by default nothing is remembered.
+        library: as in `encode_images`, and what it knows is not looked at again: by default nothing is remembered.
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
@@ -166,7 +167,7 @@ def find_duplicates(
     )
     return group_duplicates(
         embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
-        animated_with_stills=animated_with_stills, thorough=thorough,
+        animated_with_stills=animated_with_stills, thorough=thorough, library=library,
     )  # fmt: skip
 
 
@@ -182,6 +183,7 @@ def group_duplicates(
     decisions: Decisions | None = None,
     animated_with_stills: bool = False,
     thorough: bool = False,
+    library: Memory | None = None,
 ) -> Report:
     """Pairs and groups of images that are already embedded. Arguments as in `find_duplicates`.
 
@@ -190,19 +192,21 @@ def group_duplicates(
 
     Args:
         decisions: pairs to leave out, because a person called them different; the user's by default.
+        library: remembers second looks at files that it knows, and no fault of it raises here.
 
     Raises:
         FingerprintError: the embeddings are another encoder's.
         InputError: the threshold lies outside 0..2.
     """
     examined: dict[tuple[int, int], Examination] = {}
-    report = candidate_pairs(
+    candidates = candidate_pairs(
         embeddings, encoder, threshold, workers, verify, looking, false_pairs, index, decisions, animated_with_stills,
-        examined.__setitem__, thorough,
-    ).report()  # fmt: skip
+        examined.__setitem__, thorough, library,
+    )  # fmt: skip
+    report = candidates.report()
     if not takes_second_look(threshold, verify):
         return report
-    known = {(embeddings.paths[i], embeddings.paths[j]): found for (i, j), found in examined.items()}
+    known = {(embeddings.paths[i], embeddings.paths[j]): examined.get((i, j)) for i, j in candidates.copies}
     return replace(report, groups=with_relations(report.groups, workers, known))
 
 
@@ -224,6 +228,7 @@ def candidate_pairs(
     animated_with_stills: bool = False,
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
     thorough: bool = False,
+    library: Memory | None = None,
 ) -> Candidates:
     """The pairs that may be duplicates, looked at: what `group_duplicates` groups. Arguments and errors are its own.
 
@@ -241,9 +246,11 @@ def candidate_pairs(
         patience = np.inf if thorough else max(PATIENCE, PATIENCE_SHARE * n)
         if thorough:  # no picture is read twice
             candidates = select(candidates, np.lexsort((candidates[1], candidates[0])))
-        seen = look_again(
-            paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, patience
-        )
+        with nullcontext() if library is None else library.looks(paths) as remembered:
+            seen = look_again(
+                paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, patience,
+                remembered,
+            )  # fmt: skip
         unseen = len(outcomes) - len(seen)
         candidates, outcomes = select(candidates, slice(len(seen))), np.array([*seen, None], object)[:-1]
     known, raised, clamped = in_force(encoder) if is_calibrated(encoder) else None, 1.0, False

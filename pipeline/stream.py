@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.second_look.remembered import Remembered
 from twinpix.pipeline.threads import cores, decoding_threads
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
@@ -40,7 +42,10 @@ class Chunk:
 
 
 class Memory(Protocol):
-    """What remembers embeddings of files: a `twinpix.Library`, or one that is given up where it fails."""
+    """What remembers embeddings of files and second looks at them.
+
+    It is a `twinpix.Library`, or one that is given up where it fails.
+    """
 
     @property
     def encoder(self) -> Encoder:
@@ -54,6 +59,9 @@ class Memory(Protocol):
         Args:
             roots: where the files were found.
         """
+
+    def looks(self, paths: Sequence[Path]) -> AbstractContextManager[Remembered | None]:
+        """What is remembered of second looks at these files, and where those of new ones go while it is open."""
 
 
 def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:

@@ -148,12 +148,15 @@ def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
 
 def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[bytes]) -> dict[Path, bytes]:
     """The files that need not be read, and their contents."""
+    return {path: content for path, content in contents_of(connection, files) if content in known}
+
+
+def contents_of(connection: sqlite3.Connection, files: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """What is in those files that have not changed since they were read, in no order."""
     paths = {os.fsencode(path): path for path in files}
-    kept: dict[Path, bytes] = {}
     for name, *columns, settled, content in rows_by_key(connection, "files", "path", list(paths)):
-        if settled and content in known and stamp_at(paths[name]) == Stamp(*columns):
-            kept[paths[name]] = content
-    return kept
+        if settled and stamp_at(paths[name]) == Stamp(*columns):
+            yield paths[name], content
 
 
 def vector_rows(found: Found, fingerprint: str) -> list[Row]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twinpix.pipeline.library.errors import DAMAGE, LibraryDamagedError, is_damage
 from twinpix.pipeline.library.log import log_fault
+from twinpix.pipeline.library.looks_file import problems as looks_problems
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES, Row, is_sound
 from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
@@ -33,7 +34,8 @@ class Problem:
     """Something in the library that is not what was written.
 
     Attributes:
-        place: the table, or `file`, or `log`: what was written last, and is not in the file yet.
+        place: the table, or `file`, or `log`: what was written last, and is not in the file yet; or `looks`: the
+            outcomes of second looks.
         message: one line for people.
     """
 
@@ -46,8 +48,12 @@ def problems_of(folder: Path) -> tuple[Problem, ...]:
 
     Raises:
         InputError: there is no library.
-        sqlite3.Error: it can't be read just now, which says nothing of what is in it.
+        OSError, sqlite3.Error: it can't be read just now, which says nothing of what is in it.
     """
+    return (*_store_problems(folder), *(Problem("looks", said) for said in looks_problems(folder)))
+
+
+def _store_problems(folder: Path) -> tuple[Problem, ...]:
     try:
         with closing(open_to_read(folder)) as connection:
             fault = log_fault(folder)
@@ -91,7 +97,7 @@ def repair_store(folder: Path) -> Path | None:
     Returns:
         Where the damaged file is now.
     """
-    if not problems_of(folder):
+    if not _store_problems(folder):
         return None
     aside = folder / f"{NAME}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09}"
     try:

@@ -135,7 +135,7 @@ def repair(library: LibraryPath = None) -> int:
 
 @app.command()
 def compact(library: LibraryPath = None) -> int:
-    """Drop vectors that no file needs, and those of past models; give the room back.
+    """Drop vectors and second looks that no file needs, and those of past models; give the room back.
 
     Exit codes: 0 done; 2 error; 11 library busy.
     """

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from twinpix.pipeline.library.add import Roots
 from twinpix.pipeline.library.generations import State
 from twinpix.pipeline.library.store import below, sound_rows, transaction
@@ -67,6 +70,12 @@ def _absent_roots(connection: sqlite3.Connection, there: set[str], lost: Sequenc
 
 def _is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def stored_contents(connection: sqlite3.Connection) -> NDArray[np.bytes_]:
+    """The contents of all files, S16 (n,), sorted."""
+    rows = connection.execute("SELECT DISTINCT content FROM files ORDER BY content")
+    return np.array([content for (content,) in rows], "S16")
 
 
 def compact_store(connection: sqlite3.Connection) -> None:

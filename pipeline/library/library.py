@@ -19,21 +19,32 @@ from twinpix.pipeline.library.add import Added, Addition, Progress
 from twinpix.pipeline.library.cache import served
 from twinpix.pipeline.library.check import Problem, problems_of, repair_store
 from twinpix.pipeline.library.errors import LibraryError, one_line
-from twinpix.pipeline.library.forget import Forgotten, compact_store, forget_missing_files, remove_files
+from twinpix.pipeline.library.forget import (
+    Forgotten,
+    compact_store,
+    forget_missing_files,
+    remove_files,
+    stored_contents,
+)
 from twinpix.pipeline.library.generations import Generation, State, finish_generation, generations
 from twinpix.pipeline.library.lock import refuse_busy, writer_lock
 from twinpix.pipeline.library.log import refuse_damaged_log
+from twinpix.pipeline.library.looks import KeptLooks
+from twinpix.pipeline.library.looks_file import compact_looks, repair_looks
 from twinpix.pipeline.library.place import NAME, default_library
 from twinpix.pipeline.library.serve import on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.save import save_embeddings
+from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import Chunk, list_files
 
 
 class Library:
-    """Images and their vectors, kept in a folder of its own: `library.sqlite` and `lock`.
+    """Images and their vectors, kept in a folder of its own: `library.sqlite` and `lock`, and `looks`.
+
+    In `looks` are the outcomes of second looks, which are only taken again where it is lost.
 
     Nothing is written among your pictures. Any number of processes may read, one at a time may write; whatever ends a
     process, what it had added is kept, but for the last batch (256 images or 3 seconds).
@@ -139,9 +150,10 @@ class Library:
             return forget_missing_files(connection, force)
 
     def compact(self) -> None:
-        """Drop vectors that no file needs, and those of models before the current one; give the room back."""
+        """Drop vectors and second looks that no file needs, and those of models and code before the current ones."""
         with self._changing() as connection:
             compact_store(connection)
+            compact_looks(self.path, stored_contents(connection))
 
     def repair(self) -> Path | None:
         """Put all sound rows into a new file and set the damaged one aside, never deleting it.
@@ -153,7 +165,16 @@ class Library:
         """
         self._must_exist()
         with one_line(self.path), writer_lock(self.path):
-            return repair_store(self.path)
+            aside, looks = repair_store(self.path), repair_looks(self.path)
+            return aside or looks
+
+    def looks(self, paths: Sequence[Path], say: Callable[[str], None] = message) -> KeptLooks:
+        """What is known of second looks at these files; new ones are kept while it is open. No fault of it raises.
+
+        Args:
+            say: told in one line what is not remembered, and why.
+        """
+        return KeptLooks(self.path, paths, say)
 
     # -- reading
 
@@ -202,7 +223,16 @@ class Library:
         """
         stored = on_disk(self._own_embeddings(*roots))
         return group_duplicates(
-            stored, self.encoder, threshold, workers, verify, looking, false_pairs, index, thorough=thorough
+            stored,
+            self.encoder,
+            threshold,
+            workers,
+            verify,
+            looking,
+            false_pairs,
+            index,
+            thorough=thorough,
+            library=self,
         )
 
     def export(self, target: str | os.PathLike[str]) -> int:

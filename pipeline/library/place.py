@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twinpix.pipeline.data_folder import data_folder
 
-NAME, LOCK = "library.sqlite", "lock"
+NAME, LOCK, LOOKS = "library.sqlite", "lock", "looks"
 
 
 def default_library() -> Path:

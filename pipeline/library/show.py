@@ -29,6 +29,7 @@ def status_dict(status: Status) -> dict[str, Any]:
         "files": status.files,
         "contents": status.contents,
         "unreadable": status.unreadable,
+        "looks": status.looks,
         "roots": [str(root) for root in status.roots],
         "models": [
             {"fingerprint": m.fingerprint, "dim": m.dim, "state": m.state.name.lower(), "pictures": m.pictures,
@@ -42,6 +43,7 @@ def print_status(status: Status) -> None:
     """On stdout, a few lines."""
     print(safe(f"{status.path}: {status.size / 1e6:.1f} MB"))
     print(f"{status.files} files, {status.contents} different ones, {status.unreadable} of them unreadable")
+    print(f"{status.looks} pairs need no second look again")
     for model in status.models:
         missing = f", {model.missing} to go" if model.missing else ""
         state = model.state.name.lower().replace("_", " ")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
@@ -14,6 +15,7 @@ from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import refuse_busy
 from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.second_look.remembered import Remembered
 from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import Chunk, Memory, stream
 
@@ -25,10 +27,12 @@ class Cache:
     Attributes:
         library: where embeddings are kept.
         say: what is told in one line.
+        faults: the one that it was given up for.
     """
 
     library: Library
     say: Callable[[str], None]
+    faults: list[LibraryError] = field(default_factory=list)
 
     @property
     def encoder(self) -> Encoder:
@@ -47,7 +51,12 @@ class Cache:
                 yield chunk
         except LibraryError as error:
             self.say(f"going on without the library: {error}")
+            self.faults.append(error)
             yield from stream(encoder, files[done:], workers)
+
+    def looks(self, paths: Sequence[Path]) -> AbstractContextManager[Remembered | None]:
+        """As `Library.looks`; nothing is remembered from the first fault on."""
+        return nullcontext() if self.faults else self.library.looks(paths, self.say)
 
     def _announce(self) -> None:
         # people should know what is kept on their disk; scripts find it in the README

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinpix.pipeline.library.generations import State, generations, not_yet_encoded
+from twinpix.pipeline.library.looks_file import read_looks
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.store import sound_rows
 
@@ -43,6 +44,7 @@ class Status:
         models: one for each generation.
         roots: the folders that were added.
         size: bytes of the library's file.
+        looks: outcomes of second looks that are remembered.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Status:
     models: tuple[ModelStatus, ...]
     roots: tuple[Path, ...]
     size: int
+    looks: int = 0
 
 
 def status_of(connection: sqlite3.Connection, folder: Path) -> Status:
@@ -60,7 +63,7 @@ def status_of(connection: sqlite3.Connection, folder: Path) -> Status:
     (unreadable,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     roots = tuple(Path(os.fsdecode(row[0])) for row in sound_rows(connection, "roots", "ORDER BY path"))
     size = (folder / NAME).stat().st_size
-    return Status(folder, files, contents, unreadable, _models(connection), roots, size)
+    return Status(folder, files, contents, unreadable, _models(connection), roots, size, len(read_looks(folder).ours))
 
 
 def _models(connection: sqlite3.Connection) -> tuple[ModelStatus, ...]:

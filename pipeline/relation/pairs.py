@@ -69,13 +69,14 @@ def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tup
 def with_relations(
     groups: Sequence[Group],
     workers: int | None = None,
-    examined: Mapping[tuple[Path, Path], Examination] = MappingProxyType({}),
+    examined: Mapping[tuple[Path, Path], Examination | None] = MappingProxyType({}),
 ) -> tuple[Group, ...]:
     """The groups, each member with its relation to the representative; None where either can't be read any more.
 
     Args:
         workers: threads; all cores by default.
-        examined: what is known of some pairs, either way round, so that they need not be examined again.
+        examined: what is known of some pairs, either way round, so that they need not be examined again; None: only
+            which way round that was. The other way may find another alignment.
     """
     if not groups:
         return ()
@@ -84,16 +85,17 @@ def with_relations(
     def seen(path: Path) -> Look:
         return look(path)
 
-    def known(pair: tuple[Path, Path]) -> Examination | None:
-        back = examined.get(pair[::-1])
-        return examined.get(pair) if back is None else back.swapped
+    def examination(pair: tuple[Path, Path], looks: tuple[Look, Look]) -> Examination:
+        if pair[::-1] in examined:
+            return (examined[pair[::-1]] or examine(*looks[::-1])).swapped
+        return examined.get(pair) or examine(*looks)
 
     def one(pair: tuple[Path, Path]) -> Relation | None:
         try:
             if have_same_bytes(*pair):
                 return Relation(Kind.IDENTICAL_FILE)
             looks = seen(pair[0]), seen(pair[1])
-            return relation_of_looks(*pair, looks, known(pair) or examine(*looks))
+            return relation_of_looks(*pair, looks, examination(pair, looks))
         except ImageError:
             return None
 

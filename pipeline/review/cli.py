@@ -122,4 +122,4 @@ def _search(
         found = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where,
                               library=remembered)  # fmt: skip
         return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs,
-                               thorough=thorough)  # fmt: skip
+                               thorough=thorough, library=remembered)  # fmt: skip

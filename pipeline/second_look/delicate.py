@@ -17,9 +17,14 @@ from twinpix.pipeline.second_look.look import glimpse
 def is_delicate(picture: ImageLike) -> bool:
     """Whether it is a document, a screenshot, has too little in it, or is animated; False if it can't be read."""
     try:
-        seen = glimpse(picture)
+        return seems_delicate(picture)
     except ImageError:
         return False
+
+
+def seems_delicate(picture: ImageLike) -> bool:
+    """The same. Raises ImageError where it can't be read."""
+    seen = glimpse(picture)
     return seen.is_on_ground or seen.has_little or seen.is_animated
 
 

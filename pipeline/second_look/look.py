@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -142,12 +144,27 @@ class Look:
     def _read(self, longer_side: int) -> Image.Image:
         if self.source is None:
             raise ImageError("vanished", "the picture itself is not at hand")
-        return read_picture(self.source, at_least=longer_side // 2)
+        with self._noting_failure():
+            return read_picture(self.source, at_least=longer_side // 2)
 
     @cached_property
     def film(self) -> Levels | None:
         """The frames of an animated picture, see `read_film`; None for a still one. Raises ImageError."""
-        return None if self.source is None else read_film(self.source)
+        with self._noting_failure():
+            return None if self.source is None else read_film(self.source)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except ImageError:
+            self.__dict__["has_failed"] = True
+            raise
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be read once more when that was wanted: what was concluded then need not be so again."""
+        return "has_failed" in self.__dict__
 
     @property
     def is_animated(self) -> bool:

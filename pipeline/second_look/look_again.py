@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +14,10 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
-from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
+from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
+from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Remembered, checks_of
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import (
     Examination,
@@ -73,6 +74,7 @@ def look_again(
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
     close: float = np.inf,
     patience: float = np.inf,
+    remembered: Remembered | None = None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
@@ -83,31 +85,45 @@ def look_again(
         looking: called with the number of pairs looked at so far, and of all.
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
         sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
-        examined: called with the rows of each pair that is confirmed or likely, and with what was found.
+        examined: called with the rows of each pair that is now confirmed or likely, and with what was found.
         close: L2; pairs farther apart are refuted if a coarse look finds nothing in common.
         patience: how much work, in coarse looks, may be spent on pairs farther apart than `close` without a duplicate;
             the pairs after that get no look.
+        remembered: outcomes of earlier looks, which stand for looks, and what new ones are added to. Those of pictures
+            that could not be read are not.
 
     Returns:
         One outcome for each of the first pairs, those that were looked at: `UNCLEAR` where a picture can no longer be
         read, None where no second look was needed.
     """
     rows = list(zip(*(column.tolist() for column in pairs), strict=True))
-    delicate = lru_cache(KINDS_KEPT)(lambda row: is_delicate(pictures[row]))
+    unread = set[int]()
 
-    sketched = lru_cache(SKETCHES_KEPT)(lambda row: _try(sketch, pictures[row]))
+    def read(row: int, how: Callable[[ImageLike], T | None]) -> T | None:
+        found = how(pictures[row])
+        if found is None:
+            unread.add(row)
+        return found
+
+    delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, partial(_try, seems_delicate)))
+    sketched = lru_cache(SKETCHES_KEPT)(lambda row: read(row, partial(_try, sketch)))
 
     @lru_cache(FEATURES_KEPT)
     def features(row: int) -> Look | None:
-        whole = try_look(pictures[row])
+        whole = read(row, try_look)
         return None if whole is None else features_only(whole)
 
     @lru_cache(LOOKS_KEPT)
     def seen(row: int) -> Look | None:
         known = features(row)
-        return None if known is None else try_look(pictures[row], known)
+        return None if known is None else read(row, partial(try_look, known=known))
 
-    def one(pair: tuple[int, int, float]) -> Examination | None:
+    def one(pair: tuple[int, int, float]) -> tuple[Examination | None, bool]:
+        used = list[Look]()
+        found = judge(pair, used)
+        return found, unread.isdisjoint(pair[:2]) and not any(look.has_failed for look in used)
+
+    def judge(pair: tuple[int, int, float], used: list[Look]) -> Examination | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
             return None  # the nearest pairs are of one kind: one of the two tells it
         if pair[2] > close and not _may_be_one(sketched(pair[0]), sketched(pair[1])):
@@ -115,6 +131,7 @@ def look_again(
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
             return Examination(Outcome.UNCLEAR)
+        used += a, b
         if (found := at_a_glance(a, b)) is not None:
             return found
         if pair[2] > far and not has_a_glimpse(a, b):
@@ -124,19 +141,31 @@ def look_again(
         if outcome is Outcome.REFUTED or (outcome is not None and not (a.is_animated or b.is_animated)):
             return Examination(outcome)
         query, reference = seen(pair[0]), seen(pair[1])
-        return Examination(Outcome.UNCLEAR) if query is None or reference is None else examine(query, reference)
+        if query is None or reference is None:
+            return Examination(Outcome.UNCLEAR)
+        used += query, reference
+        return examine(query, reference)
 
     outcomes: list[Outcome | None] = []
     spent = _Work(close)
     if not rows:
         return ()
+    tests = checks_of(pairs[2], sure, close, far)
+    known = np.full(len(rows), UNKNOWN, np.uint8) if remembered is None else remembered.known(pairs, tests)
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
-            for (i, j, _), found in zip(block, pool.map(one, block), strict=True):
-                outcomes.append(None if found is None else found.outcome)
+            block, codes = rows[start : start + BLOCK], known[start : start + BLOCK]
+            new = np.flatnonzero(codes == UNKNOWN).tolist()
+            settled = list[int]()
+            for row, (found, is_settled) in zip(new, pool.map(one, [block[row] for row in new]), strict=True):
+                codes[row] = CODES[None if found is None else found.outcome]
                 if found is not None and found.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
-                    examined((i, j), found)
+                    examined(block[row][:2], found)
+                if is_settled:
+                    settled.append(start + row)
+            if remembered is not None and settled:
+                remembered.keep(select(pairs, np.array(settled)), known[settled], tests[settled])
+            outcomes += [OUTCOMES[code] for code in codes.tolist()]
             if looking is not None:
                 looking(len(outcomes), len(rows))
             spent.count(block, outcomes[start:])

@@ -35,6 +35,7 @@ from twinpix.pipeline.calibration.calibrations import keep_calibration, read_own
 from twinpix.pipeline.library import library as library_module
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.log import LogFault, log_fault
+from twinpix.pipeline.library.looks_file import read_looks
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.store import open_to_read
 
@@ -175,6 +176,17 @@ def operations(files: Path) -> tuple[Operation, ...]:
     def cached_outcome(room: Path) -> State:
         return room.with_name("out.jsonl").read_bytes()
 
+    def searched(room: Path) -> int:
+        os.environ["TWINPIX_DATA"] = str(room / "data")
+        return command("find-duplicates", second, "--threshold", "0.7", "--verify", "-o", room.with_name("out.jsonl"))
+
+    def searched_before(room: Path) -> None:
+        if (child := os.fork()) == 0:  # threads that a search leaves behind would not outlive the forks of the trials
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os._exit(searched(room))
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(read_looks(room / "data" / "library").ours)
+
     def old_export(room: Path) -> None:
         known(room)
         (room / "out.npz").write_bytes(b"an older export")
@@ -210,6 +222,8 @@ def operations(files: Path) -> tuple[Operation, ...]:
         Operation("export", export, old_export, exported),
         Operation("keep a calibration", calibrate, calibrated, calibration_kept),
         Operation("encode-images, the library as a cache", cached, lambda room: None, cached_outcome, True),
+        Operation("find-duplicates, the library as a cache", searched, lambda room: None, cached_outcome, True),
+        Operation("find-duplicates once more", searched, searched_before, cached_outcome, True),
     )
 
 

@@ -2,9 +2,10 @@
 
     python tests/torture/library_flips.py        FLIPS=600 in each kind of file; SEED=0
 
-The library and its log: `check` finds the flip, or every row is as it was (room that nothing uses); `repair` and `add`
-of the folders then equal a library made anew. Calibrations (every bit), exports and models: reading them fails by a
-named error, or gives what was written. And no file is unpickled.
+The library, its log and its second looks: `check` finds the flip, or every row is as it was (room that nothing uses),
+and no look is read that was not kept; `repair` and `add` of the folders then equal a library made anew. Calibrations
+(every bit), exports and models: reading them fails by a named error, or gives what was written. And no file is
+unpickled.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import TwinpixError
 from twinpix.encoder.onnx import MODELS, load_encoder
 from twinpix.pipeline.calibration.calibrations import keep_calibration, read_own
+from twinpix.pipeline.library.forget import stored_contents
 from twinpix.pipeline.library.library import Library
-from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.looks_file import append, made, read_looks
+from twinpix.pipeline.library.place import LOOKS, NAME
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
 from twinpix.pipeline.load import load_embeddings
+from twinpix.pipeline.second_look.remembered import OUTCOMES
 
 Rows = dict[str, list[tuple[object, ...]]]
 
@@ -60,7 +64,22 @@ class Figures:
 def rows_of(library: Path) -> Rows:
     """All that can be read of a library."""
     with closing(open_to_read(library)) as file:
-        return {table: sorted(file.execute(f"SELECT * FROM {table}")) for table in TABLES}
+        rows: Rows = {table: sorted(file.execute(f"SELECT * FROM {table}")) for table in TABLES}
+    return {**rows, LOOKS: sorted((record.tobytes(),) for record in read_looks(library).ours)}
+
+
+def stored(library: Path) -> Rows:
+    """The same without what the folders say nothing of."""
+    return {**rows_of(library), "roots": [], LOOKS: []}
+
+
+def add_looks(library: Path) -> None:
+    """Outcomes of second looks at some pairs of its files."""
+    with closing(open_to_read(library)) as file:
+        contents = stored_contents(file)[:20]
+    query, reference = np.triu_indices(len(contents), 1)
+    outcomes, tests = np.arange(len(query)) % len(OUTCOMES), np.arange(len(query)) % 4
+    append(library, made(contents[query], contents[reference], outcomes.astype(np.uint8), tests.astype(np.uint8)))
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -83,21 +102,23 @@ def in_library(name: str, part: str, start: Path, files: Path, flips: int, dice:
         start.with_name("flipped"),
         rows_of(copied(start, start.with_name("as it is"))),
     )
-    data = (start / part).read_bytes()
+    data, looks = (start / part).read_bytes(), {record for (record,) in rows[LOOKS]}
     rebuilt = Library(start.with_name("anew"), PixelEncoder())
     rebuilt.add(files)
-    anew = rows_of(rebuilt.path)
+    anew = stored(rebuilt.path)
     for bit in bits(data, flips, dice):
         (copied(start, place) / part).write_bytes(flipped(data, bit))
         figures.flips += 1
         library = Library(place, PixelEncoder())
-        if library.check():
+        if not {record.tobytes() for record in read_looks(place).ours} <= looks:
+            figures.missed += 1
+        elif library.check():
             figures.found += 1
             if figures.found % 10 == 1:
                 library.repair()
                 library.add(files)
                 figures.repaired += 1
-                figures.unlike += bool(library.check()) or {**rows_of(place), "roots": 0} != {**anew, "roots": 0}
+                figures.unlike += bool(library.check()) or stored(place) != anew
         elif rows_of(place) != rows:
             figures.missed += 1
     shutil.rmtree(rebuilt.path)
@@ -154,7 +175,9 @@ def all_figures(room: Path, flips: int, dice: np.random.Generator) -> Iterator[F
     make_files(files, 200)
     Library(whole, PixelEncoder()).add(files)
     Library(whole).compact()
+    add_looks(whole)
     yield in_library("library", NAME, whole, files, flips, dice)
+    yield in_library("second looks", LOOKS, whole, files, flips, dice)
     made = Library(room / "made", PixelEncoder())
     made.add(files / "000" / "000000.png")
     with closing(sqlite3.connect(made.path / NAME)) as reader:  # keeps the log

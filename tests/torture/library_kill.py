@@ -32,7 +32,9 @@ from rig.pictures import PixelEncoder, make_files, setting
 
 from twinpix.pipeline.library import add
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.log import LogFault, log_fault
+from twinpix.pipeline.library.looks_file import append, made, read_looks
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
@@ -244,11 +246,35 @@ def torture(kills: int, images: int, seed: int, room: Path) -> Figures:
     return figures
 
 
+def torture_looks(kills: int, library: Path, dice: np.random.Generator) -> tuple[int, int]:
+    """Kill while second looks are appended: how many that were kept are lost, and how many are not what was written."""
+    board, lost, damaged = Board(), 0, 0
+    contents = np.frombuffer(dice.bytes(16 * 200), "S16")
+    records = made(contents[:100], contents[100:], np.ones(100, np.uint8), np.zeros(100, np.uint8))
+    library.mkdir()
+    for _ in range(kills):
+        if (child := os.fork()) == 0:
+            while True:
+                with writer_lock(library):
+                    append(library, records)
+                board.add_encoded(100)
+        time.sleep(0.002 + 0.02 * float(dice.random()))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = read_looks(library)
+        damaged += found.damaged
+        lost += max(0, board.encoded - len(found.ours))
+        board.clear()
+        board.add_encoded(len(found.ours))
+    return lost, damaged
+
+
 def main() -> int:
     """Print the figures; 1 where a bar is missed."""
     kills, images, seed = setting("KILLS", 1000), setting("IMAGES", 20_000), setting("SEED", 0)
     with tempfile.TemporaryDirectory() as room:
         figures = torture(kills, images, seed, Path(room))
+        lost, damaged = torture_looks(kills, Path(room) / "looks", np.random.default_rng(seed))
     phases = ", ".join(f"{phase.name.lower()} {count}" for phase, count in sorted(figures.kills.items()))
     worst = max(figures.redone)
     print(f"{figures.kills.total()} kills ({phases}) over {figures.scans} libraries of {images} files, each to its end")
@@ -256,7 +282,8 @@ def main() -> int:
     print(f"encoded again for a kill: mean {np.mean(figures.redone):.0f}, most {worst}; a batch is at most {BATCH}")
     for alarm, count in Counter(figures.alarms).items():
         print(f"check said {count} times: {alarm}")
-    failed = figures.lost or figures.doubled or figures.different or worst > BATCH
+    print(f"{kills} kills while second looks are appended: lost {lost}, not what was written {damaged}")
+    failed = lost or damaged or figures.lost or figures.doubled or figures.different or worst > BATCH
     failed = failed or any(alarm != LogFault.LAST_TRANSACTION.value for alarm in figures.alarms)  # that one is true
     print("MISSED" if failed else "met")
     return int(bool(failed))
