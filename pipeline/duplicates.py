@@ -30,8 +30,8 @@ from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
-    PATIENCE,
-    PATIENCE_SHARE,
+    affordable,
+    in_portions,
     look_again,
     nearest_candidates,
 )
@@ -243,12 +243,11 @@ def candidate_pairs(
     candidates, used = find_candidates(embeddings, limit, index)
     outcomes, unseen = np.full(len(candidates[0]), None, object), 0
     if limit.sure < limit.candidate:
-        patience = np.inf if thorough else max(PATIENCE, PATIENCE_SHARE * n)
-        if thorough:  # no picture is read twice
-            candidates = select(candidates, np.lexsort((candidates[1], candidates[0])))
+        portion = max(1, len(outcomes)) if thorough else affordable(n)
+        candidates = in_portions(candidates, portion)
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
-                paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, patience,
+                paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, portion,
                 remembered,
             )  # fmt: skip
         unseen = len(outcomes) - len(seen)

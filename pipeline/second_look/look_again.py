@@ -17,7 +17,7 @@ from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
-from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Remembered, checks_of
+from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Codes, Remembered, checks_of
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import (
     Examination,
@@ -31,7 +31,7 @@ from twinpix.pipeline.threads import decoding_threads
 
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
-# what many looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures
+# what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures
 PATIENCE, PATIENCE_SHARE, PAIR = 2000, 0.1, 1 / 16  # and what a pair costs once both pictures have had theirs
 SKETCHES_KEPT = 7_000  # pictures, 55 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
@@ -73,22 +73,22 @@ def look_again(
     sure: float = -np.inf,
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
     close: float = np.inf,
-    patience: float = np.inf,
+    portion: int | None = None,
     remembered: Remembered | None = None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
     Args:
         pictures: n paths, or whatever else an image can be.
-        pairs: rows of `pictures`; sorted by the first, files are read less often.
+        pairs: rows of `pictures`; sorted by the first, files are read less often (see `in_portions`).
         workers: threads; all cores by default.
         looking: called with the number of pairs looked at so far, and of all.
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
         sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
         examined: called with the rows of each pair that is now confirmed or likely, and with what was found.
         close: L2; pairs farther apart are refuted if a coarse look finds nothing in common.
-        patience: how much work, in coarse looks, may be spent on pairs farther apart than `close` without a duplicate;
-            the pairs after that get no look.
+        portion: how many pairs may be looked at without a duplicate: after so many that are all farther apart than
+            `close`, and hold none, the rest gets no look. All of them do by default.
         remembered: outcomes of earlier looks, which stand for looks, and what new ones are added to. Those of pictures
             that could not be read are not.
 
@@ -147,14 +147,17 @@ def look_again(
         return examine(query, reference)
 
     outcomes: list[Outcome | None] = []
-    spent = _Work(close)
     if not rows:
         return ()
+    portion = portion or len(rows)
     tests = checks_of(pairs[2], sure, close, far)
     known = np.full(len(rows), UNKNOWN, np.uint8) if remembered is None else remembered.known(pairs, tests)
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
-        for start in range(0, len(rows), BLOCK):
-            block, codes = rows[start : start + BLOCK], known[start : start + BLOCK]
+        for start, end in _blocks(len(rows), portion):
+            before = slice(max(0, start - portion), start)
+            if start % portion == 0 < start and _were_in_vain(known[before], pairs[2][before], close):
+                break
+            block, codes = rows[start:end], known[start:end]
             new = np.flatnonzero(codes == UNKNOWN).tolist()
             settled = list[int]()
             for row, (found, is_settled) in zip(new, pool.map(one, [block[row] for row in new]), strict=True):
@@ -168,24 +171,30 @@ def look_again(
             outcomes += [OUTCOMES[code] for code in codes.tolist()]
             if looking is not None:
                 looking(len(outcomes), len(rows))
-            spent.count(block, outcomes[start:])
-            if spent.in_vain > patience:
-                break
     return tuple(outcomes)
 
 
-class _Work:
-    # what was spent since the last duplicate; counted, not timed, so that a scan always ends at the same pair
-    def __init__(self, close: float) -> None:
-        self.in_vain, self._close, self._known = 0.0, close, set[int]()
+def in_portions(pairs: Pairs, portion: int) -> Pairs:
+    """The pairs in portions of so many, each in the order of its rows: a picture is then read less often."""
+    i, j, _ = pairs
+    return select(pairs, np.lexsort((j, i, np.arange(len(i)) // portion)))
 
-    def count(self, pairs: Sequence[tuple[int, int, float]], outcomes: Sequence[Outcome | None]) -> None:
-        for (i, j, distance), outcome in zip(pairs, outcomes, strict=True):
-            new = {i, j} - self._known
-            self._known |= new
-            self.in_vain += len(new) + PAIR
-            if distance <= self._close or outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY):
-                self.in_vain = 0
+
+def affordable(images: int) -> int:
+    """How many pairs of so many pictures may be looked at without a duplicate: see `PATIENCE`."""
+    looks = max(PATIENCE, PATIENCE_SHARE * images)  # a pair costs two at most, and all pairs together one a picture
+    return max(1, int(looks / (2 + PAIR)), int((looks - images) / PAIR))
+
+
+def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, pairs, portion):
+        last = min(pairs, first + portion)
+        yield from ((start, min(last, start + BLOCK)) for start in range(first, last, BLOCK))
+
+
+def _were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float) -> bool:
+    found = np.isin(codes, [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)])
+    return bool(distances.min() > close) and not found.any()
 
 
 def _may_be_one(a: Sketch | None, b: Sketch | None) -> bool:

@@ -16,7 +16,16 @@ from twinpix.pipeline.bench.edits import jpeg, mirror, zoom
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look import look_again as second_look
 from twinpix.pipeline.second_look.look import look
-from twinpix.pipeline.second_look.look_again import look_again, nearest_candidates, one_thread_each, try_look
+from twinpix.pipeline.second_look.look_again import (
+    PAIR,
+    PATIENCE,
+    affordable,
+    in_portions,
+    look_again,
+    nearest_candidates,
+    one_thread_each,
+    try_look,
+)
 from twinpix.pipeline.second_look.verify import Outcome, verify
 
 Paint = Callable[..., Image.Image]
@@ -238,16 +247,28 @@ def test_looks_end_when_they_have_long_found_no_duplicate(paint: Paint, monkeypa
     pictures[6] = pictures[5].copy()
     rows = [(0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.31), (3, 4, 0.4), (5, 6, 0.5), (0, 7, 0.6), (1, 7, 0.7), (2, 7, 0.8)]
 
-    def seen(patience: float, close: float = 0.2) -> int:
-        return len(look_again(pictures, as_pairs(rows), 2, close=close, patience=patience))
+    def seen(portion: int | None, close: float = 0.2) -> int:
+        return len(look_again(pictures, as_pairs(rows), 2, close=close, portion=portion))
 
-    # coarse looks: of the first pair none counts, it is close; then 1, 0, 2; then a duplicate; then 1, 0, 0
-    assert seen(np.inf) == 8
-    assert seen(6.0) == 8
-    assert seen(2.9) == 4
-    assert seen(0.9) == 2
-    assert seen(0.9, close=0.45) == 6, "what is close is always looked at, and a duplicate is worth more looks"
-    assert {seen(2.9) for _ in range(5)} == {4}, "counted, not timed"
+    assert seen(None) == seen(8) == 8
+    assert seen(1) == 2, "the first is close, the second was in vain"
+    assert seen(2) == 4, "the first two hold a close one, the next two were in vain"
+    assert seen(3) == 8, "four to six hold a duplicate"
+    assert seen(1, close=0.45) == 6, "what is close is always looked at, and a duplicate is worth another portion"
+
+
+def test_how_many_looks_in_vain_are_affordable() -> None:
+    assert affordable(10) > 30_000, "all pairs of a small folder: each picture gets one coarse look"
+    assert affordable(2_000) == affordable(20_000) == int(PATIENCE / (2 + PAIR))
+    assert affordable(300_000) == int(30_000 / (2 + PAIR))
+
+
+@pytest.mark.parametrize("portion", [1, 7, 1000])
+def test_portions_keep_the_nearest_first(portion: int) -> None:
+    rows = sorted(random_rows(1, range(20), range(20)), key=lambda row: row[2])
+    got = as_rows(in_portions(as_pairs(rows), portion))
+    for start in range(0, len(rows), portion):
+        assert got[start : start + portion] == sorted(as_rows(as_pairs(rows[start : start + portion])))
 
 
 def test_in_a_crowd_fewer_are_looked_at() -> None:

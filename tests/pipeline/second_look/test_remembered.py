@@ -106,26 +106,26 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, paint: Paint) -> list[Path]:
 ROWS = [(i, j, 0.02 + 0.02 * (3 * i + 5 * j)) for j in range(9) for i in range(j)]
 
 
-@pytest.mark.parametrize("patience", [np.inf, 1.0])
+@pytest.mark.parametrize("portion", [None, 3])
 @pytest.mark.parametrize("limits", [(0.1, 0.4, 0.8), (0.3, 0.5, 0.6)])
 def test_with_a_memory_looks_end_at_the_same_pair_with_the_same_outcomes(
-    shelf: list[Path], patience: float, limits: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+    shelf: list[Path], portion: int | None, limits: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_again, "BLOCK", 4)
     (sure, close, far), notes = limits, Notes()
     pairs = as_pairs(sorted(ROWS, key=lambda row: row[2]))
 
-    def looked(patience: float, notes: Notes | None) -> tuple[Outcome | None, ...]:
+    def looked(portion: int | None, notes: Notes | None) -> tuple[Outcome | None, ...]:
         return look_again.look_again(
-            shelf, pairs, 2, sure=sure, close=close, far=far, patience=patience, remembered=notes
+            shelf, pairs, 2, sure=sure, close=close, far=far, portion=portion, remembered=notes
         )
 
-    plain = looked(patience, None)
-    assert looked(patience, notes) == plain
-    assert looked(patience, notes) == plain
-    looked(np.inf, notes)
-    assert looked(patience, notes) == plain, "what is known beyond changes nothing"
-    assert (len(plain) < len(ROWS)) == (patience == 1.0)
+    plain = looked(portion, None)
+    assert looked(portion, notes) == plain
+    assert looked(portion, notes) == plain
+    looked(None, notes)
+    assert looked(portion, notes) == plain, "what is known beyond changes nothing"
+    assert (len(plain) < len(ROWS)) == (portion == 3)
 
 
 def test_what_is_known_is_neither_looked_at_nor_examined_again(
