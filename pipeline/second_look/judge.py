@@ -110,13 +110,8 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
     finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
     if finding.outcome is Outcome.CONFIRMED or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:
         return finding
-    if finding.moved:  # no level undoes that
-        return finding
     for levelled in at_one_set_of_levels(aligned):
         seen = agree(levelled)
-        better = seen.agreeing > agreement.agreeing or seen.contradicting < agreement.contradicting
-        if finding.outcome is Outcome.REFUTED and not better:
-            continue
         again = judge(alignment, levelled, seen, off(levelled, seen.tone, alignment.is_tilted) or motion)
         if again.outcome is Outcome.CONFIRMED:
             return again
