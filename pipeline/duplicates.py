@@ -146,8 +146,8 @@ def find_duplicates(
         index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
-        thorough: whether all candidate pairs get a second look; by default, nearest first, only as long as that finds
-            duplicates every now and then.
+        thorough: whether all candidate pairs get a close look; by default a coarse one comes first, and they are looked
+            at, nearest first, only as long as that finds duplicates every now and then.
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
@@ -243,11 +243,11 @@ def candidate_pairs(
     candidates, used = find_candidates(embeddings, limit, index)
     outcomes, unseen = np.full(len(candidates[0]), None, object), 0
     if limit.sure < limit.candidate:
-        portion = max(1, len(outcomes)) if thorough else affordable(n)
+        portion, close = (max(1, len(outcomes)), np.inf) if thorough else (affordable(n), limit.unverified)
         candidates = in_portions(candidates, portion)
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
-                paths, candidates, workers, looking, limit.far, limit.sure, examined, limit.unverified, portion,
+                paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion,
                 remembered,
             )  # fmt: skip
         unseen = len(outcomes) - len(seen)

@@ -49,7 +49,7 @@ Thorough = Annotated[
     bool,
     typer.Option(
         "--thorough",
-        help="Take a second look at every candidate pair, not only as long as that finds a duplicate now and then.",
+        help="Look closely at every candidate pair, not only as long as that finds a duplicate now and then.",
         show_default=False,
     ),
 ]

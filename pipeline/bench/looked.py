@@ -27,7 +27,6 @@ from twinpix.pipeline.second_look.look_again import (
     nearest_candidates,
     one_thread_each,
 )
-from twinpix.pipeline.second_look.sketch import have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import Outcome, verify
 from twinpix.pipeline.threads import cores
 
@@ -62,7 +61,6 @@ class SecondLooked:
         self._pictures, self._originals, self._limits, self._looking = pictures, originals, limits, looking
         self.seconds_a_pair = float("nan")
         self._look_at_original = cache(lambda row: look(pictures[row]))
-        self._sketch_of_original = cache(lambda row: sketch(pictures[row]))
 
     def unrelated(self) -> Unrelated:
         """See `Contestant`."""
@@ -82,11 +80,8 @@ class SecondLooked:
         doubtful = np.flatnonzero(near & (own > self._limits.sure))
 
         def look_at(k: int) -> Outcome:
-            row, limits = int(rows[k]), self._limits
-            is_close = own[k] <= limits.unverified
-            if not is_close and not have_something_in_common(self._sketch_of_original(row), sketch(copies[k])):
-                return Outcome.REFUTED
-            return verify(self._look_at_original(row), look(copies[k]), bool(own[k] > limits.far))
+            is_far = bool(own[k] > self._limits.far)
+            return verify(self._look_at_original(int(rows[k])), look(copies[k]), is_far)
 
         with one_thread_each(), ThreadPoolExecutor(cores(), initializer=faiss_alone) as pool:
             outcomes[doubtful] = list(pool.map(look_at, doubtful.tolist()))
@@ -103,12 +98,9 @@ class SecondLooked:
         return scores
 
     def _look_again(self, pictures: Sequence[Image.Image], near: Pairs) -> Outcomes:
-        limits = self._limits
-        doubtful = near[2] > limits.sure
+        doubtful = near[2] > self._limits.sure
         outcomes = np.full(len(doubtful), Outcome.CONFIRMED, object)
-        outcomes[doubtful] = look_again(
-            pictures, select(near, doubtful), looking=self._looking, far=limits.far, close=limits.unverified
-        )
+        outcomes[doubtful] = look_again(pictures, select(near, doubtful), looking=self._looking, far=self._limits.far)
         return outcomes
 
     def _score(self, distance: Floats, outcomes: Outcomes) -> Floats:

@@ -36,9 +36,7 @@ def test_scores(encoder: OnnxEncoder) -> None:
 
 def test_originals_copies_and_many(encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch, paint: Paint) -> None:
     vectors = np.array([[0, 0], [0.5, 0], [5, 5]], np.float32)
-    monkeypatch.setattr(
-        room, "look_again", lambda pictures, pairs, looking, far, close: [Outcome.CONFIRMED] * len(pairs[0])
-    )
+    monkeypatch.setattr(room, "look_again", lambda pictures, pairs, looking, far: [Outcome.CONFIRMED] * len(pairs[0]))
     one = contestant(encoder, vectors, [paint(seed, 64, 48) for seed in range(3)])
     unrelated = one.unrelated()
     assert unrelated.scores.tolist() == pytest.approx([0.25])
