@@ -37,7 +37,6 @@ from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.save import save_embeddings
-from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import Chunk, list_files
 
 
@@ -168,13 +167,15 @@ class Library:
             aside, looks = repair_store(self.path), repair_looks(self.path)
             return aside or looks
 
-    def looks(self, paths: Sequence[Path], say: Callable[[str], None] = message) -> KeptLooks:
+    def looks(self, paths: Sequence[Path], say: Callable[[str], None] | None = None) -> KeptLooks:
         """What is known of second looks at these files; new ones are kept while it is open. No fault of it raises.
 
         Args:
-            say: told in one line what is not remembered, and why.
+            say: told in one line what is not remembered, and why; on stderr by default.
         """
-        return KeptLooks(self.path, paths, say)
+        from twinpix.pipeline.show import message  # rich is slow to load
+
+        return KeptLooks(self.path, paths, say or message)
 
     # -- reading
 
