@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,10 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.explore.where import parse_where
 from twinpix.pipeline.report import Embeddings, Skipped
-from twinpix.pipeline.second_look.remembered import Remembered
 from twinpix.pipeline.threads import cores, decoding_threads
+
+if TYPE_CHECKING:  # who only encodes need not load the second look
+    from twinpix.pipeline.second_look.remembered import Remembered
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
 

@@ -57,7 +57,7 @@ class Sketch:
 
 
 def sketch(source: ImageLike) -> Sketch:
-    """Take a coarse look at a picture, at a sixth of the cost of a look.
+    """Take a coarse look at a picture, at a quarter of the cost of a look.
 
     Raises:
         ImageError: it can't be used.
