@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from twinpix.pipeline.decisions import Content
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.scan import store
-from twinpix.pipeline.scan.names import path_of
+from twinpix.pipeline.scan.names import name_of, path_of
 from twinpix.pipeline.scan.shard import Kind, Place, Shard
 
 Vectors = NDArray[np.float32]
@@ -48,8 +49,11 @@ class Embedded:
     def place(self, row: int) -> Place:
         """Where a picture lies."""
         shard = self.shards[int(np.searchsorted(self.starts, row, "right")) - 1]
-        place = shard.places[0] if shard.kind in (Kind.TAR, Kind.PARQUET) else os.fsencode(str(self.paths[row]))
-        return Place(shard.kind, place, int(self.at[row]), int(self.size[row]), shard.column)
+        if shard.kind is Kind.FILES:
+            return Place(shard.kind, name_of(self.paths[row]))
+        at = int(self.at[row])
+        place = shard.places[at if shard.kind is Kind.REMOTE else 0]
+        return Place(shard.kind, place, at, int(self.size[row]), shard.column)
 
     @cached_property
     def key(self) -> str:
@@ -65,14 +69,17 @@ def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequen
         skipped: what was left out before.
     """
     paths, left_out, starts = list[Path](), list(skipped), [0]
-    at, size, contents = list[int](), list[int](), dict[Path, Content]()
-    for file in files:
+    at, size, contents, times = list[int](), list[int](), dict[Path, Content](), Counter[Path]()
+    for shard, file in zip(shards, files, strict=True):
         table = store.read(file, ["name", "at", "size", "content", "reason", "message"])
         for name, where, length, content, reason, message in store.rows(table):
             path = path_of(name)
             if reason is not None:
                 left_out.append(Skipped(path, reason, os.fsdecode(message)))
                 continue
+            if shard.kind is not Kind.FILES:  # to a path `a//b` and `a/b` are one, and the same tar may be named twice
+                times[path] += 1
+                path = path if times[path] == 1 else path_of(b"%s#%d" % (name, times[path]))
             if content is not None:
                 contents[path] = Content(content.hex(), length)
             paths.append(path)
