@@ -62,6 +62,15 @@ def scan(
     verify: Verify = None,
     thorough: Thorough = False,
     where: Where = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index",
+            help="How pairs are looked for: exact or cells.",
+            show_default="exact up to 100,000 images",
+            metavar="KIND",
+        ),
+    ] = None,
     column: Annotated[
         str, typer.Option("--column", help="Of Parquet, which holds the images.", show_default="found out")
     ] = "",
@@ -99,7 +108,7 @@ def scan(
         check_report_target(output)
     encoder = load_encoder(model)
     place = str(work_for(sources, encoder)) if work is None else work
-    options = Options(threshold, verify, false_pairs, None, animated_with_stills, thorough, where, column)
+    options = Options(threshold, verify, false_pairs, index, animated_with_stills, thorough, where, column)
     path = None if model is None else str(Path(model).absolute())
     with started(engine, workers, address, gpus) as running, stages_meter() as progress:
         found = run_scan(sources, running, place, encoder, path, options, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,3 +118,17 @@ def read_names(files: Sequence[str]) -> list[str]:
             if reason is None:
                 names.append(str(path_of(name)))
     return names
+
+
+def marked(files: Sequence[str], count: int, dim: int) -> tuple[NDArray[np.intp], Vectors]:
+    """A sample that neither names nor order choose, as `alikeness` draws it: rows of all vectors, float32 (s, dim)."""
+    rows, marks, kept = np.empty(0, np.intp), np.empty(0, np.uint32), np.empty((0, dim), np.float32)
+    first = 0
+    for file in files:
+        vectors = read_vectors(file)
+        found = np.array([zlib.crc32(vector.tobytes()) for vector in vectors], np.uint32)
+        rows = np.concatenate([rows, first + np.arange(len(vectors))])
+        marks, kept, first = np.concatenate([marks, found]), np.concatenate([kept, vectors]), first + len(vectors)
+        lowest = np.sort(np.argsort(marks, kind="stable")[:count])
+        rows, marks, kept = rows[lowest], marks[lowest], kept[lowest]
+    return rows, kept
