@@ -105,12 +105,14 @@ def checked(ids: Ids, vectors: Vectors, dim: int) -> tuple[Ids, Vectors]:
     return ids, vectors
 
 
-def checked_queries(vectors: Vectors, dim: int) -> Vectors:
+def checked_queries(vectors: Vectors, dim: int, k: int = 1) -> Vectors:
     """Vectors as indexes take them, float32 (n, dim).
 
     Raises:
-        InputError: of another length, or not finite.
+        InputError: of another length, or not finite; k is less than 1.
     """
+    if k < 1:
+        raise InputError(f"k is how many are looked for, 1 or more, not {k}")
     vectors = np.ascontiguousarray(vectors, np.float32)
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise InputError(f"this index holds vectors of {dim} values, not an array of shape {vectors.shape}")

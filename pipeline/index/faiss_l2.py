@@ -40,7 +40,7 @@ class FaissIndex:
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         """See `Index`."""
-        squared, ids = self._faiss.search(checked_queries(queries, self._faiss.d), k)
+        squared, ids = self._faiss.search(checked_queries(queries, self._faiss.d, k), k)
         return ids, np.where(ids < 0, np.inf, np.sqrt(np.maximum(squared, 0))).astype(np.float32)
 
     def range_search(self, queries: Vectors, max_distance: float) -> Pairs:

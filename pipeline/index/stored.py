@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.errors import InputError, TwinpixError
+from twinpix.encoder.errors import TwinpixError
 from twinpix.pipeline.index import Ids, Pairs, Vectors, checked, checked_queries, refuse_known
 from twinpix.pipeline.index.place import Place
 
@@ -74,9 +74,7 @@ class StoredIndex(ABC):
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         """See `Index`."""
-        if k < 1:
-            raise InputError(f"k is how many are looked for, 1 or more, not {k}")
-        queries = checked_queries(queries, self.dim)
+        queries = checked_queries(queries, self.dim, k)
         ids, distances = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.inf, np.float32)
         for some in _slices(len(queries), QUERY_BLOCK):
             rows, near, told = measured(queries[some], *self._nearest(queries[some], k))
