@@ -27,7 +27,9 @@ def scale(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: vectors are drawn to lie as theirs do.")],
     sizes: Annotated[str, typer.Option(help="Numbers of vectors.")] = "10000,100000,1000000",
     within: Annotated[float, typer.Option(help="L2 distance of a pair.")] = WITHIN,
-    index: Annotated[str | None, typer.Option(help="exact, ivf or ivf-sq8.", show_default="by size")] = None,
+    index: Annotated[
+        str | None, typer.Option(help="exact, ivf, ivf-sq8 or ivf-rabitq.", show_default="by size")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
     model: Annotated[Path | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,

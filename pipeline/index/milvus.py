@@ -18,8 +18,9 @@ import numpy as np
 
 from twinpix.encoder.errors import FingerprintError, InputError, MissingPackageError
 from twinpix.pipeline.index import Ids, Vectors
+from twinpix.pipeline.index.exactly import Hits
 from twinpix.pipeline.index.place import EXACT, HNSW, Place
-from twinpix.pipeline.index.stored import Hits, StoredIndex, StoreError
+from twinpix.pipeline.index.stored import StoredIndex, StoreError
 
 TYPES = {EXACT: "FLAT", HNSW: "HNSW"}
 BUILD: dict[str, dict[str, int]] = {EXACT: {}, HNSW: {"M": 16, "efConstruction": 200}}

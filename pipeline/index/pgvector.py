@@ -12,8 +12,9 @@ import numpy as np
 
 from twinpix.encoder.errors import FingerprintError, InputError, MissingPackageError
 from twinpix.pipeline.index import Ids, Vectors
+from twinpix.pipeline.index.exactly import Hits
 from twinpix.pipeline.index.place import HNSW, Place
-from twinpix.pipeline.index.stored import Hits, StoredIndex, StoreError
+from twinpix.pipeline.index.stored import StoredIndex, StoreError
 
 WIDEST = 2000  # values that pgvector's HNSW takes
 EF = 1000  # candidates that HNSW keeps while it looks: as many as it can; a query with more hits is compared with all

@@ -8,12 +8,14 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.index import EXACT, Index, IndexUsed, Vectors
 from twinpix.pipeline.index.ivf import TRAINED_ON, IvfIndex, cells_for
 from twinpix.pipeline.index.near import Rows, flat_index
+from twinpix.pipeline.index.rabitq import RabitqIndex
 from twinpix.pipeline.index.recall import Planted, plant, recall
 
 EXACT_UP_TO = (
     100_000  # vectors: comparing all of them with all takes about 40 s on two cores, and 100 times that of 1e6
 )
-KINDS = {"exact": "", "ivf": "Flat", "ivf-sq8": "SQ8"}
+CELLS_UP_TO = 2_000_000  # vectors: beyond, one bit a value, for memory; `rabitq`
+KINDS = {"exact": "", "ivf": "Flat", "ivf-sq8": "SQ8", "ivf-rabitq": "RaBitQ"}
 WANTED = 0.995  # recall of planted copies that the number of cells to look into is chosen for
 CHOSEN_ON, MEASURED_ON = 500, 1000  # planted copies
 FEWEST_PROBES = 4
@@ -26,7 +28,7 @@ def kind_for(images: int, wanted: str | None = None) -> str:
         InputError: there is no such kind.
     """
     if wanted is None:
-        return "exact" if images <= EXACT_UP_TO else "ivf"
+        return "exact" if images <= EXACT_UP_TO else "ivf" if images <= CELLS_UP_TO else "ivf-rabitq"
     if wanted not in KINDS:
         raise InputError(f"no index is called {wanted!r}: choose one of {', '.join(KINDS)}")
     return wanted
@@ -50,7 +52,9 @@ def build_index(
         return flat_index(vectors), EXACT
     by_name = np.arange(len(vectors)) if by_name is None else by_name
     cells = cells_for(len(vectors))
-    index = IvfIndex(vectors[_spread(by_name, TRAINED_ON * cells)], cells, KINDS[kind])
+    sample = vectors[_spread(by_name, TRAINED_ON * cells)]
+    index = RabitqIndex(sample, cells) if kind == "ivf-rabitq" else IvfIndex(sample, cells, KINDS[kind])
+    del sample
     index.add(np.arange(len(vectors)), vectors)
     chosen_on, measured_on = (
         plant(vectors, _spread(by_name, count, seed), reach, most, seed)

@@ -60,7 +60,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-class running_milvus:  # noqa: N801 - a context manager
+class running_milvus:
     """Milvus Lite behind a port of its own: the process, and its URL."""
 
     def __init__(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from twinpix.pipeline.index import Index
 from twinpix.pipeline.index.flat import FlatIndex
 from twinpix.pipeline.index.ivf import IvfIndex
+from twinpix.pipeline.index.rabitq import RabitqIndex
 
 Floats = NDArray[np.float32]
 Make = Callable[[Floats], Index]
@@ -25,7 +26,7 @@ def cloud(n: int, dim: int = 64, inner: int = 16, seed: int = 0) -> Floats:
 
 def everywhere(sample: Floats, codes: str) -> IvfIndex:
     """An index of cells that looks into all of them."""
-    index = IvfIndex(sample, 20, codes)
+    index = RabitqIndex(sample, 20) if codes == "RaBitQ" else IvfIndex(sample, 20, codes)
     index.probes = index.cells
     return index
 
@@ -35,4 +36,5 @@ LOCAL: dict[str, Make] = {
     "flat, fewer dimensions": FlatIndex.like,
     "ivf": lambda sample: everywhere(sample, "Flat"),
     "ivf-sq8": lambda sample: everywhere(sample, "SQ8"),
+    "ivf-rabitq": lambda sample: everywhere(sample, "RaBitQ"),
 }

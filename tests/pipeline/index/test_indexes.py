@@ -85,6 +85,8 @@ def test_ties_are_broken_by_rank_whatever_the_order() -> None:
 def test_exact_as_far_as_that_is_fast() -> None:
     assert kind_for(policy.EXACT_UP_TO) == "exact"
     assert kind_for(policy.EXACT_UP_TO + 1) == "ivf"
+    assert kind_for(2_000_000) == "ivf"
+    assert kind_for(2_000_001) == "ivf-rabitq"
     assert kind_for(3, "ivf-sq8") == "ivf-sq8"
     with pytest.raises(InputError, match="exact, ivf, ivf-sq8"):
         kind_for(3, "hnsw")
@@ -96,7 +98,7 @@ def test_exact_needs_no_measurement() -> None:
     assert used.is_exact
 
 
-@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8"])
+@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8", "ivf-rabitq"])
 @pytest.mark.parametrize("most", [0, 10])
 def test_the_recall_that_is_told_is_that_of_pairs(kind: str, most: int) -> None:
     vectors = cloud(6000, inner=24)
