@@ -25,6 +25,7 @@ QUICKER = {
     'make train DATA="photos/ more.tar"': 'ARGS="--epochs 0.1 --size 32 --batch 8 --models made --work made"',
     "make train": 'ARGS="--epochs 0.02 --size 32 --models made --work made2"',
     "make bench DIR=./photos": 'ARGS="--limit 40 --queries 2 --methods twinpix,euclidean"',
+    "make bench DIR=./photos SCALE=1": 'SIZES=1000,3000 ARGS="--limit 40 --queries 2 --methods euclidean"',
     "twinpix train --data photos/ --init twinpix.safetensors --name tuned": (
         "--epochs 0.02 --batch 8 --models made --work made3"
     ),
@@ -42,6 +43,10 @@ QUICKER = {
 }
 # what has to come first
 BEFORE = {
+    "twinpix library push vectors.db --library ./shelf": "twinpix library add ./known --library ./shelf",
+    "twinpix library search a.jpg --library ./shelf --store vectors.db": (
+        "twinpix library add ./known --library ./shelf && twinpix library push vectors.db --library ./shelf"
+    ),
     "twinpix apply plan.jsonl --yes": "twinpix plan ./known -o plan.jsonl",
     "twinpix undo --yes": (
         "cp a.jpg known/again.jpg && twinpix plan a.jpg known -o plan.jsonl && twinpix apply plan.jsonl --yes"

@@ -68,9 +68,10 @@ class IndexUsed:
 
     Attributes:
         name: `exact`, or what FAISS calls the index.
-        recall: the share of pairs within reach that comparing everything would find and this one does too, 0..1:
-            measured on `planted` copies of pictures in it, at distances spread evenly over the reach; 1 where exact.
-        planted: how many; 0 where exact.
+        recall: the share of pairs within reach that comparing everything would find and this one does too, 0..1; 1
+            where exact. The lower of two measurements: on `planted` copies of pictures in it, at distances spread
+            evenly over the reach, and on `pairs` of its own, of pictures that were compared with all.
+        planted, pairs: how many; 0 where exact.
         cells, probes: how many k-means cells there are, and how many of them each picture was looked for in; 0 where
             exact.
     """
@@ -80,6 +81,7 @@ class IndexUsed:
     planted: int = 0
     cells: int = 0
     probes: int = 0
+    pairs: int = 0
 
     @property
     def is_exact(self) -> bool:

@@ -23,7 +23,7 @@ import pytest
 def postgresql() -> Iterator[str]:
     """The URL of a running PostgreSQL that has pgvector; it is stopped, and its files deleted, at the end."""
     if own := os.environ.get("TWINPIX_TEST_POSTGRESQL"):
-        yield own
+        yield own if "?" in own else f"{own}?application_name=twinpix"
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is no XDG_RUNTIME_DIR

@@ -78,7 +78,8 @@ def test_search_finds_the_nearest(make: Make, kind: str, off: float) -> None:
     vectors = cloud(N)
     index, truth = filled(make, vectors), distances(vectors, vectors[:40])
     ids, told = index.search(vectors[:40], 10)
-    assert (ids.shape, ids.dtype, told.shape, told.dtype) == ((40, 10), np.int64, (40, 10), np.float32)
+    assert (ids.shape, told.shape) == ((40, 10), (40, 10))
+    assert (str(ids.dtype), str(told.dtype)) == ("int64", "float32")
     assert (ids[:, 0] == np.arange(100, 140)).all()
     nearest = truth.argsort(1)[:, :10] + 100
     if kind in STORES and kind not in APPROXIMATE:
