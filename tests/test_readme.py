@@ -25,7 +25,6 @@ QUICKER = {
     'make train DATA="photos/ more.tar"': 'ARGS="--epochs 0.1 --size 32 --batch 8 --models made --work made"',
     "make train": 'ARGS="--epochs 0.02 --size 32 --models made --work made2"',
     "make bench DIR=./photos": 'ARGS="--limit 40 --queries 2 --methods twinpix,euclidean"',
-    "make bench DIR=./photos SCALE=1": 'SIZES=1000,3000 ARGS="--limit 40 --queries 2 --methods euclidean"',
     "twinpix train --data photos/ --init twinpix.safetensors --name tuned": (
         "--epochs 0.02 --batch 8 --models made --work made3"
     ),
