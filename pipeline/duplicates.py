@@ -145,7 +145,7 @@ def find_duplicates(
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`, and what it knows is not looked at again: by default nothing is remembered.
-        index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
+        index: `exact`, `ivf`, `ivf-sq8` or `ivf-rabitq`; by default it follows from the number of images.
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
         thorough: whether all candidate pairs get a close look; by default a coarse one comes first, and they are looked
