@@ -65,8 +65,11 @@ def test_another_encoder_or_length_is_refused_and_another_name_is_another_index(
         open_index(url, 64, "fedcba9876543210")
     with pytest.raises(InputError, match="64 values, not 65"):
         open_index(url, 65, MODEL)
-    with open_index(f"{url}x", 65, "fedcba9876543210") as other:
-        assert len(other) == 0
+    for ending in ("x", "__x", "_"):
+        with open_index(f"{url}{ending}", 65, "fedcba9876543210") as other:
+            assert len(other) == 0
+    with open_index(url, 64, MODEL) as index:
+        assert len(index) == 3
 
 
 def test_fingerprints_of_any_letters(url: str) -> None:
