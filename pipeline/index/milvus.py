@@ -30,7 +30,7 @@ CAP = 16_384  # hits that a server tells of a query, unless it is set up otherwi
 VECTORS_AT_ONCE = 1000
 IDS_AT_ONCE = 16_000
 LAST = 2**63 - 1
-CONNECT_SECONDS, CALL_SECONDS = 5, 120
+CONNECT_SECONDS, CALL_SECONDS = 15, 120
 KEEPALIVE_MS = 330_000  # pymilvus pings an idle server every 10 s; gRPC servers hang up on more than one in 300 s
 TOKEN = "MILVUS_TOKEN"
 OUT_OF_RANGE = re.compile(r"range \[1, (\d+)\]")
@@ -208,6 +208,6 @@ def _letters(fingerprint: str) -> str:
 
 def _refuse_others(collections: list[str], place: Place, wanted: str) -> None:
     for name in collections:
-        start, _, other = name.partition("__")
-        if start == place.name and other and name != wanted:
+        start, _, other = name.rpartition("__")
+        if start == place.name and name != wanted:
             raise FingerprintError(f"{place} holds vectors of encoder {other}, not of this one: choose another ?name=")
