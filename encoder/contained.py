@@ -24,6 +24,7 @@ from twinpix.encoder.wire import WireError, receive, send
 WORKER = Path(__file__).with_name("decode_worker.py")
 READ_SECONDS = 60.0  # for a file of up to 64 MB to come off a disk that has to wake up, or a slow network
 TICK, GRACE = 0.2, 2.0  # s
+KILLED = -9  # exit code
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # bytes; glibc would give memory back after each picture and ask for it again, page by page, for the next one
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
@@ -86,6 +87,9 @@ class Worker:
             except WireError:
                 ready = None
             if ready is None:
+                with suppress(subprocess.TimeoutExpired):
+                    if self._process.wait(GRACE) == KILLED:
+                        raise OSError("killed before it had started")
                 said = self._remarks.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
                 raise DecodingError(f"{sys.executable} can't be started to decode images in: {said[-1]}")
             self._remarks.close()
@@ -156,21 +160,30 @@ class Decoders:
     def _ask(self, source: str | bytes, wish: dict[str, Any]) -> NDArray[np.uint8]:
         is_path = isinstance(source, str)
         body = os.fsencode(os.path.abspath(source)) if isinstance(source, str) else source
+        outcome, code = self._answer({**wish, "path": is_path}, body)
+        if code == KILLED and not self._closed.is_set():  # by somebody else: no fault of the file's
+            outcome, code = self._answer({**wish, "path": is_path}, body)
+        if outcome is None:
+            reason, message = _epitaph(code)
+            raise ImageError(reason, f"{source if isinstance(source, str) else 'the image'}: {message}")
+        if isinstance(outcome, ImageError):
+            raise outcome
+        return outcome
+
+    def _answer(self, facts: dict[str, Any], body: bytes) -> tuple[NDArray[np.uint8] | ImageError | None, int]:
+        # and if there is none, what the process that was asked died of
         worker = self._take()
         try:
-            reply = worker.ask({**wish, "path": is_path}, body)
+            reply = worker.ask(facts, body)
         except BaseException:  # interrupted in the middle of a reply
             worker.kill()
             self._drop(worker)
             raise
         outcome = None if reply is None else _outcome(*reply)
         if outcome is None:
-            reason, message = _epitaph(self._drop(worker))
-            raise ImageError(reason, f"{source if isinstance(source, str) else 'the image'}: {message}")
+            return None, self._drop(worker)
         self._give_back(worker)
-        if isinstance(outcome, ImageError):
-            raise outcome
-        return outcome
+        return outcome, 0
 
     def close(self) -> None:
         """End all processes, also those at work: whoever waits for one is told that it crashed."""

@@ -80,6 +80,17 @@ def with_relations(
     """
     if not groups:
         return ()
+    pairs = [(group.files[0], path) for group in groups for path in group.files[1:]]
+    relations = iter(relations_of(pairs, workers, examined))
+    return tuple(replace(group, relations=tuple(islice(relations, len(group.files) - 1))) for group in groups)
+
+
+def relations_of(
+    pairs: Sequence[tuple[Path, Path]],
+    workers: int | None = None,
+    examined: Mapping[tuple[Path, Path], Examination | None] = MappingProxyType({}),
+) -> tuple[Relation | None, ...]:
+    """What the two of each pair are to one another, the first as the query. Arguments as of `with_relations`."""
 
     @lru_cache(LOOKS_KEPT)
     def seen(path: Path) -> Look:
@@ -99,7 +110,5 @@ def with_relations(
         except ImageError:
             return None
 
-    pairs = [(group.files[0], path) for group in groups for path in group.files[1:]]
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
-        relations = pool.map(one, pairs)
-        return tuple(replace(group, relations=tuple(islice(relations, len(group.files) - 1))) for group in groups)
+        return tuple(pool.map(one, pairs))
