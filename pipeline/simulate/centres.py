@@ -18,14 +18,12 @@ def draw_cells(likeness: Likeness, cells: int, trained_on: int, dice: np.random.
 
     Args:
         cells: how many.
-        trained_on: vectors a cell, where k-means makes all of them at once.
+        trained_on: vectors in all, where k-means makes all of them at once.
     """
     if cells <= AT_ONCE:
-        return fit_cells(likeness.draw(trained_on * cells, dice), cells)
+        return fit_cells(likeness.draw(trained_on, dice), cells)
     first = fit_cells(likeness.draw(64 * round(cells**0.5), dice), round(cells**0.5))
-    sample = np.concatenate(
-        [turned(first, likeness.draw(BLOCK, dice)) for _ in range(-(-FITTED_ON * cells // BLOCK))]
-    )
+    sample = np.concatenate([turned(first, likeness.draw(BLOCK, dice)) for _ in range(-(-FITTED_ON * cells // BLOCK))])
     coarse = Cells(first.centres).assign(sample, 1)[:, 0]
     parts = _shares(np.bincount(coarse, minlength=len(first)), cells)
     order = np.argsort(coarse, kind="stable")

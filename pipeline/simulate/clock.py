@@ -17,12 +17,18 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.index import Vectors, import_faiss
 from twinpix.pipeline.simulate.setting import Setting
 
+REST = 0.1  # seconds
+
 
 class Clock:
     """Adds up seconds of CPU by name, of all threads of this process."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+
+    def rest(self) -> None:
+        """Wait until the threads of BLAS that drew vectors before have ended to spin: they would be counted."""
+        time.sleep(REST)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -58,5 +64,7 @@ def peak_of_join(vectors: Vectors, setting: Setting) -> float:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         said, _ = process.communicate()
     if process.returncode != 0:
-        raise InputError(f"joining a cell of {len(vectors):,} vectors in a process of its own failed ({process.returncode})")
+        raise InputError(
+            f"joining a cell of {len(vectors):,} vectors in a process of its own failed ({process.returncode})"
+        )
     return float(said)

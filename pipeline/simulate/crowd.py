@@ -48,6 +48,7 @@ def join_crowd(collection: Collection, setting: Setting, beside: Joined, dice: n
     whole = np.concatenate([copies, beside.members])
     rows = np.arange(drawn) if drawn * drawn <= PAIRS_AT_ONCE else np.arange(max(16, PAIRS_AT_ONCE // drawn))
     clock = Clock()
+    clock.rest()
     with clock("join"):
         i, j, _ = join(whole, np.arange(len(whole)), setting.reach, setting.sure, setting.most, None, rows)
     among = (i < drawn) & (j < drawn)

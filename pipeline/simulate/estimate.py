@@ -30,7 +30,8 @@ class Estimate:
     Attributes:
         setting: how it would be scanned.
         recall: share of planted copies that meet their original in a cell, 0..1.
-        cell: vectors in one: `mean`, `large` (one in a thousand is larger), `crowded` (with what everybody has).
+        cell: vectors in one: `mean`, `large` (one in a thousand is larger), `squares` (mean of the squared sizes),
+            `crowded` (with what everybody has).
         hot: cells of more than `setting.HOT` vectors.
         pairs: within reach, that would be found.
         bytes: `embeddings`, `shuffle` (files of cells), `pairs`.
@@ -63,6 +64,7 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         cells = draw_cells(collection.likeness, setting.cells, setting.trained_on, dice)
         sample = collection.likeness.draw(BLOCK, dice)
         cells.assign(sample[:1], 1)  # the graph of the centres is made once a process
+        clock.rest()
         with clock("assign"):
             assigned = cells.assign(sample, setting.nearest)
         sizes = Sizes.of(assigned, setting)
@@ -71,7 +73,7 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         learn = _seconds_to_learn(collection, setting, dice)
         recall = _recall(collection, setting, cells, dice)
     largest = max(joined, key=lambda one: len(one.members)).members
-    row_bytes, row_seconds = bucket_costs(largest)
+    row_bytes, row_seconds = bucket_costs([one.members for one in joined])
     of_each = [one.size for one in joined]
     join_seconds, join_error = sizes.all_over([one.seconds for one in joined], of_each)
     pairs, pairs_error = sizes.all_over([one.pairs for one in joined], of_each)
@@ -79,7 +81,9 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
     return Estimate(
         setting=setting,
         recall=recall,
-        cell={"mean": sizes.mean, "large": sizes.large, "crowded": sizes.of_a_vector + collection.crowded},
+        cell={
+            "mean": sizes.mean, "large": sizes.large, "squares": sizes.squares / len(sizes.each), "crowded": crowd.size
+        },
         hot=sizes.hot + crowd.hot,
         pairs=pairs,
         bytes={
@@ -92,7 +96,7 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         seconds={
             "learn": learn, "assign": clock.seconds["assign"] / len(sample) * images,
             "shuffle": row_seconds * setting.rows, "join": join_seconds + crowd.seconds,
-            "reduce": pairs * costs.pair_seconds,
+            "reduce": images * costs.image_seconds + pairs * costs.pair_seconds,
         },
         errors={"join": join_error, "pairs": pairs_error},
         measured={"assigned": len(sample), "cells": len(joined), "joined": sum(len(one.members) for one in joined)},
@@ -102,7 +106,8 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
 def _seconds_to_learn(collection: Collection, setting: Setting, dice: np.random.Generator) -> float:
     # k-means compares all of a sample with all centres
     cells = min(LEARNED, setting.cells)
-    sample, clock = collection.likeness.draw(setting.trained_on * cells, dice), Clock()
+    sample, clock = collection.likeness.draw(setting.trained_on * cells // setting.cells, dice), Clock()
+    clock.rest()
     with clock("learn"):
         fit_cells(sample, cells)
     return clock.seconds["learn"] * (setting.cells / cells) ** 2
@@ -116,5 +121,5 @@ def _recall(collection: Collection, setting: Setting, cells: Cells, dice: np.ran
 def _mb(cells: Cells, block: Floats) -> float:
     # of a process that assigns a block: centres, their graph (two links each at the lowest level), vectors as they are
     # and turned
-    centre = 4 * cells.centres.shape[1] + (4 * 2 * LINKS if len(cells) >= GRAPH_FROM else 0)
-    return (len(cells) * centre + len(block) * 4 * (block.shape[1] + cells.centres.shape[1])) / MB
+    centre = 4 * int(cells.centres.shape[1]) + (4 * 2 * LINKS if len(cells) >= GRAPH_FROM else 0)
+    return float(len(cells) * centre + len(block) * 4 * (block.shape[1] + cells.centres.shape[1])) / MB

@@ -1,7 +1,7 @@
 """Members of one cell of very many, drawn without drawing all the vectors that lie elsewhere.
 
-From some vectors that were found in the cell a Markov chain goes on inside it: preconditioned Crank-Nicolson steps (Cotter
-et al. 2013), which keep the distribution within a cloud as it is, and are taken back where they leave the cell.
+From some vectors that were found in the cell a Markov chain goes on inside it: preconditioned Crank-Nicolson steps
+(Cotter et al. 2013), which keep the distribution within a cloud as it is, and are taken back where they leave the cell.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Chains:
 
     def _step(self) -> NDArray[np.float64]:
         # of all sizes: small ones leave corners, large ones go far
-        step = np.exp(self._dice.uniform(*np.log(STEPS), len(self._noise)))
+        step = STEPS[0] * (STEPS[1] / STEPS[0]) ** self._dice.random(len(self._noise))
         fresh = self._likeness.noise(len(self._noise), self._dice)
         stay, go = (part[:, None].astype(np.float32) for part in (np.sqrt(1 - step**2), step))
         moved = stay * self._noise + go * fresh

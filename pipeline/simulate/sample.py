@@ -21,6 +21,7 @@ FEWEST, MOST = 4, 32  # cells,
 MEMBERS = 40_000  # with about so many vectors in all, where that is more than the fewest
 SCOUTS = 12  # vectors a cell are drawn to see how full the chosen ones are, and where in them chains begin
 MOST_SCOUTS, BLOCK = 1 << 20, 1 << 13
+WARM = 4000  # smaller cells are joined twice: of thousands in a row none is the first
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,13 @@ def _join(
 ) -> Joined:  # fmt: skip
     size = max(2, round(share * setting.images))
     count = min(size, HOT)
-    members = _with_copies(collection, cells, inside, fill(collection.likeness, turn, inside, middles, noise, count, dice), dice)
+    members = _with_copies(
+        collection, cells, inside, fill(collection.likeness, turn, inside, middles, noise, count, dice), dice
+    )
     clock = Clock()
+    clock.rest()
+    if count < WARM:
+        join(members, np.arange(count), setting.reach, setting.sure, setting.most)
     with clock("join"):
         pairs = join(members, np.arange(count), setting.reach, setting.sure, setting.most)
     factor = (size / count) ** 2  # beyond: a hot cell, joined in portions of the same work
@@ -104,10 +110,10 @@ def _with_copies(
     collection: Collection, cells: Cells, inside: Inside, members: Floats, dice: np.random.Generator
 ) -> Floats:
     # the share of them that are copies: of members, where both lie in the cell, or else of vectors that lie elsewhere
-    rate = collection.copies / (1 - collection.copies)
-    originals = dice.integers(0, len(members), round(rate * (1 - collection.copies) * len(members)))
+    copied = round(collection.copies * len(members))
+    originals = dice.integers(0, max(1, len(members) - copied), copied)
     copies = collection.move(members[originals], dice)
-    copies = copies[inside(turned(cells, copies))][: len(members) // 2]
+    copies = copies[inside(turned(cells, copies))]
     return np.concatenate([members[: len(members) - len(copies)], copies])
 
 

@@ -21,7 +21,7 @@ class Setting:
         images: N.
         cells: k.
         nearest: m, how many cells each vector is put into.
-        trained_on: vectors a cell, from which the cells are learned.
+        trained_on: vectors in all, from which the cells are learned.
         reach, sure: L2, as of `scan.cells.join`.
         most: beyond `sure`, of each vector; 0: all.
     """
@@ -49,4 +49,4 @@ def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: i
     """
     k = min(cells or cells_for(images), images)
     most = 0 if limit.sure >= limit.candidate else NEAREST_PAIRS
-    return Setting(images, k, min(nearest, k), TRAINED_ON, limit.candidate, limit.sure, most)
+    return Setting(images, k, min(nearest, k), min(images, TRAINED_ON * k), limit.candidate, limit.sure, most)
