@@ -79,7 +79,7 @@ $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,review,train,bench,dev]"
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,review,service,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so

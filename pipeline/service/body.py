@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from twinpix.pipeline.service.work import Gone
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # it remarks on damaged forms on stderr
 FIELD = b"image"
 RAW = "application/octet-stream"
 FORM = "multipart/form-data"

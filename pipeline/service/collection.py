@@ -130,8 +130,11 @@ class Collection:
         """What pictures are found with."""
         return self._index.name
 
-    def nearest(self, vector: Vectors, k: int) -> tuple[Near, ...]:
+    def nearest(self, vector: Vectors, k: int, within: float) -> tuple[Near, ...]:
         """The k pictures nearest to a vector, float32 (dim,), closest first.
+
+        Args:
+            within: L2; no farther ones.
 
         Raises:
             LibraryError: the library can't be read.
@@ -141,7 +144,7 @@ class Collection:
                 self._refresh()
             finally:
                 self._changing.release()
-        return self._nearest(vector, k)
+        return self._nearest(vector, k, within)
 
     def vector(self, content: bytes) -> Vectors | None:
         """The vector of a picture; None where there is no such picture."""
@@ -150,7 +153,7 @@ class Collection:
         with self._library.reading() as connection:
             return dict(read_vectors(connection, self._encoder.fingerprint, [content])).get(content)
 
-    def add(self, content: bytes, data: bytes, vector: Vectors, k: int) -> Added:
+    def add(self, content: bytes, data: bytes, vector: Vectors, k: int, within: float) -> Added:
         """Keep a picture, unless a file of it is there, and find the k nearest others, in one step.
 
         Raises:
@@ -168,7 +171,7 @@ class Collection:
                     if not files:
                         path.unlink(missing_ok=True)
                     raise
-            near = self._nearest(vector, k + 1)
+            near = self._nearest(vector, k + 1, within)
             if is_new:
                 self._put([content], vector[None])
         return Added(is_new, tuple(one for one in near if one.content != content)[:k])
@@ -309,11 +312,14 @@ class Collection:
             if ids:
                 self._index.remove(np.array(ids, np.int64))
 
-    def _nearest(self, vector: Vectors, k: int) -> tuple[Near, ...]:
+    def _nearest(self, vector: Vectors, k: int, within: float) -> tuple[Near, ...]:
         with self._using:
             k = min(k, len(self._ids))
-            ids = self._index.search(vector[None], k)[0][0].tolist() if k else []
-            contents = [self._contents[number] for number in ids if number in self._contents]
+            ids, told = self._index.search(vector[None], k) if k else (np.empty((1, 0), np.int64), np.empty((1, 0)))
+            some = ids[told <= within + self._index.error].tolist()
+            contents = [self._contents[number] for number in some if number in self._contents]
+        if not contents:
+            return ()
         with self._library.reading() as connection:
             vectors = dict(read_vectors(connection, self._encoder.fingerprint, contents))
             files = read_files(connection, contents)
@@ -322,7 +328,9 @@ class Collection:
             for content, own in vectors.items()
             if files[content]
         ]
-        return tuple(sorted(near, key=lambda one: (one.distance, one.content)))
+        return tuple(
+            sorted((one for one in near if one.distance <= within), key=lambda one: (one.distance, one.content))
+        )
 
     def _name(self, files: Sequence[StoredFile]) -> str:
         path = files[0].path

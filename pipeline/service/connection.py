@@ -114,7 +114,7 @@ class Connection(H11Protocol):
         if not self.is_idle:
             self._headers_due = _cancelled(self._headers_due)
         elif self._headers_due is None and not self.transport.is_closing():
-            self._headers_due = self.loop.call_later(HEADERS, self.transport.abort)
+            self._headers_due = self.loop.call_later(min(HEADERS, self._all.bounds.receiving), self.transport.abort)
 
 
 def _cancelled(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:

@@ -14,6 +14,7 @@ from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.header import Header
 from twinpix.encoder.protocol import Encoder, Vectors
+from twinpix.pipeline.candidates import MAX_L2, Limits
 from twinpix.pipeline.decisions import Decisions, decisions_path, read_decisions
 from twinpix.pipeline.duplicates import known_threshold, limits, takes_second_look
 from twinpix.pipeline.library.errors import LibraryBusyError, LibraryError
@@ -56,16 +57,18 @@ class Desk:
     def check(self, data: bytes, wish: Wish, deadline: float) -> dict[str, Any]:
         """Is this picture here already? Nothing is changed."""
         upload, header, vector = self._read(data)
+        limit, verify = self._limit(wish)
         with library_troubles():
-            near = self.collection.nearest(vector, MOST)
-        return self._answer(upload, header, near, wish, deadline)
+            near = self.collection.nearest(vector, MOST, limit.candidate)
+        return self._answer(upload, header, near, limit, verify, deadline)
 
     def add(self, data: bytes, wish: Wish, deadline: float) -> tuple[bool, dict[str, Any]]:
         """The same of the others, and the picture is here from now on; whether it was not before."""
         upload, header, vector = self._read(data)
+        limit, verify = self._limit(wish)
         with library_troubles():
-            added = self.collection.add(upload.content, data, vector, MOST)
-        answer = self._answer(upload, header, added.near, wish, deadline)
+            added = self.collection.add(upload.content, data, vector, MOST, limit.candidate)
+        answer = self._answer(upload, header, added.near, limit, verify, deadline)
         return added.is_new, {**answer, "added": added.is_new}
 
     def forget(self, content: bytes) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class Desk:
             vector = self.collection.vector(content)
             if vector is None:
                 raise _unknown(content)
-            near = [one for one in self.collection.nearest(vector, k + 1) if one.content != content][:k]
+            near = [one for one in self.collection.nearest(vector, k + 1, MAX_L2) if one.content != content][:k]
         threshold = known_threshold(self._encoder, 2, self._wish.threshold)
         return answers.neighbours(content, near, threshold, len(self.collection), self._encoder.fingerprint)
 
@@ -99,23 +102,22 @@ class Desk:
             raise of_image(error) from None
         return Upload(data, hashlib.blake2b(data, digest_size=16).digest()), header, vector
 
-    def _answer(
-        self, upload: Upload, header: Header, near: tuple[Near, ...], wish: Wish, deadline: float
-    ) -> dict[str, Any]:
+    def _limit(self, wish: Wish) -> tuple[Limits, bool]:
         threshold = self._wish.threshold if wish.threshold is None else wish.threshold
         verify = self._wish.verify if wish.verify is None else wish.verify
-        images = len(self.collection)
-        limit = limits(self._encoder, images + 1, threshold, verify)
-        judge = Judge(limit, takes_second_look(threshold, verify), _decisions(), deadline, self._sketch)
+        images = len(self.collection) + 1
+        return limits(self._encoder, images, threshold, verify), takes_second_look(threshold, verify)
+
+    def _answer(
+        self, upload: Upload, header: Header, near: tuple[Near, ...], limit: Limits, verify: bool, deadline: float
+    ) -> dict[str, Any]:
+        judge = Judge(limit, verify, _decisions(), deadline, self._sketch)
         try:
             found = list(judge.judge(upload, near))
         except ImageError as error:
             raise of_image(error) from None
-        has_more = len(near) == MOST and near[-1].distance <= limit.candidate
-        return {
-            **answers.checked(upload, header, found, limit, images, self._encoder.fingerprint),
-            "more": has_more,
-        }
+        told = answers.checked(upload, header, found, limit, len(self.collection), self._encoder.fingerprint)
+        return {**told, "more": len(near) == MOST}
 
 
 def _unknown(content: bytes) -> Problem:

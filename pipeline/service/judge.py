@@ -90,10 +90,9 @@ class Judge:
     sketch: Callable[[StoredFile], Sketch]
 
     def judge(self, upload: Upload, near: Iterable[Near]) -> Iterator[Judged]:
-        """The near pictures that may be duplicates, in their order."""
+        """Pictures within the threshold, in their order."""
         for one in near:
-            if one.distance <= self.limit.candidate or one.content == upload.content:
-                yield self._dismissed(upload, self._one(upload, one))
+            yield self._dismissed(upload, self._one(upload, one))
 
     def _dismissed(self, upload: Upload, found: Judged) -> Judged:
         if not self.decisions.verdicts or found.near.content == upload.content:
