@@ -192,7 +192,7 @@ def group_duplicates(
 
     Args:
         decisions: pairs to leave out, because a person called them different; the user's by default.
-        library: remembers second looks at files that it knows, and no fault of it raises here.
+        library: remembers second looks at files that it knows, and their relations; no fault of it raises here.
 
     Raises:
         FingerprintError: the embeddings are another encoder's.
@@ -207,7 +207,9 @@ def group_duplicates(
     if not takes_second_look(threshold, verify):
         return report
     known = {(embeddings.paths[i], embeddings.paths[j]): examined.get((i, j)) for i, j in candidates.copies}
-    return replace(report, groups=with_relations(report.groups, workers, known))
+    grouped = [path for group in report.groups for path in group.files]
+    with nullcontext() if library is None or not grouped else library.relations(grouped) as remembered:
+        return replace(report, groups=with_relations(report.groups, workers, known, remembered))
 
 
 def takes_second_look(threshold: float | None, verify: bool | None) -> bool:

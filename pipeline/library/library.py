@@ -30,8 +30,8 @@ from twinpix.pipeline.library.generations import Generation, State, finish_gener
 from twinpix.pipeline.library.lock import refuse_busy, writer_lock
 from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.looks import KeptLooks
-from twinpix.pipeline.library.looks_file import compact_looks, repair_looks
 from twinpix.pipeline.library.place import NAME, default_library
+from twinpix.pipeline.library.relations import KEPT_FILES, KeptRelations
 from twinpix.pipeline.library.serve import on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
@@ -152,7 +152,9 @@ class Library:
         """Drop vectors and second looks that no file needs, and those of models and code before the current ones."""
         with self._changing() as connection:
             compact_store(connection)
-            compact_looks(self.path, stored_contents(connection))
+            contents = stored_contents(connection)
+            for file in KEPT_FILES:
+                file.compact(self.path, contents)
 
     def repair(self) -> Path | None:
         """Put all sound rows into a new file and set the damaged one aside, never deleting it.
@@ -164,8 +166,8 @@ class Library:
         """
         self._must_exist()
         with one_line(self.path), writer_lock(self.path):
-            aside, looks = repair_store(self.path), repair_looks(self.path)
-            return aside or looks
+            asides = [repair_store(self.path), *(file.repair(self.path) for file in KEPT_FILES)]
+            return next((aside for aside in asides if aside is not None), None)
 
     def looks(self, paths: Sequence[Path], say: Callable[[str], None] | None = None) -> KeptLooks:
         """What is known of second looks at these files; new ones are kept while it is open. No fault of it raises.
@@ -173,9 +175,11 @@ class Library:
         Args:
             say: told in one line what is not remembered, and why; on stderr by default.
         """
-        from twinpix.pipeline.show import message  # rich is slow to load
+        return KeptLooks(self.path, paths, say or _message)
 
-        return KeptLooks(self.path, paths, say or message)
+    def relations(self, paths: Sequence[Path], say: Callable[[str], None] | None = None) -> KeptRelations:
+        """What is known of the relations of these files; new ones are kept while it is open. See `looks`."""
+        return KeptRelations(self.path, paths, say or _message)
 
     # -- reading
 
@@ -288,6 +292,12 @@ class Library:
     def _must_exist(self) -> None:
         if not (self.path / NAME).exists():
             raise InputError(f"library {self.path}: there is none: add a folder first (twinpix library add DIR)")
+
+
+def _message(said: str) -> None:
+    from twinpix.pipeline.show import message  # rich is slow to load
+
+    message(said)
 
 
 def _generation(connection: sqlite3.Connection, fingerprint: str | None) -> Generation:

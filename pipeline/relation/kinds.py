@@ -166,5 +166,15 @@ class Relation:
         made = {name: value for name, value in asdict(self.edits).items() if value != _NOTHING[name]}
         return {"kind": str(self.kind), "original": str(self.original), "edits": made}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], facts: tuple[Facts, Facts] | None = None) -> Relation:
+        """The inverse of `to_dict`, which leaves the facts out."""
+        edits = dict(values["edits"])
+        for name in ("crop", "border", "beyond"):
+            if edits.get(name):
+                edits[name] = Box(**edits[name])
+        edits["overlays"] = tuple(Box(**box) for box in edits.get("overlays", ()))
+        return cls(Kind(values["kind"]), Side(values["original"]), Edits(**edits), facts)
+
 
 _NOTHING = asdict(Edits())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.preprocess import Preprocess
-from twinpix.encoder.specks import without_specks
+from twinpix.encoder.specks import _medians, without_specks
 
 Paint = Callable[..., Image.Image]
 Levels = NDArray[np.uint8]
@@ -62,3 +62,13 @@ def test_an_encoder_does_not_see_it(encoder: OnnxEncoder, paint: Paint) -> None:
     plain, clever = Preprocess(96), Preprocess(96, despeckle=True)
     far, near = (np.abs(p(noisy).astype(int) - p(clean)).mean() for p in (plain, clever))
     assert near < far / 5
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_medians_are_those_of_every_window(window: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (17, 23, 2), dtype=np.uint8)
+    reach = window // 2
+    padded = np.pad(levels, ((reach, reach), (reach, reach), (0, 0)), "edge")
+    places = [(y, x, c) for y in range(17) for x in range(23) for c in range(2)]
+    naive = [np.median(padded[y : y + window, x : x + window, c]) for y, x, c in places]
+    assert np.array_equal(_medians(levels, np.arange(levels.size), window), naive)
