@@ -116,7 +116,7 @@ def run(
     """
     encoder = load_encoder(model)
     reach = limits(encoder, 2, wish.threshold, wish.verify).candidate  # where no threshold is known, it ends here
-    with entrance.listen() as door, one_thread_each(), _calm():
+    with entrance.listen() as door, one_thread_each(), _yielding():
         faiss_alone()
         known = Library(library, encoder)
         uploads = Uploads(store or known.path / "uploads")
@@ -141,26 +141,37 @@ def _serve(entrance: Entrance, door: socket.socket, bounds: Bounds, desk: Desk) 
             loop="asyncio", server_header=False, date_header=False, proxy_headers=False, backlog=BACKLOG,
             timeout_keep_alive=KEPT_OPEN, timeout_graceful_shutdown=round(bounds.grace),
         )  # fmt: skip
-        print(
-            f"{len(desk.collection)} pictures in {desk.collection.path}: {address} (Ctrl-C or SIGTERM ends it)",
-            flush=True,
-        )
-        uvicorn.Server(config).run(sockets=[door])
+        server = uvicorn.Server(config)
+        with _stopping(server):
+            print(f"{len(desk.collection)} pictures in {desk.collection.path}: {address} (Ctrl-C or SIGTERM ends it)",
+                  flush=True)  # fmt: skip
+            server.run(sockets=[door])
     message("stopped")
 
 
 @contextmanager
-def _calm() -> Iterator[None]:
-    # uvicorn ends its loop at these signals, and sends them once more when it is done: by then nothing is left to end
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
-    interval = sys.getswitchinterval()
+def _stopping(server: uvicorn.Server) -> Iterator[None]:
+    # from the moment that the address is told. uvicorn hears these signals only once it runs, and sends them again
+    # when it is done: by then nothing is left to stop
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _yielding() -> Iterator[None]:
+    before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        sys.setswitchinterval(before)
 
 
 def _mishap(error: Exception) -> None:
