@@ -26,7 +26,7 @@ from twinpix.pipeline.service.judge import Judge, Upload
 from twinpix.pipeline.service.problem import Problem, of_image
 from twinpix.pipeline.show import message
 
-SKETCHES = 512  # coarse looks that are kept, 55 kB each
+SKETCHES = 128  # coarse looks that are kept, 55 kB each
 
 
 @dataclass(frozen=True)
