@@ -27,6 +27,7 @@ T = TypeVar("T")
 WORKER = Path(__file__).with_name("decode_worker.py")
 READ_SECONDS = 60.0  # for a file of up to 64 MB to come off a disk that has to wake up, or a slow network
 TICK, GRACE = 0.2, 2.0  # s
+KILLED = -9  # exit code
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # bytes; glibc would give memory back after each picture and ask for it again, page by page, for the next one
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
@@ -89,6 +90,9 @@ class Worker:
             except WireError:
                 ready = None
             if ready is None:
+                with suppress(subprocess.TimeoutExpired):
+                    if self._process.wait(GRACE) == KILLED:
+                        raise OSError("killed before it had started")
                 said = self._remarks.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
                 raise DecodingError(f"{sys.executable} can't be started to decode images in: {said[-1]}")
             self._remarks.close()
@@ -165,21 +169,32 @@ class Decoders:
     ) -> T:
         is_path = isinstance(source, str)
         body = os.fsencode(os.path.abspath(source)) if isinstance(source, str) else source
+        outcome, code = self._answer({**wish, "path": is_path}, body, understood)
+        if code == KILLED and not self._closed.is_set():  # by somebody else: no fault of the file's
+            outcome, code = self._answer({**wish, "path": is_path}, body, understood)
+        if outcome is None:
+            reason, message = _epitaph(code)
+            raise ImageError(reason, f"{source if isinstance(source, str) else 'the image'}: {message}")
+        if isinstance(outcome, ImageError):
+            raise outcome
+        return outcome
+
+    def _answer(
+        self, facts: dict[str, Any], body: bytes, understood: Callable[[dict[str, Any], bytes], T | None]
+    ) -> tuple[T | ImageError | None, int]:
+        # and if there is none, what the process that was asked died of
         worker = self._take()
         try:
-            reply = worker.ask({**wish, "path": is_path}, body)
+            reply = worker.ask(facts, body)
         except BaseException:  # interrupted in the middle of a reply
             worker.kill()
             self._drop(worker)
             raise
         outcome = None if reply is None else _refusal(reply[0]) or understood(*reply)
         if outcome is None:
-            reason, message = _epitaph(self._drop(worker))
-            raise ImageError(reason, f"{source if isinstance(source, str) else 'the image'}: {message}")
+            return None, self._drop(worker)
         self._give_back(worker)
-        if isinstance(outcome, ImageError):
-            raise outcome
-        return outcome
+        return outcome, 0
 
     def close(self) -> None:
         """End all processes, also those at work: whoever waits for one is told that it crashed."""

@@ -12,7 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -75,10 +75,12 @@ class Decisions:
     Attributes:
         verdicts: by pair; pairs that are open again are not among them.
         damaged: how many lines of the file are not as they were written; they count for nothing.
+        contents: of pictures that are no files, such as those inside an archive.
     """
 
     verdicts: Mapping[Pair, Verdict]
     damaged: int = 0
+    contents: Mapping[Path, Content] = field(default_factory=dict)
 
     def apart(self, paths: Sequence[Path]) -> frozenset[tuple[int, int]]:
         """Rows i < j of `paths` that hold two pictures which a person has called different.
@@ -93,15 +95,21 @@ class Decisions:
 
     def _rows(self, paths: Sequence[Path], said: Verdict) -> frozenset[tuple[int, int]]:
         wanted = [pair for pair, verdict in self.verdicts.items() if verdict is said]
-        rows = _rows_by_content(paths, {content for pair in wanted for content in pair}) if wanted else {}
+        decided = {content for pair in wanted for content in pair}
+        rows = _rows_by_content(paths, decided, self.contents) if wanted else {}
         return frozenset(
             (min(i, j), max(i, j)) for one, other in wanted for i in rows.get(one, ()) for j in rows.get(other, ())
         )
 
 
-def _rows_by_content(paths: Sequence[Path], decided: set[Content]) -> dict[Content, list[int]]:
+def _rows_by_content(
+    paths: Sequence[Path], decided: set[Content], known: Mapping[Path, Content]
+) -> dict[Content, list[int]]:
     sizes, rows = {content.size for content in decided}, defaultdict[Content, list[int]](list)
     for row, path in enumerate(paths):
+        if path in known:
+            rows[known[path]].append(row)
+            continue
         with suppress(OSError):
             if path.stat().st_size in sizes:
                 rows[content_of(path)].append(row)

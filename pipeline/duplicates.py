@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
@@ -35,7 +37,7 @@ from twinpix.pipeline.second_look.look_again import (
     look_again,
     nearest_candidates,
 )
-from twinpix.pipeline.second_look.verify import Examination
+from twinpix.pipeline.second_look.verify import Examination, Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
@@ -143,7 +145,7 @@ def find_duplicates(
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`, and what it knows is not looked at again: by default nothing is remembered.
-        index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
+        index: `exact`, `ivf`, `ivf-sq8` or `ivf-rabitq`; by default it follows from the number of images.
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
         thorough: whether all candidate pairs get a close look; by default a coarse one comes first, and they are looked
@@ -243,26 +245,59 @@ def candidate_pairs(
     limit = replace(limit, animated_with_stills=animated_with_stills)
     decisions = read_decisions() if decisions is None else decisions
     candidates, used = find_candidates(embeddings, limit, index)
-    outcomes, unseen = np.full(len(candidates[0]), None, object), 0
+    seen = None
     if limit.sure < limit.candidate:
-        portion, close = (max(1, len(outcomes)), np.inf) if thorough else (affordable(n), limit.unverified)
+        portion, close = look_portions(n, len(candidates[0]), limit, thorough)
         candidates = in_portions(candidates, portion)
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion,
                 remembered,
             )  # fmt: skip
+    return settle(
+        embeddings, encoder, limit, candidates, seen, used, threshold, false_pairs, decisions,
+        partial(alikeness, embeddings.vectors),
+    )  # fmt: skip
+
+
+def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tuple[int, float]:
+    """How many pairs may be looked at without a duplicate, and beyond which distance (L2) a coarse look comes first."""
+    return (max(1, pairs), np.inf) if thorough else (affordable(images), limit.unverified)
+
+
+def settle(
+    embeddings: Embeddings,
+    encoder: Encoder,
+    limit: Limits,
+    candidates: Pairs,
+    seen: Sequence[Outcome | None] | None,
+    used: IndexUsed,
+    threshold: float | None,
+    false_pairs: float | None,
+    decisions: Decisions,
+    how_alike: Callable[[Calibration, NDArray[np.intp]], float],
+) -> Candidates:
+    """What follows from the looks at candidate pairs.
+
+    Args:
+        embeddings: n images; their vectors are not asked for.
+        limit: of `limits`.
+        seen: outcomes of the first pairs; the others got no look. None: no look was wanted.
+        how_alike: `alikeness` of these rows, by this calibration.
+    """
+    outcomes, unseen, n = np.full(len(candidates[0]), None, object), 0, len(embeddings.paths)
+    if seen is not None:
         unseen = len(outcomes) - len(seen)
         candidates, outcomes = select(candidates, slice(len(seen))), np.array([*seen, None], object)[:-1]
     known, raised, clamped = in_force(encoder) if is_calibrated(encoder) else None, 1.0, False
     if known is not None and threshold is None:
         duplicates = select(candidates, limit.accepted(candidates, outcomes))
-        raised = alikeness(embeddings.vectors, known.calibration, one_of_each_pair(np.arange(n), duplicates))
+        raised = how_alike(known.calibration, one_of_each_pair(np.arange(n), duplicates))
         stricter = known.calibration.raised(max(1.0, raised))  # unusually different pictures loosen nothing
         limit, clamped = limit.at_most(stricter, n, false_pairs), stricter.is_clamped(n, false_pairs)
     curve = None if known is None else known.calibration.raised(raised)
     return Candidates(
-        paths=paths,
+        paths=embeddings.paths,
         pairs=candidates,
         outcomes=outcomes,
         limit=limit,
@@ -284,20 +319,33 @@ def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = N
     Args:
         index: as in `find_duplicates`.
     """
-    # by name: which of two equally near images counts as nearer does not depend on the order of the folders
-    vectors, names = embeddings.vectors, np.array([str(path) for path in embeddings.paths], object)
-    by_name = np.argsort(names, kind="stable")
+    vectors, most = embeddings.vectors, most_wanted(limit)
+    by_name, rank = ranked([str(path) for path in embeddings.paths])
+    built, used = build_index(vectors, limit.candidate, most, index, by_name)
+    return nearest_first(nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), limit, rank), used
+
+
+def most_wanted(limit: Limits) -> int:
+    """How many candidates of each image are wanted beyond the sure ones; 0: all."""
+    return 0 if limit.sure >= limit.candidate else NEAREST
+
+
+def ranked(names: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows of n names in alphabetical order, and each one's place in it, int (n,) both.
+
+    Which of two equally near images counts as nearer then does not depend on the order of the folders.
+    """
+    by_name = np.argsort(np.array(names, object), kind="stable")
     rank = np.empty(len(names), np.intp)
     rank[by_name] = np.arange(len(names))
-    most = 0 if limit.sure >= limit.candidate else NEAREST
-    built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    found = nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank)
-    if not most:
-        return found, used
-    return _nearest_first(nearest_candidates(found, limit.sure), rank), used
+    return by_name, rank
 
 
-def _nearest_first(pairs: Pairs, rank: NDArray[np.intp]) -> Pairs:
+def nearest_first(found: Pairs, limit: Limits, rank: NDArray[np.intp]) -> Pairs:
+    """Of pairs within reach, those that get a second look or need none, nearest first; all, where none is taken."""
+    if not most_wanted(limit):
+        return found
+    pairs = nearest_candidates(found, limit.sure)
     ends = np.sort(rank[np.stack(pairs[:2])], axis=0)
     return select(pairs, np.lexsort((ends[1], ends[0], pairs[2])))
 

@@ -43,6 +43,10 @@ QUICKER = {
 }
 # what has to come first
 BEFORE = {
+    "twinpix library push vectors.db --library ./shelf": "twinpix library add ./known --library ./shelf",
+    "twinpix library search a.jpg --library ./shelf --store vectors.db": (
+        "twinpix library add ./known --library ./shelf && twinpix library push vectors.db --library ./shelf"
+    ),
     "twinpix apply plan.jsonl --yes": "twinpix plan ./known -o plan.jsonl",
     "twinpix undo --yes": (
         "cp a.jpg known/again.jpg && twinpix plan a.jpg known -o plan.jsonl && twinpix apply plan.jsonl --yes"

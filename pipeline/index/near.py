@@ -44,7 +44,13 @@ def pairs_within(vectors: Vectors, max_distance: float, index: Index | None = No
 
 
 def candidate_pairs(
-    vectors: Vectors, index: Index, max_distance: float, sure: float, most: int, rank: Rows | None = None
+    vectors: Vectors,
+    index: Index,
+    max_distance: float,
+    sure: float,
+    most: int,
+    rank: Rows | None = None,
+    seen_from: Rows | None = None,
 ) -> Pairs:
     """All pairs within `sure`, and of the others within `max_distance` those among the `most` nearest of either end.
 
@@ -56,6 +62,8 @@ def candidate_pairs(
         max_distance, sure: L2.
         most: how many beyond `sure` are kept of each row.
         rank: int (n,), decides between equal distances, lowest first; row numbers by default.
+        seen_from: int (q,), rows: only pairs that these are an end of, and as they see them. All pairs are those of all
+            rows, whatever portions they are asked for in. All rows by default.
 
     Returns:
         As `pairs_within`.
@@ -65,7 +73,7 @@ def candidate_pairs(
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)
     rank = np.arange(n) if rank is None else rank
     search = _Search(vectors, index, max_distance, sure, most, rank)
-    keys = np.unique(np.concatenate([np.empty(0, np.int64), *search.keys()]))
+    keys = np.unique(np.concatenate([np.empty(0, np.int64), *search.keys(seen_from)]))
     i, j = (part.astype(np.intp) for part in np.divmod(keys, n))
     return i, j, exact_distances(vectors, i, j)
 
@@ -100,9 +108,10 @@ class _Search:
         self._vectors, self._index, self._rank = vectors, index, rank
         self._reach, self._sure, self._most = max_distance, min(sure, max_distance), most
 
-    def keys(self) -> Iterator[Keys]:
+    def keys(self, seen_from: Rows | None = None) -> Iterator[Keys]:
         """Of each block of rows; a pair may come twice, once from either end."""
-        rows = self._index.ids()  # neighbours together: what one query looks at, the next one finds in the cache
+        # neighbours together: what one query looks at, the next one finds in the cache
+        rows = self._index.ids() if seen_from is None else seen_from
         for start in range(0, len(rows), QUERY_BLOCK):
             block = rows[start : start + QUERY_BLOCK].astype(np.intp)
             yield self._nearest(block) if self._is_crowded(block) else self._within(block)

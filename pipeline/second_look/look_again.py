@@ -155,7 +155,7 @@ def look_again(
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start, end in _blocks(len(rows), portion):
             before = slice(max(0, start - portion), start)
-            if start % portion == 0 < start and _were_in_vain(known[before], pairs[2][before], close):
+            if start % portion == 0 < start and were_in_vain(known[before], pairs[2][before], close):
                 break
             block, codes = rows[start:end], known[start:end]
             new = np.flatnonzero(codes == UNKNOWN).tolist()
@@ -192,7 +192,8 @@ def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
         yield from ((start, min(last, start + BLOCK)) for start in range(first, last, BLOCK))
 
 
-def _were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float) -> bool:
+def were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float) -> bool:
+    """Whether a portion of pairs, all farther apart than `close` (L2), held no duplicate: then no look follows it."""
     found = np.isin(codes, [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)])
     return bool(distances.min() > close) and not found.any()
 

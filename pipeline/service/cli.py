@@ -56,6 +56,12 @@ def serve(
     threshold: Threshold = None,
     verify: Verify = None,
     model: Model = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index", metavar="URL", help='Keep the vectors in a store (README, "Index").', show_default="in memory"
+        ),
+    ] = None,
     max_body: Annotated[float, typer.Option("--max-body", min=0.001, max=1000, help="MB of a request.")] = 20,
     max_pixels: Annotated[float, typer.Option("--max-pixels", min=0.001, max=50, help="Megapixels of a picture.")] = 50,
     seconds: Annotated[
@@ -102,7 +108,7 @@ def serve(
         body=round(max_body * MEGA), pixels=round(max_pixels * MEGA), receiving=receive_seconds, seconds=seconds,
         workers=workers or cores(), waiting=queue, connections=connections, grace=grace,
     )  # fmt: skip
-    run(entrance, bounds, Wish(threshold, verify), library, store, model)
+    run(entrance, bounds, Wish(threshold, verify), library, store, model, index)
     return 0
 
 

@@ -25,6 +25,7 @@ from twinpix.pipeline.index.policy import EXACT_UP_TO, build_index
 from twinpix.pipeline.library.generations import begin_generation
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.push import id_of
 from twinpix.pipeline.library.read import read_file, stamp_of
 from twinpix.pipeline.library.store import open_to_read
 from twinpix.pipeline.service.rows import (
@@ -41,7 +42,6 @@ from twinpix.pipeline.service.uploads import Uploads
 AT_ONCE = 4096  # vectors
 REFRESH_SHARE = 10  # times as long as looking for changes took, it is not done again
 STRAY, STRAY_SHARE = 100, 0.01  # vectors of an index elsewhere that kills may have left: more are somebody else's
-ID_BITS = 63  # ids of an index are signed
 MOST = 60  # near pictures of an upload, as `look_again` has it
 
 
@@ -112,7 +112,7 @@ class Collection:
         if served is not None and (gone := self._stored - self._contents.keys()):
             if len(gone) > max(STRAY, STRAY_SHARE * len(self._contents)):
                 raise InputError(
-                    f"{served.name}: holds {len(gone):,} vectors that are not this library's: name another index"
+                    f"{served.name}: holds {len(gone):,} vectors that are not this library's: name another (?name=)"
                 )
             served.remove(np.array(sorted(gone), np.int64))
         self._stored = frozenset()  # of what was there at the start
@@ -302,7 +302,7 @@ class Collection:
         if self._served is None:
             self._next += 1
             return self._next - 1
-        return int.from_bytes(content[:8]) >> 64 - ID_BITS  # the same after the next start
+        return id_of(content)  # the same after the next start
 
     def _take(self, contents: Sequence[bytes]) -> None:
         with self._using:

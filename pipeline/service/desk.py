@@ -17,6 +17,7 @@ from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.candidates import MAX_L2, Limits
 from twinpix.pipeline.decisions import Decisions, decisions_path, read_decisions
 from twinpix.pipeline.duplicates import known_threshold, limits, takes_second_look
+from twinpix.pipeline.index.stored import StoreError
 from twinpix.pipeline.library.errors import LibraryBusyError, LibraryError
 from twinpix.pipeline.second_look.sketch import sketch
 from twinpix.pipeline.service import answers
@@ -132,7 +133,7 @@ def library_troubles() -> Iterator[None]:
     except LibraryBusyError:
         detail = "another process is writing to the library: try again when it is done"
         raise Problem(503, detail, "library_busy") from None
-    except (LibraryError, OSError) as error:
+    except (LibraryError, StoreError, OSError) as error:
         message(f"error: {error}")
         detail = "the library can't be read or written at this moment: the service's log says why"
         raise Problem(503, detail, "library") from None

@@ -9,7 +9,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,9 @@ import uvicorn
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import limits
+from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.second_look.look_again import faiss_alone, one_thread_each
 from twinpix.pipeline.service.app import Service
@@ -107,11 +109,12 @@ def run(
     library: Path | None,
     store: Path | None,
     model: Path | None,
+    index: str | None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        InputError: the port, or the folder can't be had.
+        InputError: the port, the folder or the index can't be had.
         LibraryError, ModelError: as of `Library` and `load_encoder`.
     """
     encoder = load_encoder(model)
@@ -120,11 +123,22 @@ def run(
         faiss_alone()
         known = Library(library, encoder)
         uploads = Uploads(store or known.path / "uploads")
-        with closing(Collection(known, encoder, uploads, reach)) as collection:
+        with (
+            _served(index, encoder) as vectors,
+            closing(Collection(known, encoder, uploads, reach, vectors)) as collection,
+        ):
             made_good = collection.make_good()
             if made_good:
                 message(f"{made_good} uploads that a stopped service had not finished are added")
             _serve(entrance, door, bounds, Desk(collection, encoder, wish, bounds))
+
+
+def _served(url: str | None, encoder: Encoder) -> AbstractContextManager[Index | None]:
+    if url is None:
+        return nullcontext()
+    from twinpix.pipeline.index.stores import open_index
+
+    return open_index(url, encoder.dim, encoder.fingerprint)
 
 
 def _serve(entrance: Entrance, door: socket.socket, bounds: Bounds, desk: Desk) -> None:

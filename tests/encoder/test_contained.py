@@ -147,6 +147,34 @@ def test_a_worker_that_died_idle_costs_nothing(decoders: Decoders, paint: Paint,
     assert decoders.decode(data, None).size == (64, 48)
 
 
+def test_a_worker_that_somebody_kills_at_work_costs_nothing(
+    failing: None, decoders: Decoders, paint: Paint, pack: Pack
+) -> None:
+    decoders.decode(pack(paint(0, 64, 48), "PNG"), None)
+    (worker,) = decoders.workers
+    os.kill(worker.pid, signal.SIGSTOP)  # it will be at work for ever
+    threading.Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
+    assert decoders.decode(pack(paint(0, 64, 48), "PNG"), None).size == (64, 48)
+    assert decoders.workers != (worker,)
+
+
+def test_a_worker_that_somebody_kills_at_its_start_costs_nothing(
+    decoders: Decoders, paint: Paint, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = list[int]()
+
+    class Killed(contained.Worker):
+        def __init__(self) -> None:
+            super().__init__()
+            if not started:
+                self._process.kill()
+            started.append(self.pid)
+
+    monkeypatch.setattr(contained, "Worker", Killed)
+    assert decoders.decode(pack(paint(0, 64, 48), "PNG"), None).size == (64, 48)
+    assert len(started) == 2
+
+
 def test_a_worker_that_stands_still_is_ended(
     decoders: Decoders, paint: Paint, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,112 @@
+"""What the first stage made of a source: names, where each picture lies, and vectors when they are wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.pipeline.decisions import Content
+from twinpix.pipeline.report import Skipped
+from twinpix.pipeline.scan import store
+from twinpix.pipeline.scan.names import path_of
+from twinpix.pipeline.scan.shard import Kind, Place, Shard
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The pictures of a source, in the order of its shards; n were embedded.
+
+    Attributes:
+        shards, files: k, and what was made of each.
+        starts: int64 (k + 1,), the first picture of each shard.
+        paths: n, what reports call them.
+        at, size: int64 (n,), see `Item`.
+        contents: of n pictures, where it is known without reading them again.
+        skipped: the others.
+    """
+
+    shards: tuple[Shard, ...]
+    files: tuple[str, ...]
+    starts: NDArray[np.int64]
+    paths: tuple[Path, ...]
+    at: NDArray[np.int64]
+    size: NDArray[np.int64]
+    contents: dict[Path, Content]
+    skipped: tuple[Skipped, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def place(self, row: int) -> Place:
+        """Where a picture lies."""
+        shard = self.shards[int(np.searchsorted(self.starts, row, "right")) - 1]
+        place = shard.places[0] if shard.kind in (Kind.TAR, Kind.PARQUET) else os.fsencode(str(self.paths[row]))
+        return Place(shard.kind, place, int(self.at[row]), int(self.size[row]), shard.column)
+
+    @cached_property
+    def key(self) -> str:
+        """Changes when anything that was embedded does, and when what could not be read is something else this time."""
+        lost = (f"{one.path} {one.reason}" for one in self.skipped)
+        return store.key_of(*(PurePath(file).name for file in self.files), self.starts, *lost)
+
+
+def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequence[Skipped] = ()) -> Embedded:
+    """What the stage files say, without the vectors.
+
+    Args:
+        skipped: what was left out before.
+    """
+    paths, left_out, starts = list[Path](), list(skipped), [0]
+    at, size, contents = list[int](), list[int](), dict[Path, Content]()
+    for file in files:
+        table = store.read(file, ["name", "at", "size", "content", "reason", "message"])
+        for name, where, length, content, reason, message in store.rows(table):
+            path = path_of(name)
+            if reason is not None:
+                left_out.append(Skipped(path, reason, os.fsdecode(message)))
+                continue
+            if content is not None:
+                contents[path] = Content(content.hex(), length)
+            paths.append(path)
+            at.append(where)
+            size.append(length)
+        starts.append(len(paths))
+    return Embedded(tuple(shards), tuple(files), np.array(starts), tuple(paths), np.array(at, np.int64),
+                    np.array(size, np.int64), contents, tuple(left_out))  # fmt: skip
+
+
+def read_vectors(file: str) -> Vectors:
+    """The vectors of one stage file, float32 (n, dim)."""
+    from pyarrow import compute
+
+    table = store.read(file, ["vector", "reason"])
+    return store.vectors_in(table.filter(compute.is_null(table.column("reason"))))
+
+
+@lru_cache(1)
+def all_vectors(files: tuple[str, ...], key: str, dim: int) -> Vectors:
+    """Those of all of them, float32 (n, dim); kept for the next task of this process.
+
+    Args:
+        key: of the `Embedded`: a file that is written anew has the same name.
+    """
+    return np.concatenate([np.empty((0, dim), np.float32), *(read_vectors(file) for file in files)])
+
+
+def read_names(files: Sequence[str]) -> list[str]:
+    """The names of all pictures, as `str(path)`."""
+    names = list[str]()
+    for file in files:
+        table = store.read(file, ["name", "reason"])
+        for name, reason in store.rows(table):
+            if reason is None:
+                names.append(str(path_of(name)))
+    return names

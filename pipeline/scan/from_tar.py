@@ -1,0 +1,119 @@
+"""Pictures in a tar, as WebDataset has them: read in one pass, and each again by its offset."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, cast
+
+from twinpix.encoder.decode import sniff
+from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.scan.names import name_of
+from twinpix.pipeline.scan.shard import Item, Unread
+
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+BLOCK = 512  # bytes
+MOST = 1 << 30  # bytes of a member; no picture has more, and a header may say anything
+DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+
+
+@contextmanager
+def uncompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The tar itself, whatever it was compressed with, by its first bytes."""
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"\x1f\x8b"):
+        with gzip.GzipFile(fileobj=file) as plain:
+            yield cast(IO[bytes], plain)
+    elif magic.startswith(b"BZh"):
+        with bz2.BZ2File(file) as plain:
+            yield cast(IO[bytes], plain)
+    elif magic.startswith(b"\xfd7zXZ"):
+        with lzma.LZMAFile(file) as plain:
+            yield cast(IO[bytes], plain)
+    else:
+        yield file
+
+
+def items(file: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
+    """Every regular file of a tar, each once, and whatever is damaged.
+
+    Args:
+        file: of the tar, at its start.
+        shard: its path or URL; a picture is called `shard!member`, and `#2` is added to a name that comes again.
+    """
+    count = 0
+    try:
+        with uncompressed(file) as plain:
+            for found in _members(plain, shard):
+                count += 1
+                yield found
+    except DAMAGED as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        yield _rest_lost(shard, count, said)
+
+
+def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
+    known: dict[str, tuple[int, int]] = {}  # for hard links
+    times: dict[str, int] = {}
+    count = 0
+    with tarfile.open(fileobj=plain, mode="r:", errors="surrogateescape") as tar:
+        while (member := tar.next()) is not None:
+            tar.__dict__["members"] = []  # of a million none need be kept
+            if member.islnk() and member.linkname in known:
+                at, size = known[member.linkname]
+            elif member.isreg():
+                at, size = member.offset_data, member.size
+            else:
+                continue  # a folder, a symbolic link, a device
+            known[member.name] = at, size
+            times[member.name] = times.get(member.name, 0) + 1
+            again = f"#{times[member.name]}" if times[member.name] > 1 else ""
+            count += 1
+            name = shard + b"!" + name_of(member.name + again)
+            if member.issparse():
+                yield Unread(name, "unsupported_format", f"{os.fsdecode(name)}: a sparse file inside a tar")
+                continue
+            yield _item(plain, name, at, size)
+        end = tar.offset
+    plain.seek(end)
+    if plain.read(BLOCK) != bytes(BLOCK):  # tarfile ends in silence at a header that is damaged or not all there
+        yield _rest_lost(shard, count, "it has no end mark")
+
+
+def _item(plain: IO[bytes], name: bytes, at: int, size: int) -> Item | Unread:
+    text = os.fsdecode(name)
+    plain.seek(at)
+    data = plain.read(min(size, 64))
+    try:
+        if not data:
+            raise ImageError("empty_file", "the file is empty")
+        sniff(data)
+        if size > MOST:
+            raise ImageError("too_large", f"{size} bytes")
+    except ImageError as error:
+        return Unread(name, error.reason, f"{text}: {error}")
+    data += plain.read(size - len(data))
+    if len(data) < size:
+        return Unread(name, "corrupt", f"{text}: damaged or truncated (the tar ends in the middle of it)")
+    return Item(name, data, at, size)
+
+
+def _rest_lost(shard: bytes, count: int, said: str) -> Unread:
+    message = f"{os.fsdecode(shard)}: damaged or cut off after {count} files ({said}): what follows could not be read"
+    return Unread(shard, "corrupt", message)
+
+
+def read_at(plain: IO[bytes], at: int, size: int) -> bytes:
+    """A member once more, by its offset. Raises OSError where it is no longer there."""
+    plain.seek(at)
+    data = plain.read(size)
+    if len(data) < size:
+        raise OSError("the tar ends before")
+    return data

@@ -1,0 +1,88 @@
+"""The third stage: second looks at candidate pairs, and what the members of groups are to their representatives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from twinpix.pipeline.index import Pairs
+from twinpix.pipeline.relation.kinds import Facts, Relation
+from twinpix.pipeline.relation.pairs import relations_of
+from twinpix.pipeline.scan import store
+from twinpix.pipeline.scan.places import at_hand
+from twinpix.pipeline.scan.shard import Place
+from twinpix.pipeline.second_look.look_again import look_again
+from twinpix.pipeline.second_look.remembered import CODES, UNKNOWN, Codes
+
+Settled = set[tuple[int, int]]
+
+
+class _Noted:
+    """Which looks would come out the same again: a `Remembered` that knows nothing yet."""
+
+    def __init__(self) -> None:
+        self.settled: Settled = set()
+
+    def known(self, pairs: Pairs, tests: Codes) -> Codes:
+        return np.full(len(tests), UNKNOWN, np.uint8)
+
+    def keep(self, pairs: Pairs, codes: Codes, tests: Codes) -> None:
+        self.settled.update(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True))
+
+
+def look_at(places: Sequence[Place], pairs: Pairs, far: float, sure: float, close: float, target: str) -> None:
+    """Second looks at some pairs, a code of `remembered.OUTCOMES` each.
+
+    Args:
+        places: where the pictures lie.
+        pairs: rows of `places`, and L2.
+        far, sure, close: L2, as of `look_again`.
+    """
+    noted = _Noted()
+    with at_hand(places) as paths:
+        outcomes = look_again(paths, pairs, 1, far=far, sure=sure, close=close, remembered=noted)
+    unsettled = len(noted.settled) < len(set(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)))
+    codes = np.array([CODES[outcome] for outcome in outcomes], np.uint8)
+    store.write(target, {"outcome": codes}, {store.PASSING: "1"} if unsettled else None)
+
+
+def relate(places: Sequence[Place], pairs: Sequence[tuple[int, int, bool]], target: str) -> None:
+    """What pictures are to one another.
+
+    Args:
+        places: where they lie.
+        pairs: rows of `places`, the first as the query, and whether the second look saw them the other way round.
+    """
+    with at_hand(places) as paths:
+        named = [(paths[one], paths[other]) for one, other, _ in pairs]
+        turned = {pair[::-1]: None for pair, (*_, is_turned) in zip(named, pairs, strict=True) if is_turned}
+        relations = relations_of(named, 1, turned)
+    told = [None if relation is None else json.dumps(_to_dict(relation)) for relation in relations]
+    store.write(target, {"relation": _texts(told)}, {store.PASSING: "1"} if None in told else None)
+
+
+def read_relations(file: str) -> list[Relation | None]:
+    """What `relate` wrote."""
+    return [None if told is None else relation_from(json.loads(told)) for (told,) in store.rows(store.read(file))]
+
+
+def _to_dict(relation: Relation) -> dict[str, Any]:
+    facts = None if relation.facts is None else [asdict(side) for side in relation.facts]
+    return {**relation.to_dict(), "facts": facts}
+
+
+def relation_from(values: dict[str, Any]) -> Relation:
+    """What `_to_dict` made plain."""
+    facts = values["facts"]
+    return Relation.from_dict(values, None if facts is None else (Facts(**facts[0]), Facts(**facts[1])))
+
+
+def _texts(told: Sequence[str | None]) -> Any:
+    from twinpix.pipeline.save import import_pyarrow
+
+    arrow, _ = import_pyarrow()
+    return arrow.array(told, arrow.string())

@@ -1,0 +1,61 @@
+"""The second stage: embeddings -> files of pairs that lie near one another: of all, or of those that meet in a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpix.pipeline.duplicates import ranked
+from twinpix.pipeline.index import Index, Pairs, Vectors
+from twinpix.pipeline.index.near import candidate_pairs, flat_index
+from twinpix.pipeline.scan import store
+from twinpix.pipeline.scan.embedded import all_vectors, read_names
+
+_building = Lock()
+
+
+def join_portion(
+    files: tuple[str, ...], key: str, dim: int, reach: float, sure: float, most: int, first: int, last: int, target: str
+) -> None:
+    """The pairs that the pictures `first` to `last` see among all: together, what comparing everything gives.
+
+    Args:
+        files: of the first stage; all of them.
+        key: of the `Embedded`.
+        dim: length of a vector.
+        reach, sure: L2, see `cells.join`.
+        most: how many beyond `sure` are kept of each picture; 0: all.
+    """
+    vectors, index, rank = _whole(files, key, dim)
+    write_pairs(target, candidate_pairs(vectors, index, reach, sure, most, rank, np.arange(first, last)))
+
+
+def _whole(files: tuple[str, ...], key: str, dim: int) -> tuple[Vectors, Index, NDArray[np.intp]]:
+    with _building:  # threads of one process share it
+        return _made(files, key, dim)
+
+
+@lru_cache(1)
+def _made(files: tuple[str, ...], key: str, dim: int) -> tuple[Vectors, Index, NDArray[np.intp]]:
+    vectors = all_vectors(files, key, dim)
+    return vectors, flat_index(vectors), ranked(read_names(files))[1]
+
+
+def write_pairs(target: str, pairs: Pairs) -> None:
+    """Rows and distances."""
+    i, j, distance = pairs
+    store.write(target, {"i": i.astype(np.int64), "j": j.astype(np.int64), "distance": distance})
+
+
+def read_pairs(files: Sequence[str]) -> list[Pairs]:
+    """Those of each file."""
+    found = []
+    for file in files:
+        table = store.read(file)
+        i, j = (table.column(name).to_numpy().astype(np.intp) for name in ("i", "j"))
+        found.append((i, j, table.column("distance").to_numpy().astype(np.float32)))
+    return found
