@@ -1,6 +1,6 @@
 # make run            find the duplicates in a small album; DIR=~/Pictures for your own
 # make review         look at duplicates side by side and decide, in the browser; DIR=~/Pictures
-# make test           set up and run the tests
+# make test           set up and run the tests, two files at a time
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
 # make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json] [SCALE=1: and scale.html]
@@ -40,7 +40,7 @@ review: $(VENV)/.run
 	@$(BIN)/twinpix review "$(call home,$(DIR))" $(ARGS)
 
 test: $(VENV)/.dev
-	cd "$(ROOT)" && $(BIN)/pytest $(ARGS)
+	cd "$(ROOT)" && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev $(ROOT)/.typecheck/twinpix
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
