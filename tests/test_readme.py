@@ -38,6 +38,7 @@ QUICKER = {
     "find-duplicates ./photos -o report.html": "--no-verify",
     'find-duplicates ./photos --where "format=jpeg width>=100"': "--no-verify",
     "find-duplicates ./photos --library ./library": "--no-verify",
+    "twinpix scan ./photos": "--no-verify",
     "twinpix plan ./photos -o plan.jsonl": "--no-verify",
     'pip install ".[cpu,review]"': "--no-deps --dry-run --quiet",
 }

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
@@ -29,6 +31,7 @@ from .conftest import write_folder, write_tar
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Files = dict[str, bytes]
+Paint = Callable[..., Image.Image]
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,28 @@ def test_wrong_options_are_refused_before_the_work(photos: Path, words: dict[str
     with pytest.raises(InputError, match=said) as raised:
         cli.scan([str(photos)], **words)
     assert "\n" not in str(raised.value)
+
+
+def test_a_killed_driver_loses_nothing(tmp_path: Path, command: Command, paint: Paint) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(240):
+        paint(k // 2 * 2, 64, 48).save(folder / f"{k:03}.png")
+    work = tmp_path / "work"
+    words = ["twinpix", "scan", str(folder), "--work", str(work), "--no-verify", "--json"]
+    with subprocess.Popen([Path(sys.executable).parent / words[0], *words[1:]], stdout=subprocess.DEVNULL) as process:
+        ends = time.monotonic() + 100
+        while not list(work.glob("embeddings/*.parquet")) and time.monotonic() < ends:
+            time.sleep(0.002)
+        process.kill()
+    done = len(list(work.glob("embeddings/*.parquet")))
+    resumed = command(*words)
+    plain = command("find-duplicates", folder, "--no-library", "--no-verify", "--json")
+    assert resumed.stdout == plain.stdout and len(plain.stdout) > 10_000
+    assert done > 0 and f"{done} of" in resumed.stderr and not list(work.rglob("*.tmp"))
+
+
+def test_nothing_of_it_is_loaded_before_it_is_needed() -> None:
+    said = "import sys, twinpix.pipeline.cli; print(sorted({'ray', 'pyarrow', 'fsspec'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
