@@ -85,7 +85,7 @@ $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,milvus-lite,pgvector,train,bench,dev]"
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,service,milvus-lite,pgvector,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so

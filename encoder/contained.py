@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from PIL import Image
 
 from twinpix.encoder.decode_worker import MEMORY, OUT_OF_MEMORY, PREPROCESSINGS, SECONDS, TIMED_OUT
 from twinpix.encoder.errors import DecodingError, ImageError
+from twinpix.encoder.header import Header
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.wire import WireError, receive, send
 
+T = TypeVar("T")
 WORKER = Path(__file__).with_name("decode_worker.py")
 READ_SECONDS = 60.0  # for a file of up to 64 MB to come off a disk that has to wake up, or a slow network
 TICK, GRACE = 0.2, 2.0  # s
@@ -143,11 +146,15 @@ class Decoders:
             ImageError: as there, and `decoder_crashed`, `timed_out`, `out_of_memory`.
             DecodingError, OSError: no process can be started.
         """
-        return Image.fromarray(self._ask(source, {"at_least": at_least}))
+        return Image.fromarray(self._ask(source, {"at_least": at_least}, _levels))
 
     def film(self, source: str | bytes) -> Image.Image:
         """As `twinpix.encoder.film.decode_film`, level by level; errors as in `decode`."""
-        return Image.fromarray(self._ask(source, {"film": True}))
+        return Image.fromarray(self._ask(source, {"film": True}, _levels))
+
+    def header(self, source: str | bytes) -> Header:
+        """As `twinpix.encoder.header.read_header`; errors as in `decode`."""
+        return self._ask(source, {"header": True}, _header)
 
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
@@ -155,14 +162,16 @@ class Decoders:
         if PREPROCESSINGS.get(kind.__name__) is not kind:
             return preprocess(self.decode(source, preprocess.size))
         wish = {"at_least": preprocess.size, "preprocess": kind.__name__, "settings": preprocess.to_dict()}
-        return self._ask(source, wish).copy()
+        return self._ask(source, wish, _levels).copy()
 
-    def _ask(self, source: str | bytes, wish: dict[str, Any]) -> NDArray[np.uint8]:
+    def _ask(
+        self, source: str | bytes, wish: dict[str, Any], understood: Callable[[dict[str, Any], bytes], T | None]
+    ) -> T:
         is_path = isinstance(source, str)
         body = os.fsencode(os.path.abspath(source)) if isinstance(source, str) else source
-        outcome, code = self._answer({**wish, "path": is_path}, body)
+        outcome, code = self._answer({**wish, "path": is_path}, body, understood)
         if code == KILLED and not self._closed.is_set():  # by somebody else: no fault of the file's
-            outcome, code = self._answer({**wish, "path": is_path}, body)
+            outcome, code = self._answer({**wish, "path": is_path}, body, understood)
         if outcome is None:
             reason, message = _epitaph(code)
             raise ImageError(reason, f"{source if isinstance(source, str) else 'the image'}: {message}")
@@ -170,7 +179,9 @@ class Decoders:
             raise outcome
         return outcome
 
-    def _answer(self, facts: dict[str, Any], body: bytes) -> tuple[NDArray[np.uint8] | ImageError | None, int]:
+    def _answer(
+        self, facts: dict[str, Any], body: bytes, understood: Callable[[dict[str, Any], bytes], T | None]
+    ) -> tuple[T | ImageError | None, int]:
         # and if there is none, what the process that was asked died of
         worker = self._take()
         try:
@@ -179,7 +190,7 @@ class Decoders:
             worker.kill()
             self._drop(worker)
             raise
-        outcome = None if reply is None else _outcome(*reply)
+        outcome = None if reply is None else _refusal(reply[0]) or understood(*reply)
         if outcome is None:
             return None, self._drop(worker)
         self._give_back(worker)
@@ -236,10 +247,22 @@ class Decoders:
                     worker.kill(overdue_only=True)
 
 
-def _outcome(facts: dict[str, Any], body: bytes) -> NDArray[np.uint8] | ImageError | None:
-    # nothing that a worker says is taken on trust: a hostile file may speak in its place
-    if "reason" in facts:
-        return ImageError(str(facts["reason"]), str(facts.get("message")))
+def _refusal(facts: dict[str, Any]) -> ImageError | None:
+    return ImageError(str(facts["reason"]), str(facts.get("message"))) if "reason" in facts else None
+
+
+# nothing that a worker says is taken on trust: a hostile file may speak in its place
+
+
+def _header(facts: dict[str, Any], body: bytes) -> Header | None:
+    try:
+        told = Header(str(facts["format"])[:16], int(facts["width"]), int(facts["height"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return told if min(told.width, told.height) >= 0 else None
+
+
+def _levels(facts: dict[str, Any], body: bytes) -> NDArray[np.uint8] | None:
     try:
         a, b, c = map(int, facts["shape"])
     except (KeyError, TypeError, ValueError):

@@ -31,6 +31,7 @@ from PIL import Image
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.film import decode_film
+from twinpix.encoder.header import read_header
 from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.recipe import Recipe
 from twinpix.encoder.wire import WireError, receive, send
@@ -165,8 +166,13 @@ def serve(requests: IO[bytes], replies: IO[bytes], watch: Watch) -> None:
 
 
 def answer(facts: dict[str, Any], body: bytes, replies: IO[bytes], watch: Watch) -> None:
-    """Decode one picture, and send its levels, or why there are none."""
+    """Decode one picture, and send its levels, or what its header says, or why there is neither."""
     try:
+        if "header" in facts:
+            told = vars(read_header(_source(facts, body), watch.begin))
+            watch.end()
+            send(replies, told)
+            return
         levels = decoded(facts, body, watch)
     except ImageError as error:
         watch.end()
@@ -178,13 +184,17 @@ def answer(facts: dict[str, Any], body: bytes, replies: IO[bytes], watch: Watch)
 
 def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | NDArray[np.uint8]:
     """A picture as it is, or preprocessed."""
-    source = os.fsdecode(body) if facts["path"] else body
+    source = _source(facts, body)
     if "film" in facts:
         return decode_film(source, begun=watch.begin)
     picture = decode(source, facts["at_least"], begun=watch.begin)
     if "preprocess" not in facts:
         return picture
     return prepared(picture, PREPROCESSINGS[facts["preprocess"]](**facts["settings"]))
+
+
+def _source(facts: dict[str, Any], body: bytes) -> str | bytes:
+    return os.fsdecode(body) if facts["path"] else body
 
 
 def send_levels(levels: Image.Image | NDArray[np.uint8], replies: IO[bytes]) -> None:

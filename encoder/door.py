@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
+    from twinpix.encoder.header import Header
     from twinpix.encoder.preprocess import Preprocess
 
 
@@ -24,6 +25,9 @@ class Decoder(Protocol):
 
     def film(self, source: str | bytes) -> Image.Image:
         """The frames of an animated image, as `twinpix.encoder.film.decode_film`."""
+
+    def header(self, source: str | bytes) -> Header:
+        """Format and size, as `twinpix.encoder.header.read_header`."""
 
 
 _decoder: ContextVar[Decoder | None] = ContextVar("decoder", default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,7 +54,8 @@ BEFORE = {
 }
 
 
-SERVING = ("twinpix review ./photos",)  # they end when they are told to
+# they end when they are told to
+SERVING = {"twinpix review ./photos": "--no-browser --no-verify", "twinpix serve --library ./library": "--port 0"}
 
 
 def blocks(language: str) -> list[str]:
@@ -108,7 +110,10 @@ def test_first_two_commands_are_run_and_test() -> None:
     assert commands()[:2] == ["make run", "make test"]
 
 
-@pytest.mark.parametrize("command", sorted(set(commands()) - set(SERVING)))
+REQUESTS = [command for command in commands() if command.startswith("curl")]  # of the service
+
+
+@pytest.mark.parametrize("command", sorted({*commands()} - {*SERVING, *REQUESTS}))
 def test_command_runs(command: str, desk: Path) -> None:
     done = run(command, ROOT if command.startswith(("pip", "make test")) else desk)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -118,7 +123,7 @@ def test_command_runs(command: str, desk: Path) -> None:
 @pytest.mark.parametrize("command", SERVING)
 def test_command_serves_until_it_is_interrupted(command: str, desk: Path) -> None:
     assert command in commands()
-    words = [*shlex.split(command), "--no-browser", "--no-verify"]
+    words = shlex.split(f"{command} {SERVING[command]}")
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to it
     with subprocess.Popen(
         [BIN / words[0], *words[1:]], cwd=desk, stdout=subprocess.PIPE, text=True, preexec_fn=heard
@@ -128,6 +133,21 @@ def test_command_serves_until_it_is_interrupted(command: str, desk: Path) -> Non
             line = process.stdout.readline()
             process.send_signal(signal.SIGINT)
             assert "http://127.0.0.1:" in line and process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("b2sum")), reason="needs curl and b2sum")
+def test_requests_are_answered(desk: Path) -> None:
+    words = [str(BIN / "twinpix"), "serve", "--library", "./asked", "--port", "0"]
+    with subprocess.Popen(words, cwd=desk, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().split("http://127.0.0.1:")[1].split()[0]
+            for command in REQUESTS:
+                done = run(command.replace(":8750", f":{port}").replace("curl", "curl --fail-with-body"), desk)
+                assert done.returncode == 0 and '"schema":1' in done.stdout, command + done.stdout + done.stderr
+            assert len(REQUESTS) == 4
         finally:
             process.kill()
 

@@ -111,7 +111,7 @@ class Library:
             refuse_busy(self.path)
         files, unlisted = list_files(roots, where)
         encoder = self.encoder
-        with self._writing() as connection:
+        with self.writing() as connection:
             addition = Addition(connection, encoder, skipped=unlisted)
             addition.run(roots, files, workers, progress)
             return addition.outcome()
@@ -123,7 +123,7 @@ class Library:
 
         Which model is current changes only where this library was given none of its own.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             addition = Addition(connection, encoder)
             yield from served(addition, roots, files, workers)
             if self._given is None:
@@ -197,7 +197,7 @@ class Library:
         Raises:
             FingerprintError: the encoder given has encoded nothing here.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             fingerprint = None if self._given is None else self._given.fingerprint
             return stored_embeddings(connection, _generation(connection, fingerprint), roots)
 
@@ -217,7 +217,7 @@ class Library:
         """
         if index is None:
             return search_embeddings(image, self._own_embeddings(), k, self.encoder, threshold=threshold)
-        with self._reading() as connection:
+        with self.reading() as connection:
             generation = _generation(connection, self.encoder.fingerprint)
             return search_pushed(connection, generation, self.path, image, k, self.encoder, index, threshold)
 
@@ -234,7 +234,7 @@ class Library:
             FingerprintError: this encoder has encoded nothing here.
             StoreError: the index can't be reached. What was added is kept; the next push goes on from there.
         """
-        with self._reading() as connection:
+        with self.reading() as connection:
             return push_vectors(connection, _generation(connection, self.encoder.fingerprint), index, progress)
 
     def duplicates(
@@ -282,7 +282,7 @@ class Library:
 
     def status(self) -> Status:
         """How much there is, and how far each model is."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return status_of(connection, self.path)
 
     def check(self) -> tuple[Problem, ...]:
@@ -291,19 +291,21 @@ class Library:
             return problems_of(self.path)
 
     def _own_embeddings(self, *roots: str | os.PathLike[str]) -> Embeddings:
-        with self._reading() as connection:
+        with self.reading() as connection:
             return stored_embeddings(connection, _generation(connection, self.encoder.fingerprint), roots)
 
     # -- the file
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The file, open to be read; its tables are in `schema`. Errors as of every method."""
         with one_line(self.path), closing(open_to_read(self.path)) as connection:
             connection.execute("BEGIN")  # one moment's state, whatever a writer does meanwhile
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The file, made where there is none, and open to be written; nobody else writes meanwhile."""
         with one_line(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             with writer_lock(self.path):
@@ -314,7 +316,7 @@ class Library:
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         self._must_exist()
-        with self._writing() as connection:
+        with self.writing() as connection:
             yield connection
 
     def _must_exist(self) -> None:

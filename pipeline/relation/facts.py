@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
-from typing import IO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from twinpix.encoder.decode import ImageLike, open_image, read_picture
+from twinpix.encoder.decode import ImageLike, as_file, read_picture
+from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.film import may_be_animated
-from twinpix.pipeline.explore.where import ORIENTATION
+from twinpix.encoder.header import read_header
 from twinpix.pipeline.relation.kinds import Facts
 
 
@@ -26,24 +26,13 @@ def facts_of(source: ImageLike) -> Facts:
         return Facts(*source.size)
     if isinstance(source, np.ndarray):
         return Facts(source.shape[1], source.shape[0])
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _header(io.BytesIO(source), len(source), "the image")
+    file, decoder = as_file(source), elsewhere()
     try:
-        with open(source, "rb") as file:
-            return _header(file, os.fstat(file.fileno()).st_size, str(source))
+        size = len(file) if isinstance(file, bytes) else Path(file).stat().st_size
     except OSError as error:
-        raise ImageError("vanished", f"{source}: {error.strerror}") from None
-
-
-def _header(file: IO[bytes], size: int, name: str) -> Facts:
-    try:
-        with open_image(file) as image:
-            width, height = image.size
-            if image.getexif().get(ORIENTATION) in (5, 6, 7, 8):
-                width, height = height, width
-            return Facts(width, height, "JPEG" if image.format == "MPO" else str(image.format), size)
-    except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
-        raise ImageError("corrupt", f"{name}: no readable header ({error})") from None
+        raise ImageError("vanished", f"{os.fsdecode(file)}: {error.strerror}") from None
+    told = read_header(file) if decoder is None else decoder.header(file)
+    return Facts(told.width, told.height, told.format, size)
 
 
 def have_same_pixels(a: ImageLike, b: ImageLike) -> bool:

@@ -58,10 +58,10 @@ def watched() -> Iterator[Watched]:
         seen.started += 1
         pids.add(self.pid)
 
-    def asked(self: contained.Decoders, source: str | bytes, wish: dict[str, Any]) -> Any:
+    def asked(self: contained.Decoders, source: str | bytes, wish: dict[str, Any], understood: Any) -> Any:
         begun = time.perf_counter()
         try:
-            return ask(self, source, wish)
+            return ask(self, source, wish, understood)
         finally:
             name = source if isinstance(source, str) else f"{len(source)} bytes"
             seen.seconds[name] = max(seen.seconds.get(name, 0.0), time.perf_counter() - begun)
