@@ -190,8 +190,11 @@ def push(
     known = _open(library, model)
     with _index(store, known) as index:
         pushed = known.push(index)
-        print(f"{pushed.images} pictures in {index.name}: {pushed.added} added, {pushed.removed} removed"
-              ) if not json else show.print_json({"schema": 1, **asdict(pushed)})  # fmt: skip
+    if json:
+        show.print_json({"schema": 1, **asdict(pushed)})
+    else:
+        some = "" if index.is_exact else f"; it names {pushed.recall:.1%} of the 10 nearest of a picture"
+        print(f"{pushed.images} pictures in {index.name}: {pushed.added} added, {pushed.removed} removed{some}")
     return FINE
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from twinpix.encoder.errors import FingerprintError
+from twinpix.pipeline.index import Ids, Vectors
 from twinpix.pipeline.index.flat import FlatIndex
 from twinpix.pipeline.library import push
 from twinpix.pipeline.library.errors import LibraryError
@@ -86,6 +87,25 @@ def test_two_contents_with_one_number_are_refused(
     monkeypatch.setattr(push, "id_of", lambda content: content[0] % 4)
     with pytest.raises(LibraryError, match="have the number"):
         library.push(index)
+
+
+def test_what_an_index_that_is_not_exact_misses_is_told(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shelf()
+    library.add(photos)
+    index = FlatIndex(192)
+    monkeypatch.setattr(index, "is_exact", False)
+    monkeypatch.setattr(push, "BLOCK", 5)
+    assert library.push(index).recall == 1
+    finding = index.search
+
+    def forgetful(queries: Vectors, k: int) -> tuple[Ids, Vectors]:
+        ids, told = finding(queries, k + 2)
+        return ids[:, 2:], told[:, 2:]  # not the nearest two
+
+    monkeypatch.setattr(index, "search", forgetful)
+    assert library.push(index).recall == pytest.approx(0.8)
 
 
 def test_numbers_have_63_bits() -> None:
