@@ -51,10 +51,9 @@ def join_crowd(collection: Collection, setting: Setting, beside: Joined, dice: n
     clock.rest()
     with clock("join"):
         i, j, _ = join(whole, np.arange(len(whole)), setting.reach, setting.sure, setting.most, None, rows)
-    among = (i < drawn) & (j < drawn)
-    seen = len(rows) * (2 * drawn - len(rows)) / 2  # pairs with an end in the portion
-    factor = (count / len(rows)) * (count / drawn)
+    # what is among the nearest of one end counts: both ends are known of pairs within the portion
+    share = float(((i < len(rows)) & (j < len(rows))).sum()) / (len(rows) * (len(rows) - 1) / 2)
     portions = 1 if size <= HOT and len(rows) == drawn else int(np.ceil(count / len(rows)))
-    pairs = float(among.sum()) / seen * count * (count - 1) / 2
-    seconds = clock.seconds["join"] * factor * setting.nearest
+    seconds = clock.seconds["join"] * (count / len(rows)) * (count / drawn) * setting.nearest
+    pairs = share * count * (count - 1) / 2
     return Crowd(size, setting.nearest if portions > 1 else 0, portions, seconds, pairs)

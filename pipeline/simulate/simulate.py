@@ -76,7 +76,6 @@ def run(
         MissingPackageError: pyarrow is not installed.
         ModelError: the encoder is not calibrated.
     """
-    progress("looking at the embeddings")
     likeness, costs = fit_likeness(embeddings, wanted.seed), reduce_costs()
     estimates, measured = list[Estimate](), dict[int, Whole]()
     for images in sorted({*wanted.images, *wanted.checked}):
