@@ -3,7 +3,7 @@
 # make test           set up and run the tests
 # make check          ruff and mypy
 # make train          train an encoder; DATA="folder shards.tar ..." for a real one
-# make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json]
+# make bench          measure, and write bench.html; DIR=folder [GROUPS=groups.json] [SCALE=1: and scale.html]
 # make peers          imagededup, difPy and cleanvision beside twinpix, in their own environment; DIR=folder
 # make torture        bad files, crashes, kills, full disks: does everything survive? NASTY=folder of bad images, if you have one
 # make lookalikes     drawn pages of one template, flat pictures, states of one program, products, animations: none match?
@@ -21,6 +21,9 @@ DATA ?=
 CALIBRATION ?=
 GROUPS ?=
 ARGS ?=
+# with SCALE=1, `make bench` measures all pairs of so many vectors, too
+SCALE ?=
+SIZES ?= 10000,100000,1000000
 # bad image files of your own, for `make torture`
 NASTY ?=
 
@@ -47,6 +50,7 @@ train: $(VENV)/.train
 
 bench: $(VENV)/.bench
 	$(BIN)/twinpix bench "$(call home,$(DIR))" $(if $(GROUPS),--groups "$(call home,$(GROUPS))") --html bench.html $(ARGS)
+	$(if $(SCALE),$(SCALING))
 
 # every torture prints its figures, and fails by itself; all of them run
 torture: $(VENV)/.dev
@@ -60,8 +64,10 @@ peers: $(VENV)/.run
 lookalikes: $(VENV)/.run
 	@$(BIN)/python "$(ROOT)/tests/bench/lookalikes.py"
 
+SCALING = $(BIN)/twinpix scale "$(call home,$(DIR))" --sizes $(SIZES) --json scale.json --html scale.html
+
 scale: $(VENV)/.bench
-	$(BIN)/twinpix scale "$(call home,$(DIR))" --json scale.json --html scale.html $(ARGS)
+	$(SCALING) $(ARGS)
 
 # the pictures of the README, in the system's Chromium
 screenshots: $(VENV)/.dev
@@ -79,7 +85,7 @@ $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
-	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,train,bench,dev]"
+	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,milvus-lite,pgvector,train,bench,dev]"
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so

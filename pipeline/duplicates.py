@@ -145,7 +145,7 @@ def find_duplicates(
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
         false_pairs: about how many false pairs to accept among all images, above 0; 1 by default.
         library: as in `encode_images`, and what it knows is not looked at again: by default nothing is remembered.
-        index: `exact`, `ivf` or `ivf-sq8`; by default it follows from the number of images (exact up to 100,000).
+        index: `exact`, `ivf`, `ivf-sq8` or `ivf-rabitq`; by default it follows from the number of images.
         animated_with_stills: whether an animated image may be a duplicate of a still one that looks like its first
             frame; by default it is not.
         thorough: whether all candidate pairs get a close look; by default a coarse one comes first, and they are looked
@@ -194,7 +194,7 @@ def group_duplicates(
 
     Args:
         decisions: pairs to leave out, because a person called them different; the user's by default.
-        library: remembers second looks at files that it knows, and no fault of it raises here.
+        library: remembers second looks at files that it knows, and their relations; no fault of it raises here.
 
     Raises:
         FingerprintError: the embeddings are another encoder's.
@@ -209,7 +209,9 @@ def group_duplicates(
     if not takes_second_look(threshold, verify):
         return report
     known = {(embeddings.paths[i], embeddings.paths[j]): examined.get((i, j)) for i, j in candidates.copies}
-    return replace(report, groups=with_relations(report.groups, workers, known))
+    grouped = [path for group in report.groups for path in group.files]
+    with nullcontext() if library is None or not grouped else library.relations(grouped) as remembered:
+        return replace(report, groups=with_relations(report.groups, workers, known, remembered))
 
 
 def takes_second_look(threshold: float | None, verify: bool | None) -> bool:

@@ -80,7 +80,7 @@ IndexKind = Annotated[
     str | None,
     typer.Option(
         "--index",
-        help="How pairs are looked for: exact, ivf or ivf-sq8.",
+        help="How pairs are looked for: exact, ivf, ivf-sq8 or ivf-rabitq.",
         show_default="exact up to 100,000 images",
         metavar="KIND",
     ),

@@ -46,7 +46,7 @@ class Meter:
     def looking(self, done: int, total: int) -> None:
         """So many of `total` pairs have had a second look."""
         if self._pairs is None:
-            self._pairs = self._bar.add_task("Looking again", total=total, skipped=self._skipped, unit="pairs")
+            self._pairs = self._bar.add_task("Looking again, at most", total=total, skipped=self._skipped, unit="pairs")
         self._bar.update(self._pairs, completed=done)
 
 

@@ -235,7 +235,7 @@ def promise(outcome: Report) -> str:
 def _index_line(index: IndexUsed) -> str:
     return (
         f"looked for by {index.name}, in {index.probes} of {index.cells} cells: that finds {index.recall:.2%} of "
-        f"what --index exact finds, measured on {index.planted} planted copies"
+        f"what --index exact finds, measured on {index.planted} planted copies and {index.pairs} pairs"
     )
 
 

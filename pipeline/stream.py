@@ -23,6 +23,7 @@ from twinpix.pipeline.report import Embeddings, Skipped
 from twinpix.pipeline.threads import cores, decoding_threads
 
 if TYPE_CHECKING:  # who only encodes need not load the second look
+    from twinpix.pipeline.relation.remembered import RememberedRelations
     from twinpix.pipeline.second_look.remembered import Remembered
 
 CHUNK = 16  # files that one worker decodes and encodes as one batch
@@ -64,6 +65,9 @@ class Memory(Protocol):
 
     def looks(self, paths: Sequence[Path]) -> AbstractContextManager[Remembered | None]:
         """What is remembered of second looks at these files, and where those of new ones go while it is open."""
+
+    def relations(self, paths: Sequence[Path]) -> AbstractContextManager[RememberedRelations | None]:
+        """The same for what these files are to one another."""
 
 
 def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) -> Iterator[Chunk]:

@@ -37,11 +37,16 @@ QUICKER = {
     "find-duplicates ./photos -o report.html": "--no-verify",
     'find-duplicates ./photos --where "format=jpeg width>=100"': "--no-verify",
     "find-duplicates ./photos --library ./library": "--no-verify",
+    "twinpix scan ./photos": "--no-verify",
     "twinpix plan ./photos -o plan.jsonl": "--no-verify",
     'pip install ".[cpu,review]"': "--no-deps --dry-run --quiet",
 }
 # what has to come first
 BEFORE = {
+    "twinpix library push vectors.db --library ./shelf": "twinpix library add ./known --library ./shelf",
+    "twinpix library search a.jpg --library ./shelf --store vectors.db": (
+        "twinpix library add ./known --library ./shelf && twinpix library push vectors.db --library ./shelf"
+    ),
     "twinpix apply plan.jsonl --yes": "twinpix plan ./known -o plan.jsonl",
     "twinpix undo --yes": (
         "cp a.jpg known/again.jpg && twinpix plan a.jpg known -o plan.jsonl && twinpix apply plan.jsonl --yes"

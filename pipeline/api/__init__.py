@@ -39,11 +39,14 @@ from twinpix.pipeline.calibration.calibrations import keep_calibration
 from twinpix.pipeline.calibration.study import ClosePair, Study, calibrate
 from twinpix.pipeline.duplicates import compare, find_duplicates, group_duplicates
 from twinpix.pipeline.explore.search import Neighbour, Neighbours, search, search_embeddings
+from twinpix.pipeline.index.stored import StoredIndex, StoreError
+from twinpix.pipeline.index.stores import open_index
 from twinpix.pipeline.library.add import Added
 from twinpix.pipeline.library.check import Problem
 from twinpix.pipeline.library.errors import LibraryBusyError, LibraryDamagedError, LibraryError
 from twinpix.pipeline.library.forget import Forgotten
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.push import Pushed
 from twinpix.pipeline.library.status import Status
 from twinpix.pipeline.load import load_embeddings
 from twinpix.pipeline.pipe import ImageEncoding, image_encoding
@@ -93,10 +96,13 @@ __all__ = [
     "PlannedGroup",
     "Preprocess",
     "Problem",
+    "Pushed",
     "Relation",
     "Report",
     "Skipped",
     "Status",
+    "StoreError",
+    "StoredIndex",
     "Study",
     "TwinpixError",
     "apply_plan",
@@ -113,6 +119,7 @@ __all__ = [
     "load_embeddings",
     "load_encoder",
     "make_plan",
+    "open_index",
     "read_plan",
     "search",
     "search_embeddings",

@@ -16,18 +16,23 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.bench.drawn_vectors import Drawn, Floats, draw_vectors, share_within
+from twinpix.pipeline.index.policy import kind_for
+from twinpix.pipeline.second_look.look_again import CROWD
 
 WITHIN = 0.6  # L2
 EXACT_TOO = 100_000  # vectors: beyond, a bare search takes an hour
 LOOK_ALIKE = 0.8  # L2, at which drawn vectors are compared with real ones
 EDITED = 100  # pictures
+CHECKED = 100_000  # vectors, compared with all
 
 
 def scale(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: vectors are drawn to lie as theirs do.")],
     sizes: Annotated[str, typer.Option(help="Numbers of vectors.")] = "10000,100000,1000000",
     within: Annotated[float, typer.Option(help="L2 distance of a pair.")] = WITHIN,
-    index: Annotated[str | None, typer.Option(help="exact, ivf or ivf-sq8.", show_default="by size")] = None,
+    index: Annotated[
+        str | None, typer.Option(help="exact, ivf, ivf-sq8 or ivf-rabitq.", show_default="by size")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
     model: Annotated[Path | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,
@@ -36,9 +41,13 @@ def scale(
 
     Vectors are drawn in the likeness of DIR's embeddings, with one copy for every nine, as far away as real edits of
     those pictures are. They are put into a library of their own, in a temporary folder, and each size is a process of
-    its own that reads them from there. Up to 100,000, a bare range search of FAISS over the same vectors is timed, too.
+    its own that reads them from there. Then 100,000 of them are compared with all: which share of the pairs that they
+    are in was found? Up to 100,000, a bare range search of FAISS over the same vectors is timed, too.
     """
     counts = [_count(size) for size in sizes.split(",")]
+    if not 0 < within <= CROWD:
+        raise InputError(f"--within lies between 0 and {CROWD}, where near pairs do: not {within:g}")
+    kind_for(0, index)
     if html is not None:
         from twinpix.pipeline.bench.plots import require_matplotlib
 
@@ -68,11 +77,13 @@ def line(row: dict[str, Any]) -> str:
     """A size in words."""
     bare = f"; bare FAISS {row['bare_seconds']:.1f} s, ratio {row['ratio']:.2f}" if row["bare_seconds"] else ""
     used = row["index"]
-    said = "" if used["cells"] == 0 else f" (it says {used['recall']:.2%}, {used['probes']} of {used['cells']} cells)"
+    said = "" if used["cells"] == 0 else f" (it says {used['recall']:.1%}, {used['probes']} of {used['cells']} cells)"
     return (
         f"{row['vectors']:>9,} vectors: {used['name']}, read {row['read_seconds']:.1f} s, pairs {row['seconds']:.1f} s "
         f"({row['cpu_seconds']:.0f} s of CPU); {row['pairs']:,} pairs, "
-        f"{row['recall']:.2%} of {row['planted']:,} planted{said}; peak {row['peak_mb']:.0f} MB{bare}"
+        f"{row['recall']:.3%} of {row['planted']:,} planted{said}; {row['checked_recall']:.3%} of the "
+        f"{row['checked_pairs']:,} that {row['checked']:,} vectors, compared with all, are in; "
+        f"peak {row['peak_mb']:.0f} MB{bare}"
     )
 
 
@@ -113,18 +124,26 @@ def _measure(drawn: Drawn, within: float, index: str | None) -> dict[str, Any]:
         fill(folder, drawn.vectors)
         distance = _length(drawn.vectors[drawn.planted[:, 0]] - drawn.vectors[drawn.planted[:, 1]])
         np.save(folder / "planted.npy", drawn.planted[distance <= within])
+        np.save(folder / "vectors.npy", drawn.vectors)
         if count > EXACT_TOO:
-            drawn.vectors.resize(0, refcheck=False)  # the other process needs the memory
-        command = [sys.executable, "-m", "twinpix.pipeline.bench.scale_run", str(folder), str(within), index or ""]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        said = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = status
-        if status != 0:
-            raise InputError(f"measuring {count} vectors failed with status {status}")
+            drawn.vectors.resize(0, refcheck=False)  # the other processes need the memory
+        said, peak = _run("scale_run", folder, str(within), index or "")
+        checked, _ = _run("scale_check", folder, str(within), str(CHECKED))
     bare = _bare_seconds(drawn.vectors, within) if count <= EXACT_TOO else None
-    row = {"vectors": count, **jsonlib.loads(said), "peak_mb": usage.ru_maxrss / 1024, "bare_seconds": bare}
+    row = {"vectors": count, **said, **checked, "peak_mb": peak, "bare_seconds": bare}
     return {**row, "ratio": None if bare is None else row["seconds"] / bare}
+
+
+def _run(module: str, *arguments: str | Path) -> tuple[dict[str, Any], float]:
+    # what it says, and its peak memory in MB
+    command = [sys.executable, "-m", f"twinpix.pipeline.bench.{module}", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status != 0:
+        raise InputError(f"measuring failed: {module} ended with status {status}")
+    return jsonlib.loads(said), usage.ru_maxrss / 1024
 
 
 def _bare_seconds(vectors: Floats, within: float) -> float:

@@ -56,6 +56,7 @@ def main() -> None:
     found = np.isin(planted.min(1) * count + planted.max(1), i * count + j)
     figures = {"index": asdict(used), "read_seconds": read - begun, "seconds": seconds, "cpu_seconds": cpu,
                "pairs": len(i), "planted": len(planted), "recall": float(found.mean())}  # fmt: skip
+    np.save(folder / "found.npy", np.sort(np.minimum(i, j).astype(np.int64) * count + np.maximum(i, j)))
     print(json.dumps(figures))
 
 

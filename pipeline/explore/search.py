@@ -93,7 +93,7 @@ def search(
     if not roots:
         raise InputError("name at least one folder")
     encoder = encoder_for(encoder, library)
-    limit, own = _threshold(encoder, k, threshold), _own_file(query)
+    limit, own = search_threshold(encoder, k, threshold), own_file(query)
     vector = encoder.encode(encoder.prepare(query)[None])[0]
     files, skipped = list_files(roots, where)
     others = [path for path in files if path != own]
@@ -121,7 +121,7 @@ def search_embeddings(
     embeddings.check_same_encoder(encoder.fingerprint)
     if embeddings.vectors.shape[1] != encoder.dim:
         raise InputError(f"embeddings of {embeddings.vectors.shape[1]} values are not this encoder's: encode again")
-    limit, own, wanted = _threshold(encoder, k, threshold), _own_file(query), parse_where(where)
+    limit, own, wanted = search_threshold(encoder, k, threshold), own_file(query), parse_where(where)
     vector = encoder.encode(encoder.prepare(query)[None])[0]
     chosen = [i for i, path in enumerate(embeddings.paths) if wanted.accepts(path)]
     rows = [i for i in chosen if embeddings.paths[i] != own]
@@ -132,13 +132,19 @@ def search_embeddings(
     return Neighbours(label(query), nearest, limit, images, left_out, embeddings.skipped, encoder.fingerprint)
 
 
-def _threshold(encoder: Encoder, k: int, threshold: float | None) -> float | None:
+def search_threshold(encoder: Encoder, k: int, threshold: float | None) -> float | None:
+    """By which a neighbour is a duplicate: L2; None: the encoder is not calibrated.
+
+    Raises:
+        InputError: k is less than 1, or the threshold lies outside 0..2.
+    """
     if k < 1:
         raise InputError(f"k is how many images to list, 1 or more, not {k}")
     return known_threshold(encoder, 2, threshold)
 
 
-def _own_file(query: ImageLike) -> Path | None:
+def own_file(query: ImageLike) -> Path | None:
+    """The file that a query is, with symbolic links resolved; None where it is none."""
     return Path(os.path.realpath(query)) if isinstance(query, (str, os.PathLike)) else None
 
 

@@ -1,7 +1,7 @@
-"""Vectors that lie near one another: exactly, or by an index of FAISS.
+"""Vectors that lie near one another: exactly, or by an index of FAISS; or kept in Milvus or PostgreSQL.
 
-`policy` chooses the index, `near` finds pairs with it. One file a kind of index; plain L2 at every door: that FAISS
-speaks squared L2 is known in `faiss_l2` only.
+`policy` chooses the index, `near` finds pairs with it, `stores` opens one that is kept elsewhere. One file a kind of
+index; plain L2 at every door: that FAISS speaks squared L2 is known in `faiss_l2` only, that Milvus does in `milvus`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.errors import MissingPackageError
+from twinpix.encoder.errors import InputError, MissingPackageError
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -42,7 +42,11 @@ class Index(Protocol):
         ...
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add vectors: int64 (n,), float32 (n, dim). No id may be in it already."""
+        """Add vectors: int64 (n,) from 0, float32 (n, dim).
+
+        Raises:
+            InputError: an id is in it already or comes twice; a vector of another length, or with NaN. None is added.
+        """
         ...
 
     def remove(self, ids: Ids) -> None:
@@ -64,9 +68,10 @@ class IndexUsed:
 
     Attributes:
         name: `exact`, or what FAISS calls the index.
-        recall: the share of pairs within reach that comparing everything would find and this one does too, 0..1:
-            measured on `planted` copies of pictures in it, at distances spread evenly over the reach; 1 where exact.
-        planted: how many; 0 where exact.
+        recall: the share of pairs within reach that comparing everything would find and this one does too, 0..1; 1
+            where exact. The lower of two measurements: on `planted` copies of pictures in it, at distances spread
+            evenly over the reach, and on `pairs` of its own, of pictures that were compared with all.
+        planted, pairs: how many; 0 where exact.
         cells, probes: how many k-means cells there are, and how many of them each picture was looked for in; 0 where
             exact.
     """
@@ -76,6 +81,7 @@ class IndexUsed:
     planted: int = 0
     cells: int = 0
     probes: int = 0
+    pairs: int = 0
 
     @property
     def is_exact(self) -> bool:
@@ -84,6 +90,50 @@ class IndexUsed:
 
 
 EXACT = IndexUsed()
+
+
+def checked(ids: Ids, vectors: Vectors, dim: int) -> tuple[Ids, Vectors]:
+    """What is about to be added, in the types that indexes take.
+
+    Raises:
+        InputError: as of `Index.add`, but for what is in the index.
+    """
+    ids, vectors = np.ascontiguousarray(ids, np.int64), checked_queries(vectors, dim)
+    if ids.shape != vectors.shape[:1]:
+        raise InputError(f"each vector has one id: {len(vectors)} vectors, ids of shape {ids.shape}")
+    if len(ids) and ids.min() < 0:
+        raise InputError(f"an id is a whole number from 0, not {ids.min()}")
+    refuse_known(ids[:0], ids)
+    return ids, vectors
+
+
+def checked_queries(vectors: Vectors, dim: int, k: int = 1) -> Vectors:
+    """Vectors as indexes take them, float32 (n, dim).
+
+    Raises:
+        InputError: of another length, or not finite; k is less than 1.
+    """
+    if k < 1:
+        raise InputError(f"k is how many are looked for, 1 or more, not {k}")
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise InputError(f"this index holds vectors of {dim} values, not an array of shape {vectors.shape}")
+    if vectors.size and not np.isfinite([vectors.min(), vectors.max()]).all():  # no second array of their size
+        raise InputError("a vector with NaN or infinity in it lies nowhere: leave it out")
+    return vectors
+
+
+def refuse_known(known: Ids, new: Ids) -> Ids:
+    """All ids, sorted.
+
+    Raises:
+        InputError: one of `new` is among `known` (sorted), or comes twice.
+    """
+    both = np.sort(np.concatenate([known, new]), kind="stable")
+    twice = both[1:][both[1:] == both[:-1]]
+    if len(twice):
+        raise InputError(f"id {twice[0]} is in the index already, or comes twice: remove it first")
+    return both
 
 
 def import_faiss() -> Any:

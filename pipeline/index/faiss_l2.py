@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinpix.pipeline.index import Ids, Pairs, Vectors, import_faiss
+from twinpix.pipeline.index import Ids, Pairs, Vectors, checked, checked_queries, import_faiss, refuse_known
 
 ROUNDING = 3.2e-3  # L2; FAISS computes |a|²+|b|²-2ab: 1e-5 off in squared L2, at most
 ADD_BLOCK = 1 << 16
@@ -20,31 +20,33 @@ class FaissIndex:
 
     def __init__(self, faiss_index: Any, name: str, error: float, is_exact: bool) -> None:
         self._faiss, self.name, self.error, self.is_exact = faiss_index, name, error, is_exact
+        self._known = np.empty(0, np.int64)  # sorted: FAISS itself takes an id twice
 
     def __len__(self) -> int:
         return int(self._faiss.ntotal)
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """See `Index`."""
+        ids, vectors = checked(ids, vectors, self._faiss.d)
+        self._known = refuse_known(self._known, ids)
         for start in range(0, len(ids), ADD_BLOCK):
             block = slice(start, start + ADD_BLOCK)
-            self._faiss.add_with_ids(
-                np.ascontiguousarray(vectors[block], np.float32), np.ascontiguousarray(ids[block], np.int64)
-            )
+            self._faiss.add_with_ids(vectors[block], ids[block])
 
     def remove(self, ids: Ids) -> None:
         """See `Index`."""
         self._faiss.remove_ids(np.ascontiguousarray(ids, np.int64))
+        self._known = np.setdiff1d(self._known, ids)
 
     def search(self, queries: Vectors, k: int) -> tuple[Ids, Vectors]:
         """See `Index`."""
-        squared, ids = self._faiss.search(np.ascontiguousarray(queries, np.float32), k)
+        squared, ids = self._faiss.search(checked_queries(queries, self._faiss.d, k), k)
         return ids, np.where(ids < 0, np.inf, np.sqrt(np.maximum(squared, 0))).astype(np.float32)
 
     def range_search(self, queries: Vectors, max_distance: float) -> Pairs:
         """See `Index`."""
         squared = np.nextafter(np.float32(max_distance**2), np.float32(np.inf))  # FAISS leaves the limit itself out
-        limits, distances, ids = self._faiss.range_search(np.ascontiguousarray(queries, np.float32), float(squared))
+        limits, distances, ids = self._faiss.range_search(checked_queries(queries, self._faiss.d), float(squared))
         rows = np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.intp)))
         return rows, np.asarray(ids, np.intp), np.sqrt(np.maximum(distances, 0))
 

@@ -13,7 +13,8 @@ import numpy as np
 from twinpix.pipeline.index import Ids, Vectors, import_faiss
 from twinpix.pipeline.index.faiss_l2 import ROUNDING, FaissIndex, main_dimensions
 
-CODES = {"Flat": ROUNDING, "SQ8": 0.02}  # how vectors are kept (4 bytes a value, or 1); L2 that this adds, at most
+# how vectors are kept (4 bytes a value, 1, or a bit; of bits nothing is told); L2 that this adds, at most
+CODES = {"Flat": ROUNDING, "SQ8": 0.02, "RaBitQ": 0.0}
 TRAINED_ON = 64  # vectors a cell
 ROUNDS = 8  # of k-means
 
@@ -24,19 +25,21 @@ class IvfIndex(FaissIndex):
     Args:
         sample: float32 (n, dim), what the centres are learned from.
         cells: how many; as many as there are vectors in the sample, at most.
-        codes: `Flat` or `SQ8`, which takes a quarter of the memory.
+        codes: `Flat`; `SQ8`, which takes a quarter of the memory; or `RaBitQ`, for `RabitqIndex`.
     """
 
     def __init__(self, sample: Vectors, cells: int, codes: str = "Flat") -> None:
-        faiss, transform, cells = import_faiss(), main_dimensions(sample), max(1, min(cells, len(sample)))
-        dim = sample.shape[1] if transform is None else transform.d_out
+        faiss, dim, cells = import_faiss(), sample.shape[1], max(1, min(cells, len(sample)))
+        of_bits = codes == "RaBitQ"  # of which there should be many, and each tell as much
+        transform = faiss.RandomRotationMatrix(dim, dim) if of_bits else main_dimensions(sample)
+        dim = dim if transform is None else transform.d_out
         self._ivf = faiss.index_factory(dim, f"IVF{cells},{codes}")
         whole = self._ivf if transform is None else faiss.IndexPreTransform(transform, self._ivf)
         means = self._ivf.cp
         means.niter, means.max_points_per_centroid, means.min_points_per_centroid = ROUNDS, TRAINED_ON, 1
         whole.train(np.ascontiguousarray(sample, np.float32))
-        name = f"IVF{cells},{codes}" if transform is None else f"PCA{dim},IVF{cells},{codes}"
-        super().__init__(whole, name, CODES[codes], is_exact=False)
+        first = "" if transform is None else f"RR{dim}," if of_bits else f"PCA{dim},"
+        super().__init__(whole, f"{first}IVF{cells},{codes}", CODES[codes], is_exact=False)
         self.cells, self._transform = cells, transform
 
     @property
@@ -47,6 +50,11 @@ class IvfIndex(FaissIndex):
     @probes.setter
     def probes(self, count: int) -> None:
         self._ivf.nprobe = max(1, min(count, self.cells))
+
+    def squared_spread(self, sample: Vectors) -> float:
+        """The squared L2 distance of vectors from the centres of their cells, on average."""
+        moved = sample if self._transform is None else self._transform.apply(np.ascontiguousarray(sample, np.float32))
+        return float(self._ivf.quantizer.search(moved, 1)[0].mean())
 
     def ids(self) -> Ids:
         """See `Index`: cell by cell."""

@@ -8,14 +8,16 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.index import EXACT, Index, IndexUsed, Vectors
 from twinpix.pipeline.index.ivf import TRAINED_ON, IvfIndex, cells_for
 from twinpix.pipeline.index.near import Rows, flat_index
-from twinpix.pipeline.index.recall import Planted, plant, recall
+from twinpix.pipeline.index.rabitq import RabitqIndex
+from twinpix.pipeline.index.recall import own_pairs, plant, recall, recall_of_pairs
 
 EXACT_UP_TO = (
     100_000  # vectors: comparing all of them with all takes about 40 s on two cores, and 100 times that of 1e6
 )
-KINDS = {"exact": "", "ivf": "Flat", "ivf-sq8": "SQ8"}
-WANTED = 0.995  # recall of planted copies that the number of cells to look into is chosen for
-CHOSEN_ON, MEASURED_ON = 500, 1000  # planted copies
+CELLS_UP_TO = 2_000_000  # vectors: beyond, one bit a value, for memory; `rabitq`
+KINDS = {"exact": "", "ivf": "Flat", "ivf-sq8": "SQ8", "ivf-rabitq": "RaBitQ"}
+WANTED = 0.999  # recall that the number of cells to look into is chosen for
+CHOSEN_ON, MEASURED_ON = 500, 1000  # planted copies, and pictures whose own pairs are found by comparing with all
 FEWEST_PROBES = 4
 
 
@@ -26,7 +28,7 @@ def kind_for(images: int, wanted: str | None = None) -> str:
         InputError: there is no such kind.
     """
     if wanted is None:
-        return "exact" if images <= EXACT_UP_TO else "ivf"
+        return "exact" if images <= EXACT_UP_TO else "ivf" if images <= CELLS_UP_TO else "ivf-rabitq"
     if wanted not in KINDS:
         raise InputError(f"no index is called {wanted!r}: choose one of {', '.join(KINDS)}")
     return wanted
@@ -50,20 +52,36 @@ def build_index(
         return flat_index(vectors), EXACT
     by_name = np.arange(len(vectors)) if by_name is None else by_name
     cells = cells_for(len(vectors))
-    index = IvfIndex(vectors[_spread(by_name, TRAINED_ON * cells)], cells, KINDS[kind])
+    sample = vectors[_spread(by_name, TRAINED_ON * cells)]
+    index = RabitqIndex(sample, cells) if kind == "ivf-rabitq" else IvfIndex(sample, cells, KINDS[kind])
+    del sample
     index.add(np.arange(len(vectors)), vectors)
     chosen_on, measured_on = (
-        plant(vectors, _spread(by_name, count, seed), reach, most, seed)
+        _Test(vectors, _spread(by_name, count, seed), reach, most, seed)
         for seed, count in enumerate((CHOSEN_ON, MEASURED_ON), 1)
     )
-    _choose_probes(index, vectors, chosen_on, reach, most)
-    found = recall(index, vectors, measured_on, reach, most)
-    return index, IndexUsed(index.name, found, len(measured_on.rows), index.cells, index.probes)
+    _choose_probes(index, chosen_on)
+    planted, pairs = len(measured_on.planted.rows), len(measured_on.pairs[0])
+    return index, IndexUsed(index.name, measured_on.recall(index), planted, index.cells, index.probes, pairs)
 
 
-def _choose_probes(index: IvfIndex, vectors: Vectors, planted: Planted, reach: float, most: int) -> None:
+class _Test:
+    """Planted copies of some rows, and the pairs that these are in."""
+
+    def __init__(self, vectors: Vectors, rows: Rows, reach: float, most: int, seed: int) -> None:
+        self._vectors, self._reach, self._most = vectors, reach, most
+        self.planted = plant(vectors, rows, reach, most, seed)
+        self.pairs = own_pairs(vectors, rows, reach, most)
+
+    def recall(self, index: Index) -> float:
+        """Of copies or of pairs, whichever is lower, 0..1."""
+        pairs = recall_of_pairs(index, self._vectors, self.pairs, self._reach, self._most)
+        return min(pairs, recall(index, self._vectors, self.planted, self._reach, self._most))
+
+
+def _choose_probes(index: IvfIndex, test: _Test) -> None:
     index.probes = FEWEST_PROBES
-    while index.probes < index.cells and recall(index, vectors, planted, reach, most) < WANTED:
+    while index.probes < index.cells and test.recall(index) < WANTED:
         index.probes = 2 * index.probes
 
 

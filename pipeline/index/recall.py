@@ -1,4 +1,4 @@
-"""What share of the true pairs an index finds, measured on copies that are planted in it for a moment."""
+"""What share of the true pairs an index finds: of copies that are planted in it for a moment, and of its own pairs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Ids, Index, Vectors, exact_distances
-from twinpix.pipeline.index.faiss_l2 import nearest_exactly
+from twinpix.pipeline.index.faiss_l2 import ROUNDING, nearest_exactly
 
 Rows = NDArray[np.intp]
+MOST = 120  # pairs of a row are enough
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,44 @@ def recall(index: Index, vectors: Vectors, planted: Planted, reach: float, most:
     back = _finds(index, vectors[planted.rows], planted.ids, reach, most)
     index.remove(planted.ids)
     return float((there | back).mean())
+
+
+def own_pairs(vectors: Vectors, rows: Rows, reach: float, most: int) -> tuple[Rows, Rows]:
+    """The pairs within `reach` (L2) of these rows with any, found by comparing with all: int (k,), int (k,).
+
+    Args:
+        vectors: float32 (n, dim).
+        most: of how many nearest the other must be one; 0 counts as `MOST`.
+    """
+    ids, told = nearest_exactly(vectors[rows], vectors, min((most or MOST) + 1, len(vectors)))
+    at, column = np.nonzero((ids != rows[:, None]) & (told <= reach + ROUNDING))
+    i, j = rows[at], ids[at, column].astype(np.intp)
+    within = exact_distances(vectors, i, j) <= reach
+    return i[within], j[within]
+
+
+def recall_of_pairs(index: Index, vectors: Vectors, pairs: tuple[Rows, Rows], reach: float, most: int) -> float:
+    """The share of pairs that a search from either end finds, 0..1; 1 where there are none."""
+    i, j = pairs
+    if len(i) == 0:
+        return 1.0
+    found = _names(index, vectors, i, j, reach, most)
+    missed = np.flatnonzero(~found)
+    found[missed] = _names(index, vectors, j[missed], i[missed], reach, most)
+    return float(found.mean())
+
+
+def _names(index: Index, vectors: Vectors, i: Rows, j: Rows, reach: float, most: int) -> NDArray[np.bool_]:
+    # of each pair, whether a search for the one names the other
+    rows, row_of = np.unique(i, return_inverse=True)
+    if most:
+        ids = index.search(vectors[rows], most + 1)[0]
+        at, column = np.nonzero(ids >= 0)
+        named = ids[at, column]
+    else:
+        at, named, _ = index.range_search(vectors[rows], reach + index.error)
+    n = np.int64(len(vectors))
+    return np.isin(row_of * n + j, at * n + named)
 
 
 def _finds(index: Index, queries: Vectors, wanted: Ids | Rows, reach: float, most: int) -> NDArray[np.bool_]:

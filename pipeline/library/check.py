@@ -13,8 +13,8 @@ from pathlib import Path
 
 from twinpix.pipeline.library.errors import DAMAGE, LibraryDamagedError, is_damage
 from twinpix.pipeline.library.log import log_fault
-from twinpix.pipeline.library.looks_file import problems as looks_problems
 from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.library.relations import KEPT_FILES
 from twinpix.pipeline.library.schema import TABLES, Row, is_sound
 from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
 
@@ -34,8 +34,8 @@ class Problem:
     """Something in the library that is not what was written.
 
     Attributes:
-        place: the table, or `file`, or `log`: what was written last, and is not in the file yet; or `looks`: the
-            outcomes of second looks.
+        place: the table, or `file`, or `log`: what was written last, and is not in the file yet; or `looks` or
+            `relations`: what is remembered of pairs.
         message: one line for people.
     """
 
@@ -50,7 +50,8 @@ def problems_of(folder: Path) -> tuple[Problem, ...]:
         InputError: there is no library.
         OSError, sqlite3.Error: it can't be read just now, which says nothing of what is in it.
     """
-    return (*_store_problems(folder), *(Problem("looks", said) for said in looks_problems(folder)))
+    kept = (Problem(file.name, said) for file in KEPT_FILES for said in file.problems(folder))
+    return (*_store_problems(folder), *kept)
 
 
 def _store_problems(folder: Path) -> tuple[Problem, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +25,9 @@ from twinpix.pipeline.options import (
     Workers,
 )
 
+if TYPE_CHECKING:
+    from twinpix.pipeline.index.stored import StoredIndex
+
 FINE, PROBLEMS = 0, 1
 
 app = typer.Typer(
@@ -37,6 +41,12 @@ def _open(path: Path | None, model: Path | None = None) -> Library:
     from twinpix.encoder.onnx import load_encoder
 
     return Library(path, None if model is None else load_encoder(model))
+
+
+def _index(url: str, library: Library) -> StoredIndex:
+    from twinpix.pipeline.index.stores import open_index
+
+    return open_index(url, library.encoder.dim, library.encoder.fingerprint)
 
 
 @app.command()
@@ -159,6 +169,33 @@ def export(
 
 
 @app.command()
+def push(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="NAME.db or http://HOST:19530 (Milvus), postgresql://USER@HOST/DATABASE (pgvector).",
+        ),
+    ],
+    library: LibraryPath = None,
+    json: Json = False,
+    model: Model = None,
+) -> int:
+    """Bring an index in a vector store in step with the library, so that other programs can search it.
+
+    Exit codes: 0 done; 2 error (run it again: it goes on from there).
+    """
+    from dataclasses import asdict
+
+    known = _open(library, model)
+    with _index(store, known) as index:
+        pushed = known.push(index)
+        print(f"{pushed.images} pictures in {index.name}: {pushed.added} added, {pushed.removed} removed"
+              ) if not json else show.print_json({"schema": 1, **asdict(pushed)})  # fmt: skip
+    return FINE
+
+
+@app.command()
 def duplicates(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR]...", help="Only files below these.", show_default="all files")
@@ -195,13 +232,18 @@ def search(
     threshold: Threshold = None,
     json: Json = False,
     model: Model = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Ask the index there, which `library push` filled.")
+    ] = None,
 ) -> int:
     """List the images in the library that are nearest to IMAGE, by L2 distance (0 same, 2 opposite).
 
-    Exit codes: 0 done; 3 some images could not be read; 2 error.
+    Exit codes: 0 done; 3 some images could not be read, or are not in the index; 2 error.
     """
     from twinpix.pipeline.explore.search_cli import show_neighbours
 
-    found = _open(library, model).search(query, k, threshold)
+    known = _open(library, model)
+    with _index(store, known) if store else nullcontext() as index:
+        found = known.search(query, k, threshold, index)
     show_neighbours(found, json)
     return show.scan_exit_code(found.skipped)

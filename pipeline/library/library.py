@@ -15,6 +15,7 @@ from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import group_duplicates
 from twinpix.pipeline.explore.search import Neighbours, search_embeddings
+from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.add import Added, Addition, Progress
 from twinpix.pipeline.library.cache import served
 from twinpix.pipeline.library.check import Problem, problems_of, repair_store
@@ -30,8 +31,10 @@ from twinpix.pipeline.library.generations import Generation, State, finish_gener
 from twinpix.pipeline.library.lock import refuse_busy, writer_lock
 from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.looks import KeptLooks
-from twinpix.pipeline.library.looks_file import compact_looks, repair_looks
 from twinpix.pipeline.library.place import NAME, default_library
+from twinpix.pipeline.library.push import Pushed, push_vectors
+from twinpix.pipeline.library.pushed import search_pushed
+from twinpix.pipeline.library.relations import KEPT_FILES, KeptRelations
 from twinpix.pipeline.library.serve import on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
@@ -152,7 +155,9 @@ class Library:
         """Drop vectors and second looks that no file needs, and those of models and code before the current ones."""
         with self._changing() as connection:
             compact_store(connection)
-            compact_looks(self.path, stored_contents(connection))
+            contents = stored_contents(connection)
+            for file in KEPT_FILES:
+                file.compact(self.path, contents)
 
     def repair(self) -> Path | None:
         """Put all sound rows into a new file and set the damaged one aside, never deleting it.
@@ -164,8 +169,8 @@ class Library:
         """
         self._must_exist()
         with one_line(self.path), writer_lock(self.path):
-            aside, looks = repair_store(self.path), repair_looks(self.path)
-            return aside or looks
+            asides = [repair_store(self.path), *(file.repair(self.path) for file in KEPT_FILES)]
+            return next((aside for aside in asides if aside is not None), None)
 
     def looks(self, paths: Sequence[Path], say: Callable[[str], None] | None = None) -> KeptLooks:
         """What is known of second looks at these files; new ones are kept while it is open. No fault of it raises.
@@ -173,9 +178,11 @@ class Library:
         Args:
             say: told in one line what is not remembered, and why; on stderr by default.
         """
-        from twinpix.pipeline.show import message  # rich is slow to load
+        return KeptLooks(self.path, paths, say or _message)
 
-        return KeptLooks(self.path, paths, say or message)
+    def relations(self, paths: Sequence[Path], say: Callable[[str], None] | None = None) -> KeptRelations:
+        """What is known of the relations of these files; new ones are kept while it is open. See `looks`."""
+        return KeptRelations(self.path, paths, say or _message)
 
     # -- reading
 
@@ -194,14 +201,41 @@ class Library:
             fingerprint = None if self._given is None else self._given.fingerprint
             return stored_embeddings(connection, _generation(connection, fingerprint), roots)
 
-    def search(self, image: ImageLike, k: int = 10, threshold: float | None = None) -> Neighbours:
+    def search(
+        self, image: ImageLike, k: int = 10, threshold: float | None = None, index: Index | None = None
+    ) -> Neighbours:
         """The k images of the library that are nearest to one; see `twinpix.search`.
+
+        Args:
+            index: to which its vectors were pushed: asked instead of reading them all. Where it does not hold as many
+                as the library, `.skipped` says so.
 
         Raises:
             ImageError: the image can't be used.
             FingerprintError: this encoder has encoded nothing here.
+            StoreError: the index can't be reached.
         """
-        return search_embeddings(image, self._own_embeddings(), k, self.encoder, threshold=threshold)
+        if index is None:
+            return search_embeddings(image, self._own_embeddings(), k, self.encoder, threshold=threshold)
+        with self._reading() as connection:
+            generation = _generation(connection, self.encoder.fingerprint)
+            return search_pushed(connection, generation, self.path, image, k, self.encoder, index, threshold)
+
+    def push(self, index: Index, progress: Callable[[int, int], None] = lambda done, of: None) -> Pushed:
+        """Bring an index in step with the library: a vector for each content that is encoded and that a file has.
+
+        An index belongs to one library: what this one does not know is taken out of it.
+
+        Args:
+            index: `twinpix.open_index(url, library.encoder.dim, library.encoder.fingerprint)`.
+            progress: called with how many have been added so far, and how many are to be.
+
+        Raises:
+            FingerprintError: this encoder has encoded nothing here.
+            StoreError: the index can't be reached. What was added is kept; the next push goes on from there.
+        """
+        with self._reading() as connection:
+            return push_vectors(connection, _generation(connection, self.encoder.fingerprint), index, progress)
 
     def duplicates(
         self,
@@ -286,6 +320,12 @@ class Library:
     def _must_exist(self) -> None:
         if not (self.path / NAME).exists():
             raise InputError(f"library {self.path}: there is none: add a folder first (twinpix library add DIR)")
+
+
+def _message(said: str) -> None:
+    from twinpix.pipeline.show import message  # rich is slow to load
+
+    message(said)
 
 
 def _generation(connection: sqlite3.Connection, fingerprint: str | None) -> Generation:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twinpix.pipeline.data_folder import data_folder
 
-NAME, LOCK, LOOKS = "library.sqlite", "lock", "looks"
+NAME, LOCK, LOOKS, RELATIONS = "library.sqlite", "lock", "looks", "relations"
 
 
 def default_library() -> Path:

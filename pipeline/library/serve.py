@@ -49,7 +49,7 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
         elif stamp_at(path) not in (None, Stamp(*columns)):
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         else:
-            vectors[len(paths)] = _vector(stored, generation.dim)
+            vectors[len(paths)] = vector_of(_sound("vectors", stored)[2], generation.dim)
             paths.append(path)
     return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
 
@@ -71,8 +71,12 @@ def _sound(table: str, row: Row) -> Row:
     return row
 
 
-def _vector(row: Row, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    stored = bytes(_sound("vectors", row)[2])
+def vector_of(stored: bytes, dim: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A vector as it lies in the table, float32 (dim,).
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged.
+    """
     if len(stored) != 4 * dim:
         raise sqlite3.DatabaseError("a damaged row in vectors")
     return np.frombuffer(stored, "<f4")

@@ -15,6 +15,7 @@ from twinpix.pipeline.library.errors import LibraryError, one_line
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import refuse_busy
 from twinpix.pipeline.library.place import NAME
+from twinpix.pipeline.relation.remembered import RememberedRelations
 from twinpix.pipeline.second_look.remembered import Remembered
 from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import Chunk, Memory, stream
@@ -57,6 +58,10 @@ class Cache:
     def looks(self, paths: Sequence[Path]) -> AbstractContextManager[Remembered | None]:
         """As `Library.looks`; nothing is remembered from the first fault on."""
         return nullcontext() if self.faults else self.library.looks(paths, self.say)
+
+    def relations(self, paths: Sequence[Path]) -> AbstractContextManager[RememberedRelations | None]:
+        """As `Library.relations`; the same holds."""
+        return nullcontext() if self.faults else self.library.relations(paths, self.say)
 
     def _announce(self) -> None:
         # people should know what is kept on their disk; scripts find it in the README

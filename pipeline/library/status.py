@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinpix.pipeline.library.generations import State, generations, not_yet_encoded
-from twinpix.pipeline.library.looks_file import read_looks
+from twinpix.pipeline.library.looks_file import LOOKS_FILE
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.store import sound_rows
 
@@ -63,7 +63,9 @@ def status_of(connection: sqlite3.Connection, folder: Path) -> Status:
     (unreadable,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     roots = tuple(Path(os.fsdecode(row[0])) for row in sound_rows(connection, "roots", "ORDER BY path"))
     size = (folder / NAME).stat().st_size
-    return Status(folder, files, contents, unreadable, _models(connection), roots, size, len(read_looks(folder).ours))
+    return Status(
+        folder, files, contents, unreadable, _models(connection), roots, size, len(LOOKS_FILE.read(folder).ours)
+    )
 
 
 def _models(connection: sqlite3.Connection) -> tuple[ModelStatus, ...]:

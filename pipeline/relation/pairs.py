@@ -16,6 +16,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of, have_same_pixels
 from twinpix.pipeline.relation.kinds import Facts, Kind, Relation
 from twinpix.pipeline.relation.relate import relate
+from twinpix.pipeline.relation.remembered import PathPair, RememberedRelations, way_of
 from twinpix.pipeline.report import Group
 from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import Look, look
@@ -69,7 +70,8 @@ def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tup
 def with_relations(
     groups: Sequence[Group],
     workers: int | None = None,
-    examined: Mapping[tuple[Path, Path], Examination | None] = MappingProxyType({}),
+    examined: Mapping[PathPair, Examination | None] = MappingProxyType({}),
+    remembered: RememberedRelations | None = None,
 ) -> tuple[Group, ...]:
     """The groups, each member with its relation to the representative; None where either can't be read any more.
 
@@ -77,18 +79,20 @@ def with_relations(
         workers: threads; all cores by default.
         examined: what is known of some pairs, either way round, so that they need not be examined again; None: only
             which way round that was. The other way may find another alignment.
+        remembered: relations that were found before, and what new ones are added to.
     """
     if not groups:
         return ()
     pairs = [(group.files[0], path) for group in groups for path in group.files[1:]]
-    relations = iter(relations_of(pairs, workers, examined))
+    relations = iter(relations_of(pairs, workers, examined, remembered))
     return tuple(replace(group, relations=tuple(islice(relations, len(group.files) - 1))) for group in groups)
 
 
 def relations_of(
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[PathPair],
     workers: int | None = None,
-    examined: Mapping[tuple[Path, Path], Examination | None] = MappingProxyType({}),
+    examined: Mapping[PathPair, Examination | None] = MappingProxyType({}),
+    remembered: RememberedRelations | None = None,
 ) -> tuple[Relation | None, ...]:
     """What the two of each pair are to one another, the first as the query. Arguments as of `with_relations`."""
 
@@ -96,12 +100,12 @@ def relations_of(
     def seen(path: Path) -> Look:
         return look(path)
 
-    def examination(pair: tuple[Path, Path], looks: tuple[Look, Look]) -> Examination:
+    def examination(pair: PathPair, looks: tuple[Look, Look]) -> Examination:
         if pair[::-1] in examined:
             return (examined[pair[::-1]] or examine(*looks[::-1])).swapped
         return examined.get(pair) or examine(*looks)
 
-    def one(pair: tuple[Path, Path]) -> Relation | None:
+    def one(pair: PathPair) -> Relation | None:
         try:
             if have_same_bytes(*pair):
                 return Relation(Kind.IDENTICAL_FILE)
@@ -110,5 +114,12 @@ def relations_of(
         except ImageError:
             return None
 
+    ways = [way_of(pair, examined) for pair in pairs]
+    said = [None if remembered is None else remembered.known(*asked) for asked in zip(pairs, ways, strict=True)]
+    new = [row for row, known in enumerate(said) if known is None]
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
-        return tuple(pool.map(one, pairs))
+        for row, found in zip(new, pool.map(one, [pairs[row] for row in new]), strict=True):
+            said[row] = found
+            if remembered is not None and found is not None:
+                remembered.keep(pairs[row], ways[row], found)
+    return tuple(said)

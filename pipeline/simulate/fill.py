@@ -13,7 +13,7 @@ from twinpix.pipeline.scan.cells import Cells
 from twinpix.pipeline.simulate.likeness import Floats, Likeness
 
 RIVALS = 512  # the nearest other centres, one of which a vector that leaves would belong to
-FORGOTTEN, ALL_BUT = 0.2, 0.9  # what is left of the correlation with where a chain began, in so many of them at most
+FORGOTTEN, ALL_BUT = 0.1, 0.9  # what is left of the correlation with where a chain began, in so many of them at most
 STEPS, MOST_STEPS = (0.15, 0.95), 200
 AT_ONCE = 8192
 

@@ -14,9 +14,10 @@ from twinpix.pipeline.simulate.clock import Clock
 from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.fill import Inside, Turn, fill
 from twinpix.pipeline.simulate.likeness import Floats
-from twinpix.pipeline.simulate.setting import HOT, Setting
+from twinpix.pipeline.simulate.setting import Setting
 
 FEWEST, MOST = 3, 32  # cells,
+MOST_MEMBERS = 50_000  # of one cell; beyond, costs are taken to grow with the square
 MEMBERS = 40_000  # with about so many vectors in all, where that is more than the fewest
 SCOUTS = 12  # vectors a cell are drawn to see how full the chosen ones are, and where in them chains begin
 MOST_SCOUTS, BLOCK = 1 << 20, 1 << 13
@@ -93,7 +94,7 @@ def _join(
     share: float, dice: np.random.Generator,
 ) -> Joined:  # fmt: skip
     size = max(2, round(share * setting.images))
-    count = min(size, HOT)
+    count = min(size, MOST_MEMBERS)
     members = _with_copies(
         collection, inside, fill(collection.likeness, turn, inside, middles, noise, count, dice), dice
     )
@@ -103,7 +104,7 @@ def _join(
         join(members, np.arange(count), setting.reach, setting.sure, setting.most)
     with clock("join"):
         pairs = join(members, np.arange(count), setting.reach, setting.sure, setting.most)
-    factor = size / count  # beyond: a hot cell, joined in portions that compare as much; copies are as many a vector
+    factor = size / count  # copies are as many a vector, comparisons grow with the square
     return Joined(members, size, factor**2 * clock.seconds["join"], factor * _weighed(members, pairs, cells, setting))
 
 

@@ -35,7 +35,7 @@ from twinpix.pipeline.calibration.calibrations import keep_calibration, read_own
 from twinpix.pipeline.library import library as library_module
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.log import LogFault, log_fault
-from twinpix.pipeline.library.looks_file import read_looks
+from twinpix.pipeline.library.looks_file import LOOKS_FILE
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.store import open_to_read
 
@@ -185,7 +185,7 @@ def operations(files: Path) -> tuple[Operation, ...]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os._exit(searched(room))
         assert os.waitpid(child, 0)[1] == 0
-        assert len(read_looks(room / "data" / "library").ours)
+        assert len(LOOKS_FILE.read(room / "data" / "library").ours)
 
     def old_export(room: Path) -> None:
         known(room)

@@ -2,10 +2,10 @@
 
     python tests/torture/library_flips.py        FLIPS=600 in each kind of file; SEED=0
 
-The library, its log and its second looks: `check` finds the flip, or every row is as it was (room that nothing uses),
-and no look is read that was not kept; `repair` and `add` of the folders then equal a library made anew. Calibrations
-(every bit), exports and models: reading them fails by a named error, or gives what was written. And no file is
-unpickled.
+The library, its log, its second looks and its relations: `check` finds the flip, or every row is as it was (room that
+nothing uses), and nothing is read that was not kept; `repair` and `add` of the folders then equal a library made anew.
+Calibrations (every bit), exports and models: reading them fails by a named error, or gives what was written. And no
+file is unpickled.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from twinpix.encoder.onnx import MODELS, load_encoder
 from twinpix.pipeline.calibration.calibrations import keep_calibration, read_own
 from twinpix.pipeline.library.forget import stored_contents
 from twinpix.pipeline.library.library import Library
-from twinpix.pipeline.library.looks_file import append, made, read_looks
-from twinpix.pipeline.library.place import LOOKS, NAME
+from twinpix.pipeline.library.looks_file import LOOKS_FILE
+from twinpix.pipeline.library.place import LOOKS, NAME, RELATIONS
+from twinpix.pipeline.library.relations import KEPT_FILES, RELATIONS_FILE
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
 from twinpix.pipeline.load import load_embeddings
@@ -65,21 +66,24 @@ def rows_of(library: Path) -> Rows:
     """All that can be read of a library."""
     with closing(open_to_read(library)) as file:
         rows: Rows = {table: sorted(file.execute(f"SELECT * FROM {table}")) for table in TABLES}
-    return {**rows, LOOKS: sorted((record.tobytes(),) for record in read_looks(library).ours)}
+    kept: Rows = {file.name: sorted((one.tobytes(),) for one in file.read(library).ours) for file in KEPT_FILES}
+    return {**rows, **kept}
 
 
 def stored(library: Path) -> Rows:
     """The same without what the folders say nothing of."""
-    return {**rows_of(library), "roots": [], LOOKS: []}
+    return {**rows_of(library), "roots": [], LOOKS: [], RELATIONS: []}
 
 
-def add_looks(library: Path) -> None:
-    """Outcomes of second looks at some pairs of its files."""
+def add_kept(library: Path) -> None:
+    """Outcomes of second looks at some pairs of its files, and their relations."""
     with closing(open_to_read(library)) as file:
         contents = stored_contents(file)[:20]
     query, reference = np.triu_indices(len(contents), 1)
-    outcomes, tests = np.arange(len(query)) % len(OUTCOMES), np.arange(len(query)) % 4
-    append(library, made(contents[query], contents[reference], outcomes.astype(np.uint8), tests.astype(np.uint8)))
+    ends, numbers = {"query": contents[query], "reference": contents[reference]}, np.arange(len(query))
+    LOOKS_FILE.append(library, LOOKS_FILE.made(**ends, outcome=numbers % len(OUTCOMES), tests=numbers % 4))
+    said = np.array([b'{"kind":"edited","number":%d}' % number for number in numbers], "S467")
+    RELATIONS_FILE.append(library, RELATIONS_FILE.made(**ends, way=numbers % 3, said=said))
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -102,7 +106,7 @@ def in_library(name: str, part: str, start: Path, files: Path, flips: int, dice:
         start.with_name("flipped"),
         rows_of(copied(start, start.with_name("as it is"))),
     )
-    data, looks = (start / part).read_bytes(), {record for (record,) in rows[LOOKS]}
+    data, kept = (start / part).read_bytes(), {record for file in KEPT_FILES for (record,) in rows[file.name]}
     rebuilt = Library(start.with_name("anew"), PixelEncoder())
     rebuilt.add(files)
     anew = stored(rebuilt.path)
@@ -110,7 +114,7 @@ def in_library(name: str, part: str, start: Path, files: Path, flips: int, dice:
         (copied(start, place) / part).write_bytes(flipped(data, bit))
         figures.flips += 1
         library = Library(place, PixelEncoder())
-        if not {record.tobytes() for record in read_looks(place).ours} <= looks:
+        if not {record.tobytes() for file in KEPT_FILES for record in file.read(place).ours} <= kept:
             figures.missed += 1
         elif library.check():
             figures.found += 1
@@ -175,9 +179,10 @@ def all_figures(room: Path, flips: int, dice: np.random.Generator) -> Iterator[F
     make_files(files, 200)
     Library(whole, PixelEncoder()).add(files)
     Library(whole).compact()
-    add_looks(whole)
+    add_kept(whole)
     yield in_library("library", NAME, whole, files, flips, dice)
     yield in_library("second looks", LOOKS, whole, files, flips, dice)
+    yield in_library("relations", RELATIONS, whole, files, flips, dice)
     made = Library(room / "made", PixelEncoder())
     made.add(files / "000" / "000000.png")
     with closing(sqlite3.connect(made.path / NAME)) as reader:  # keeps the log

@@ -34,7 +34,7 @@ from twinpix.pipeline.library import add
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.log import LogFault, log_fault
-from twinpix.pipeline.library.looks_file import append, made, read_looks
+from twinpix.pipeline.library.looks_file import LOOKS_FILE
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
@@ -250,18 +250,19 @@ def torture_looks(kills: int, library: Path, dice: np.random.Generator) -> tuple
     """Kill while second looks are appended: how many that were kept are lost, and how many are not what was written."""
     board, lost, damaged = Board(), 0, 0
     contents = np.frombuffer(dice.bytes(16 * 200), "S16")
-    records = made(contents[:100], contents[100:], np.ones(100, np.uint8), np.zeros(100, np.uint8))
+    ends = {"query": contents[:100], "reference": contents[100:]}
+    records = LOOKS_FILE.made(**ends, outcome=np.ones(100, np.uint8), tests=np.zeros(100, np.uint8))
     library.mkdir()
     for _ in range(kills):
         if (child := os.fork()) == 0:
             while True:
                 with writer_lock(library):
-                    append(library, records)
+                    LOOKS_FILE.append(library, records)
                 board.add_encoded(100)
         time.sleep(0.002 + 0.02 * float(dice.random()))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        found = read_looks(library)
+        found = LOOKS_FILE.read(library)
         damaged += found.damaged
         lost += max(0, board.encoded - len(found.ours))
         board.clear()

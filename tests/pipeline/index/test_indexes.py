@@ -1,109 +1,24 @@
-"""Every kind of index on the same contract, against NumPy."""
+"""Which pairs an index gives, and which index is chosen; that each keeps the contract is in `test_contract`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from tests.pipeline.index.kinds import LOCAL, Floats, Make, cloud
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.index import Index, IndexUsed, exact_distances, policy
+from twinpix.pipeline.index import IndexUsed, exact_distances, policy
 from twinpix.pipeline.index import near as near_module
 from twinpix.pipeline.index.faiss_l2 import main_dimensions
 from twinpix.pipeline.index.flat import FlatIndex
-from twinpix.pipeline.index.ivf import IvfIndex
 from twinpix.pipeline.index.near import candidate_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.second_look.look_again import nearest_candidates
 
-Floats = NDArray[np.float32]
-Make = Callable[[Floats], Index]
 
-
-def cloud(n: int, dim: int = 64, inner: int = 16, seed: int = 0) -> Floats:
-    """Unit vectors that differ in few of their dimensions, as embeddings do."""
-    dice = np.random.default_rng(seed)
-    rows = dice.standard_normal((n, inner)) @ dice.standard_normal((inner, dim)) + 0.02 * dice.standard_normal((n, dim))
-    unit: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return unit
-
-
-def everywhere(sample: Floats, codes: str) -> IvfIndex:
-    index = IvfIndex(sample, 20, codes)
-    index.probes = index.cells
-    return index
-
-
-KINDS: dict[str, Make] = {
-    "flat": lambda sample: FlatIndex(sample.shape[1]),
-    "flat, fewer dimensions": FlatIndex.like,
-    "ivf": lambda sample: everywhere(sample, "Flat"),
-    "ivf-sq8": lambda sample: everywhere(sample, "SQ8"),
-}
-
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=LOCAL)
 def make(request: pytest.FixtureRequest) -> Make:
-    return KINDS[request.param]
-
-
-def filled(make: Make, vectors: Floats) -> Index:
-    index = make(vectors)
-    index.add(np.arange(100, 100 + len(vectors)), vectors)
-    return index
-
-
-def test_search_finds_the_nearest(make: Make) -> None:
-    vectors = cloud(900)
-    index, truth = filled(make, vectors), np.linalg.norm(vectors[:50, None] - vectors[None], axis=2)
-    ids, told = index.search(vectors[:50], 10)
-    assert (ids.shape, told.shape) == ((50, 10), (50, 10))
-    assert (ids[:, 0] == np.arange(100, 150)).all()
-    true = truth[np.arange(50)[:, None], ids - 100]
-    assert (told <= true + index.error).all()
-    assert np.mean([len(set(a) & set(b)) for a, b in zip(ids - 100, truth.argsort(1)[:, :10], strict=True)]) > 9.5
-    assert (np.diff(told, axis=1) >= 0).all()
-
-
-def test_plain_l2_not_squared(make: Make) -> None:
-    vectors = cloud(900)
-    ids, told = filled(make, vectors).search(vectors[:50], 5)
-    true = exact_distances(vectors, np.repeat(np.arange(50), 5), (ids - 100).ravel()).reshape(50, 5)
-    assert told == pytest.approx(true, abs=0.03)
-
-
-def test_range_search_misses_nothing(make: Make) -> None:
-    vectors = cloud(900)
-    index, truth = filled(make, vectors), np.linalg.norm(vectors[:50, None] - vectors[None], axis=2)
-    rows, ids, told = index.range_search(vectors[:50], 0.7 + index.error)
-    found = set(zip(rows.tolist(), (ids - 100).tolist(), strict=True))
-    assert {(a, b) for a, b in zip(*(c.tolist() for c in np.nonzero(truth <= 0.7)), strict=True)} <= found
-    assert (told <= truth[rows, ids - 100] + index.error).all()
-    assert (np.diff(rows) >= 0).all()
-
-
-def test_add_and_remove(make: Make) -> None:
-    vectors = cloud(900)
-    index = make(vectors)
-    index.add(np.arange(500), vectors[:500])
-    index.add(np.arange(500, 900), vectors[500:])
-    assert (len(index), sorted(index.ids().tolist())) == (900, list(range(900)))
-    index.remove(np.arange(0, 900, 2))
-    index.remove(np.array([5000]))
-    assert sorted(index.ids().tolist()) == list(range(1, 900, 2))
-    assert index.search(vectors[[7, 8]], 1)[0][0, 0] == 7
-    assert 8 not in index.search(vectors[[8]], 449)[0]
-
-
-def test_fewer_than_k(make: Make) -> None:
-    vectors = cloud(900)
-    index = make(vectors)
-    index.add(np.arange(3), vectors[:3])
-    ids, told = index.search(vectors[:1], 5)
-    assert ids[0, 3:].tolist() == [-1, -1]
-    assert np.isinf(told[0, 3:]).all()
+    return LOCAL[request.param]
 
 
 def test_which_dimensions_matter() -> None:
@@ -170,6 +85,8 @@ def test_ties_are_broken_by_rank_whatever_the_order() -> None:
 def test_exact_as_far_as_that_is_fast() -> None:
     assert kind_for(policy.EXACT_UP_TO) == "exact"
     assert kind_for(policy.EXACT_UP_TO + 1) == "ivf"
+    assert kind_for(2_000_000) == "ivf"
+    assert kind_for(2_000_001) == "ivf-rabitq"
     assert kind_for(3, "ivf-sq8") == "ivf-sq8"
     with pytest.raises(InputError, match="exact, ivf, ivf-sq8"):
         kind_for(3, "hnsw")
@@ -181,7 +98,7 @@ def test_exact_needs_no_measurement() -> None:
     assert used.is_exact
 
 
-@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8"])
+@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8", "ivf-rabitq"])
 @pytest.mark.parametrize("most", [0, 10])
 def test_the_recall_that_is_told_is_that_of_pairs(kind: str, most: int) -> None:
     vectors = cloud(6000, inner=24)

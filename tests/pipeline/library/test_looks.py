@@ -18,11 +18,13 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.bench.edits import jpeg, zoom
 from twinpix.pipeline.duplicates import find_duplicates, limits
+from twinpix.pipeline.library import kept as kept_module
 from twinpix.pipeline.library import looks, looks_file
+from twinpix.pipeline.library.kept_file import KeptFile
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import writer_lock
-from twinpix.pipeline.library.looks_file import SIZE, header, read_looks
-from twinpix.pipeline.library.place import LOOKS
+from twinpix.pipeline.library.looks_file import LOOKS_FILE
+from twinpix.pipeline.library.place import LOOKS, RELATIONS
 from twinpix.pipeline.library.soft import Cache
 from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
@@ -31,6 +33,8 @@ from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
 from twinpix.pipeline.second_look.verify import examine
 
 Paint = Callable[..., Image.Image]
+
+SIZE = LOOKS_FILE.record.itemsize
 
 pytestmark = pytest.mark.usefixtures("fine_clock")
 
@@ -96,8 +100,11 @@ def test_relations_are_examined_the_way_round_that_was_looked_at(
     first = find_duplicates(folder, library=library)
     assert ["y.png", "0.png", "1z.png"] in [[path.name for path in group.files] for group in first.groups]
     assert not ways, "what a look has found is handed on"
+    (library.path / RELATIONS).unlink()
     assert find_duplicates(folder, library=library) == first
     assert sorted(ways) == [("0.png", "y.png"), ("1.png", "6.png"), ("1z.png", "y.png")]
+    ways.clear()
+    assert find_duplicates(folder, library=library) == first and not ways
 
 
 def test_a_new_picture_costs_its_own_pairs_and_a_changed_one_too(
@@ -152,10 +159,10 @@ def test_a_flipped_bit_is_found_and_costs_a_look(kept: tuple[Library, Report], f
     path = library.path / LOOKS
     data = path.read_bytes()
     assert len(data) == 29 * SIZE
-    outcomes = {record.tobytes() for record in read_looks(library.path).ours}
+    outcomes = {record.tobytes() for record in LOOKS_FILE.read(library.path).ours}
     for byte in range(len(data)):
         path.write_bytes(data[:byte] + bytes([data[byte] ^ 1 << int(dice.integers(8))]) + data[byte + 1 :])
-        found = read_looks(library.path)
+        found = LOOKS_FILE.read(library.path)
         in_header = byte < SIZE
         assert (bool(found.fault), found.damaged) == (in_header, not in_header), byte
         assert {record.tobytes() for record in found.ours} <= outcomes and len(found.ours) == 27 + in_header
@@ -175,13 +182,13 @@ def test_a_file_that_was_cut_anywhere_is_read_as_far_as_it_goes_and_healed(
     data = path.read_bytes()
     for length in (0, SIZE - 1, SIZE, 9 * SIZE + 47):
         path.write_bytes(data[:length])
-        assert len(read_looks(library.path).records) == max(0, length // SIZE - 1)
+        assert len(LOOKS_FILE.read(library.path).records) == max(0, length // SIZE - 1)
         assert len(library.check()) == (length % SIZE > 0)
         assert find_duplicates(folder, library=library) == report
         # of a byte copy, the record of its twin may do for a pair
         assert not library.check() and 21 <= library.status().looks <= 28
     path.write_bytes(bytes(len(data)))
-    assert not len(read_looks(library.path).records), "zeros, as after a power cut, are no records"
+    assert not len(LOOKS_FILE.read(library.path).records), "zeros, as after a power cut, are no records"
 
 
 def test_those_of_other_code_count_for_nothing_until_they_are_dropped(
@@ -195,17 +202,17 @@ def test_those_of_other_code_count_for_nothing_until_they_are_dropped(
         assert find_duplicates(folder, library=library) == report and len(looked) == 8
         assert library.status().looks == 28
     looks_file.looked_by.cache_clear()
-    assert len(read_looks(library.path).records) == 56 and library.status().looks == 28
+    assert len(LOOKS_FILE.read(library.path).records) == 56 and library.status().looks == 28
     (folder / "4.png").unlink()
     library.forget_missing(force=True)
     library.compact()
-    assert len(read_looks(library.path).records) == library.status().looks == 19, "21, two of them of the copy"
+    assert len(LOOKS_FILE.read(library.path).records) == library.status().looks == 19, "21, two of them of the copy"
     assert not library.check() and find_duplicates(folder, library=library) == find_duplicates(folder)
 
 
 def test_the_file_of_a_newer_twinpix_is_left_alone(kept: tuple[Library, Report], folder: Path) -> None:
     library, report = kept
-    newer = header(2) + b"of another size"
+    newer = LOOKS_FILE.header(2) + b"of another size"
     (library.path / LOOKS).write_bytes(newer)
     assert find_duplicates(folder, library=library) == report
     library.compact()
@@ -217,17 +224,23 @@ def fails(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("fault", ["append", "read_looks", "open_to_read"])
+@pytest.mark.parametrize(("where", "fault"), [(KeptFile, "append"), (KeptFile, "read"), (kept_module, "open_to_read")])
 def test_no_fault_stops_a_scan(
-    folder: Path, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    where: object,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     library, plain = Library(tmp_path / "library"), find_duplicates(folder)
     with monkeypatch.context() as patched:
-        patched.setattr(looks, fault, fails)
-        patched.setattr(looks, "EVERY", 0.0)
+        patched.setattr(where, fault, fails)
+        patched.setattr(kept_module, "EVERY", 0.0)
         assert find_duplicates(folder, library=library) == plain
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "remembered: library" in said and "make room" in said
+    assert said.count("\n") == said.count("remembered: library") == said.count("make room") == 2
+    assert "second looks are" in said and "relations are" in said
     assert find_duplicates(folder, library=library) == plain and not library.check()
     assert not capsys.readouterr().err
 
@@ -254,18 +267,18 @@ def test_a_cache_that_was_given_up_says_one_line(folder: Path, tmp_path: Path) -
 def test_looks_are_kept_on_the_way(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(tmp_path / "library")
     monkeypatch.setattr(look_again, "BLOCK", 4)
-    monkeypatch.setattr(looks, "EVERY", 0.0)
+    monkeypatch.setattr(kept_module, "EVERY", 0.0)
     on_disk = list[int]()
 
     def looking(done: int, of: int) -> None:
-        on_disk.append(len(read_looks(library.path).records))
+        on_disk.append(len(LOOKS_FILE.read(library.path).records))
         if done >= 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         find_duplicates(folder, library=library, looking=looking)
     assert on_disk == [4, 8, 12]
-    monkeypatch.setattr(looks, "EVERY", 1e9)
+    monkeypatch.setattr(kept_module, "EVERY", 1e9)
     with pytest.raises(KeyboardInterrupt):
         find_duplicates(folder, library=library, looking=lambda done, of: looking(done - 8, of))
     assert on_disk[-1] == 12 and library.status().looks in (19, 20), "what was found before Ctrl-C is kept"
