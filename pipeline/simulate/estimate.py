@@ -13,7 +13,7 @@ from twinpix.pipeline.simulate.centres import draw_cells
 from twinpix.pipeline.simulate.clock import Clock, one_thread, peak_of_join
 from twinpix.pipeline.simulate.collection import BLOCK, Collection
 from twinpix.pipeline.simulate.crowd import join_crowd
-from twinpix.pipeline.simulate.files import pair_bytes, shuffle_costs, vector_bytes
+from twinpix.pipeline.simulate.files import pair_bytes, seconds_to_find, shuffle_costs, vector_bytes
 from twinpix.pipeline.simulate.likeness import Floats
 from twinpix.pipeline.simulate.reduce import Reduced
 from twinpix.pipeline.simulate.sample import choose, join_cells
@@ -38,7 +38,7 @@ class Estimate:
         pairs: within reach, that would be found.
         bytes: `embeddings`, `shuffle` (files of cells), `pairs`.
         memory: MB of a process: `assign`, `join`, `crowd` (its pairs alone), `reduce` (all in one).
-        seconds: of CPU: `learn`, `assign`, `shuffle`, `join`, `reduce`.
+        seconds: of CPU: `learn`, `assign`, `shuffle`, `find` (a bucket in all files), `join`, `reduce`.
         errors: standard errors, relative, of `pairs` and `join`.
         measured: on how much: vectors `assigned`, cells and vectors `joined`.
     """
@@ -100,8 +100,8 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         },
         seconds={
             "learn": learn, "assign": clock.seconds["assign"] / len(sample) * images,
-            "shuffle": row_seconds * setting.rows, "join": join_seconds + crowd.seconds,
-            "reduce": images * costs.image_seconds + pairs * costs.pair_seconds,
+            "shuffle": row_seconds * setting.rows, "find": seconds_to_find(setting, sample),
+            "join": join_seconds + crowd.seconds, "reduce": images * costs.image_seconds + pairs * costs.pair_seconds,
         },
         errors={"join": join_error, "pairs": pairs_error},
         measured={"assigned": len(sample), "cells": len(joined), "joined": sum(len(one.members) for one in joined)},

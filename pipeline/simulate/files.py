@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Vectors
 from twinpix.pipeline.scan import store
+from twinpix.pipeline.scan.cell_pairs import TOGETHER
 from twinpix.pipeline.scan.cell_stages import bucket_of
 from twinpix.pipeline.scan.pairs import write_pairs
 from twinpix.pipeline.simulate.clock import Clock
 from twinpix.pipeline.simulate.setting import Setting
 
 ROWS, GROUPS = 20_000, 300  # that are written, to see what one takes
+OPENED = 1000  # row groups
 
 
 def shuffle_costs(vectors: Vectors, group: float) -> tuple[float, float]:
@@ -38,6 +40,20 @@ def shuffle_costs(vectors: Vectors, group: float) -> tuple[float, float]:
     return written / len(rows), clock.seconds["files"] / len(rows)
 
 
+def seconds_to_find(setting: Setting, vectors: Vectors) -> float:
+    """CPU to find all buckets: each join opens every file of the shuffle, and each file lists all its row groups."""
+    clock, few = Clock(), vectors[:OPENED]
+    with tempfile.TemporaryDirectory(prefix="twinpix-simulate-") as folder:
+        target = str(Path(folder, "assigned.parquet"))
+        write_shuffled(target, few, 1)
+        with clock("open"):
+            store.facts_of(target)
+            store.read(target, ["cell"], part=0)
+    files = -(-setting.images // TOGETHER)
+    groups = min(setting.buckets, TOGETHER * setting.nearest)
+    return setting.buckets * files * clock.seconds["open"] * max(0.1, groups / len(few))
+
+
 def write_shuffled(target: str, rows: Vectors, group: int) -> int:
     """Write and read a file of so many vectors a row group; its bytes."""
     starts = range(0, len(rows), group)
@@ -50,8 +66,9 @@ def write_shuffled(target: str, rows: Vectors, group: int) -> int:
         for start in starts
     )
     store.write_parts(target, parts, {"buckets": ",".join(map(str, range(len(starts))))})
-    for part in range(len(starts)):
-        store.vectors_in(store.read(target, part=part))
+    with store.opened(target) as file:  # opening is counted by `seconds_to_find`
+        for part in range(len(starts)):
+            store.vectors_in(file.read_row_group(part))
     return store.size_of(target)
 
 
@@ -70,8 +87,9 @@ def write_bucketed(
         for a, b in pairwise(edges)
     )
     store.write_parts(target, parts, {"buckets": ",".join(map(str, bucket[edges[:-1]].tolist()))})
-    for part in range(len(edges) - 1):
-        store.vectors_in(store.read(target, part=part))
+    with store.opened(target) as file:
+        for part in range(len(edges) - 1):
+            store.vectors_in(file.read_row_group(part))
     return store.size_of(target)
 
 

@@ -12,7 +12,7 @@ from twinpix.pipeline.simulate.estimate import Estimate
 from twinpix.pipeline.simulate.simulate import Simulation
 from twinpix.pipeline.simulate.whole import Whole
 
-STAGES = ("embed", "learn", "assign", "shuffle", "join", "reduce")
+STAGES = ("embed", "learn", "assign", "shuffle", "find", "join", "reduce")
 COMPARED: dict[str, Callable[[Estimate | Whole], float]] = {
     "vectors of a cell, squared": lambda one: one.cell["squares"],
     "pairs": lambda one: one.pairs,

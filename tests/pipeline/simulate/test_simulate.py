@@ -236,7 +236,7 @@ def test_what_can_not_be_meant_is_said(file: Path, tmp_path: Path) -> None:
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
-    command = [Path(sys.executable).parent / "twinpix", "simulate", tmp_path / "none.npz"]
+    command = [str(Path(sys.executable).parent / "twinpix"), "simulate", str(tmp_path / "none.npz")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith("error: ")
