@@ -13,6 +13,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline import options
 from twinpix.pipeline.report import Embeddings
+from twinpix.pipeline.simulate.setting import CHOSEN
 from twinpix.pipeline.simulate.simulate import CHECKED, EMBED_MS, Wanted
 
 FEWEST, MOST = 1000, 10**10  # images
@@ -31,7 +32,10 @@ def simulate(
         float | None, typer.Option(help="L2 distance of a pair.", show_default="calibrated, by the number of images")
     ] = None,
     cells: Annotated[int | None, typer.Option(min=2, help="K-means cells.", show_default="4 sqrt(N)")] = None,
-    nearest: Annotated[int, typer.Option(min=1, max=16, help="Cells that each vector is put into.")] = 3,
+    nearest: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Cells that each vector is put into.", show_default="as a scan chooses"),
+    ] = None,
     copies: Annotated[float, typer.Option(help="Share of images that are a copy of another one.")] = 0.1,
     crowd: Annotated[float, typer.Option(help="Share of images that all show one picture, say a blank page.")] = 1e-4,
     embed_ms: Annotated[
@@ -63,7 +67,7 @@ def simulate(
         raise InputError(f"{json}: can't be written there: no such folder, or a folder itself")
     import_pyarrow()
     embeddings, encoder, measured = _embeddings(source, model, within)
-    wanted = Wanted(counts, checked, within, cells, nearest, copies, crowd, embed_ms or measured, seed)
+    wanted = Wanted(counts, checked, within, cells, nearest or CHOSEN, copies, crowd, embed_ms or measured, seed)
     simulation = run(embeddings.vectors, encoder, wanted, show.progress)
     show.simulation(simulation, source.name)
     if json is not None:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twinpix.pipeline.scan.cell_pairs import HOT, TOGETHER
 from twinpix.pipeline.scan.cells import join
 from twinpix.pipeline.simulate.clock import Clock
 from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.sample import Joined
-from twinpix.pipeline.simulate.setting import HOT, PAIRS_AT_ONCE, Setting
+from twinpix.pipeline.simulate.setting import Setting
 
 MOST = 50_000  # of its copies, that are drawn; beyond, cost grows with the square
+PAIRS_AT_ONCE = 4_000_000  # that are looked for here
+PAIR_BYTES = 60  # of a process, for each pair that it finds, about: keys, their sorted copy, both ends, distances
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Crowd:
     Attributes:
         size: of a cell that holds it.
         hot: how many such cells are joined in portions.
-        portions: of each of them.
+        portions: of each of them, as `cell_pairs` has it.
+        memory: MB that the pairs of one portion take.
         seconds: of CPU, in all of its cells.
         pairs: that are found among its copies.
     """
@@ -30,6 +34,7 @@ class Crowd:
     size: int
     hot: int
     portions: int
+    memory: float
     seconds: float
     pairs: float
 
@@ -42,7 +47,7 @@ def join_crowd(collection: Collection, setting: Setting, beside: Joined, dice: n
     """
     count, size = collection.crowded, beside.size + collection.crowded
     if count < 2:
-        return Crowd(size, 0, 1, 0.0, 0.0)
+        return Crowd(size, 0, 1, 0.0, 0.0, 0.0)
     drawn = min(count, MOST)
     copies = collection.move(np.repeat(beside.members[:1], drawn, 0), dice)
     whole = np.concatenate([copies, beside.members])
@@ -51,10 +56,10 @@ def join_crowd(collection: Collection, setting: Setting, beside: Joined, dice: n
     clock.rest()
     with clock("join"):
         i, j, _ = join(whole, np.arange(len(whole)), setting.reach, setting.sure, setting.most, None, rows)
-    among = (i < drawn) & (j < drawn)
-    seen = len(rows) * (2 * drawn - len(rows)) / 2  # pairs with an end in the portion
-    factor = (count / len(rows)) * (count / drawn)
-    portions = 1 if size <= HOT and len(rows) == drawn else int(np.ceil(count / len(rows)))
-    pairs = float(among.sum()) / seen * count * (count - 1) / 2
-    seconds = clock.seconds["join"] * factor * setting.nearest
-    return Crowd(size, setting.nearest if portions > 1 else 0, portions, seconds, pairs)
+    # what is among the nearest of one end counts: both ends are known of pairs within the portion
+    share = float(((i < len(rows)) & (j < len(rows))).sum()) / (len(rows) * (len(rows) - 1) / 2)
+    portions = -(-(TOGETHER + size) // HOT)
+    seconds = clock.seconds["join"] * (count / len(rows)) * (count / drawn) * setting.nearest
+    pairs = share * count * (count - 1) / 2
+    memory = pairs / portions * PAIR_BYTES / (1 << 20)
+    return Crowd(size, setting.nearest if portions > 1 else 0, portions, memory, seconds, pairs)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from twinpix.pipeline.index.policy import CHOSEN_ON, WANTED
+from twinpix.pipeline.scan.cell_pairs import NEAREST_CELLS
 from twinpix.pipeline.scan.cells import GRAPH_FROM, LINKS, Cells, fit_cells, meet
 from twinpix.pipeline.simulate.centres import draw_cells
 from twinpix.pipeline.simulate.clock import Clock, one_thread, peak_of_join
 from twinpix.pipeline.simulate.collection import BLOCK, Collection
 from twinpix.pipeline.simulate.crowd import join_crowd
-from twinpix.pipeline.simulate.files import bucket_costs, pair_bytes
+from twinpix.pipeline.simulate.files import pair_bytes, seconds_to_find, shuffle_costs, vector_bytes
 from twinpix.pipeline.simulate.likeness import Floats
 from twinpix.pipeline.simulate.reduce import Reduced
 from twinpix.pipeline.simulate.sample import choose, join_cells
-from twinpix.pipeline.simulate.setting import Setting
+from twinpix.pipeline.simulate.setting import CHOSEN, Setting
 from twinpix.pipeline.simulate.sizes import Sizes
 
 MB = 1 << 20
@@ -35,8 +37,8 @@ class Estimate:
         hot: cells of more than `setting.HOT` vectors.
         pairs: within reach, that would be found.
         bytes: `embeddings`, `shuffle` (files of cells), `pairs`.
-        memory: MB of a process: `assign`, `join`, `reduce` (all in one).
-        seconds: of CPU: `learn`, `assign`, `shuffle`, `join`, `reduce`.
+        memory: MB of a process: `assign`, `join`, `crowd` (its pairs alone), `reduce` (all in one).
+        seconds: of CPU: `learn`, `assign`, `shuffle`, `find` (a bucket in all files), `join`, `reduce`.
         errors: standard errors, relative, of `pairs` and `join`.
         measured: on how much: vectors `assigned`, cells and vectors `joined`.
     """
@@ -63,6 +65,8 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
     with one_thread():
         cells = draw_cells(collection.likeness, setting.cells, setting.trained_on, dice)
         sample = collection.likeness.draw(BLOCK, dice)
+        if setting.nearest == CHOSEN:
+            setting = replace(setting, nearest=_nearest(collection, cells, dice))
         cells.assign(sample[:1], 1)  # the graph of the centres is made once a process
         clock.rest()
         with clock("assign"):
@@ -73,7 +77,7 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         learn = _seconds_to_learn(collection, setting, dice)
         recall = _recall(collection, setting, cells, dice)
     largest = max(joined, key=lambda one: len(one.members)).members
-    row_bytes, row_seconds = bucket_costs([one.members for one in joined])
+    row_bytes, row_seconds = shuffle_costs(sample, setting.group)
     of_each = [one.size for one in joined]
     join_seconds, join_error = sizes.all_over([one.seconds for one in joined], of_each)
     pairs, pairs_error = sizes.all_over([one.pairs for one in joined], of_each)
@@ -87,16 +91,17 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         hot=sizes.hot + crowd.hot,
         pairs=pairs,
         bytes={
-            "embeddings": images * row_bytes, "shuffle": setting.rows * row_bytes, "pairs": pairs * pair_bytes()
+            "embeddings": images * vector_bytes(sample), "shuffle": setting.rows * row_bytes,
+            "pairs": pairs * pair_bytes(),
         },
         memory={
-            "assign": _mb(cells, sample), "join": peak_of_join(largest, setting),
+            "assign": _mb(cells, sample), "join": peak_of_join(largest, setting), "crowd": crowd.memory,
             "reduce": (images * costs.image_bytes + pairs * costs.pair_bytes) / MB,
         },
         seconds={
             "learn": learn, "assign": clock.seconds["assign"] / len(sample) * images,
-            "shuffle": row_seconds * setting.rows, "join": join_seconds + crowd.seconds,
-            "reduce": images * costs.image_seconds + pairs * costs.pair_seconds,
+            "shuffle": row_seconds * setting.rows, "find": seconds_to_find(setting, sample),
+            "join": join_seconds + crowd.seconds, "reduce": images * costs.image_seconds + pairs * costs.pair_seconds,
         },
         errors={"join": join_error, "pairs": pairs_error},
         measured={"assigned": len(sample), "cells": len(joined), "joined": sum(len(one.members) for one in joined)},
@@ -110,7 +115,15 @@ def _seconds_to_learn(collection: Collection, setting: Setting, dice: np.random.
     clock.rest()
     with clock("learn"):
         fit_cells(sample, cells)
-    return clock.seconds["learn"] * (setting.cells / cells) ** 2
+    return clock.seconds["learn"] * (setting.cells / cells) * (setting.trained_on / len(sample))
+
+
+def _nearest(collection: Collection, cells: Cells, dice: np.random.Generator) -> int:
+    # as `cell_pairs` chooses it
+    originals = collection.likeness.draw(CHOSEN_ON, dice)
+    copies = collection.move(originals, dice)
+    enough = (m for m in NEAREST_CELLS if meet(cells, originals, copies, m).mean() >= WANTED)
+    return min(len(cells), next(enough, NEAREST_CELLS[-1]))
 
 
 def _recall(collection: Collection, setting: Setting, cells: Cells, dice: np.random.Generator) -> float:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from twinpix.pipeline.scan.cells import Cells
 from twinpix.pipeline.simulate.likeness import Floats, Likeness
 
-RIVALS = 256  # the nearest other centres, one of which a vector that leaves would belong to
-FORGOTTEN, ALL_BUT = 0.2, 0.9  # what is left of the correlation with where a chain began, in so many of them at most
+RIVALS = 512  # the nearest other centres, one of which a vector that leaves would belong to
+FORGOTTEN, ALL_BUT = 0.1, 0.9  # what is left of the correlation with where a chain began, in so many of them at most
 STEPS, MOST_STEPS = (0.15, 0.95), 200
-AT_ONCE = 4096
+AT_ONCE = 8192
 
 
 class Inside:
@@ -28,15 +28,23 @@ class Inside:
     """
 
     def __init__(self, cells: Cells, cell: int, nearest: int) -> None:
+        self.cells, self.cell, self.nearest = cells, cell, nearest
         gap = ((cells.centres - cells.centres[cell]) ** 2).sum(1)
         rivals = np.argpartition(gap, min(RIVALS, len(gap) - 1))[: RIVALS + 1]
-        self._centres, self._nearest = cells.centres[rivals], nearest
+        self._centres = cells.centres[rivals]
         self._lengths, self._own = (self._centres**2).sum(1), int(np.flatnonzero(rivals == cell)[0])
 
-    def __call__(self, turned: Floats) -> NDArray[np.bool_]:
-        """Vectors as of `centres.turned`, float32 (n, d) -> bool (n,); here and there a rival farther off is missed."""
+    def maybe(self, turned: Floats) -> NDArray[np.bool_]:
+        """Vectors as of `centres.turned`, float32 (n, d) -> bool (n,): true of all that have, and of some others.
+
+        Only centres near that of the cell are compared; a cell farther off may yet be nearer.
+        """
         squared = self._lengths - 2 * turned @ self._centres.T
-        return np.asarray((squared < squared[:, self._own, None]).sum(1) < self._nearest)
+        return np.asarray((squared < squared[:, self._own, None]).sum(1) < self.nearest)
+
+    def surely(self, vectors: Floats) -> NDArray[np.bool_]:
+        """Float32 (n, dim) -> bool (n,), by all centres."""
+        return np.asarray((self.cells.assign(vectors, self.nearest) == self.cell).any(1))
 
 
 class Turn:
@@ -61,16 +69,22 @@ def fill(
 ) -> Floats:  # fmt: skip
     """Members of a cell, float32 (count, dim), norm 1.
 
+    Chains may also go where a cell is nearer that lies farther off; what is there in the end is left out, which leaves
+    the distribution inside as it is.
+
     Args:
         middles, noise: float32 (n, d), n >= 1, of vectors that lie in it; as many chains begin at each.
     """
-    which = dice.permutation(count) % len(noise)
-    parts = []
-    for begin in range(0, count, AT_ONCE):
-        some = which[begin : begin + AT_ONCE]
-        chains = _Chains(likeness, turn, inside, middles[some], noise[some], dice)
-        parts.append(likeness.vectors(middles[some] + chains.run()))
-    return np.concatenate(parts)
+    parts, found, share = list[Floats](), 0, 1.0
+    while found < count:
+        rows = min(AT_ONCE, int((count - found) / share * 1.1) + 16)
+        which = dice.permutation(rows) % len(noise)
+        ends = middles[which] + _Chains(likeness, turn, inside, middles[which], noise[which], dice).run()
+        vectors = likeness.vectors(ends)
+        parts.append(vectors[inside.surely(vectors)])
+        found += len(parts[-1])
+        share = max(0.05, len(parts[-1]) / rows)
+    return np.concatenate(parts)[:count]
 
 
 class _Chains:
@@ -97,6 +111,6 @@ class _Chains:
         fresh = self._likeness.noise(len(self._noise), self._dice)
         stay, go = (part[:, None].astype(np.float32) for part in (np.sqrt(1 - step**2), step))
         moved = stay * self._noise + go * fresh
-        kept = self._inside(self._turn(self._middles + moved))
+        kept = self._inside.maybe(self._turn(self._middles + moved))
         self._noise[kept] = moved[kept]
         return np.where(kept, 0.5 * np.log(1 - step**2), 0.0)

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.scan.cells import Cells, join
-from twinpix.pipeline.simulate.centres import turned
 from twinpix.pipeline.simulate.clock import Clock
 from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.fill import Inside, Turn, fill
 from twinpix.pipeline.simulate.likeness import Floats
-from twinpix.pipeline.simulate.setting import HOT, Setting
+from twinpix.pipeline.simulate.setting import Setting
 
-FEWEST, MOST = 4, 32  # cells,
+FEWEST, MOST = 3, 32  # cells,
+MOST_MEMBERS = 50_000  # of one cell; beyond, costs are taken to grow with the square
 MEMBERS = 40_000  # with about so many vectors in all, where that is more than the fewest
 SCOUTS = 12  # vectors a cell are drawn to see how full the chosen ones are, and where in them chains begin
 MOST_SCOUTS, BLOCK = 1 << 20, 1 << 13
@@ -77,12 +77,14 @@ def _scout(
         noise = likeness.noise(BLOCK, dice)
         there = turn(middles + noise)
         for inside, parts in zip(insides, found, strict=True):
-            where = inside(there)
+            where = inside.maybe(there)
             parts.append((middles[where], noise[where]))
         drawn += BLOCK
     told = []
-    for parts in found:
+    for inside, parts in zip(insides, found, strict=True):
         middles, noise = (np.concatenate(part) for part in zip(*parts, strict=True))
+        where = inside.surely(likeness.vectors(middles + noise))
+        middles, noise = middles[where], noise[where]
         told.append((middles, noise, len(noise) / drawn))
     return told
 
@@ -92,9 +94,9 @@ def _join(
     share: float, dice: np.random.Generator,
 ) -> Joined:  # fmt: skip
     size = max(2, round(share * setting.images))
-    count = min(size, HOT)
+    count = min(size, MOST_MEMBERS)
     members = _with_copies(
-        collection, cells, inside, fill(collection.likeness, turn, inside, middles, noise, count, dice), dice
+        collection, inside, fill(collection.likeness, turn, inside, middles, noise, count, dice), dice
     )
     clock = Clock()
     clock.rest()
@@ -102,18 +104,16 @@ def _join(
         join(members, np.arange(count), setting.reach, setting.sure, setting.most)
     with clock("join"):
         pairs = join(members, np.arange(count), setting.reach, setting.sure, setting.most)
-    factor = (size / count) ** 2  # beyond: a hot cell, joined in portions of the same work
-    return Joined(members, size, factor * clock.seconds["join"], factor * _weighed(members, pairs, cells, setting))
+    factor = size / count  # copies are as many a vector, comparisons grow with the square
+    return Joined(members, size, factor**2 * clock.seconds["join"], factor * _weighed(members, pairs, cells, setting))
 
 
-def _with_copies(
-    collection: Collection, cells: Cells, inside: Inside, members: Floats, dice: np.random.Generator
-) -> Floats:
+def _with_copies(collection: Collection, inside: Inside, members: Floats, dice: np.random.Generator) -> Floats:
     # the share of them that are copies: of members, where both lie in the cell, or else of vectors that lie elsewhere
     copied = round(collection.copies * len(members))
     originals = dice.integers(0, max(1, len(members) - copied), copied)
     copies = collection.move(members[originals], dice)
-    copies = copies[inside(turned(cells, copies))]
+    copies = copies[inside.surely(copies)]
     return np.concatenate([members[: len(members) - len(copies)], copies])
 
 

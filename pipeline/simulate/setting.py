@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index.ivf import TRAINED_ON, cells_for
-from twinpix.pipeline.second_look.look_again import NEAREST as NEAREST_PAIRS
+from twinpix.pipeline.scan.cell_pairs import MOST_TRAINED_ON, TOGETHER
 
-NEAREST = 3  # cells of each vector
-HOT = 50_000  # vectors: a cell of more is joined in portions, by several tasks
-PAIRS_AT_ONCE = 4_000_000  # that a portion may find; 60 bytes each while it does
+CHOSEN = 0  # instead of a number of cells for each vector: as many as a scan would choose
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Setting:
     Attributes:
         images: N.
         cells: k.
-        nearest: m, how many cells each vector is put into.
+        nearest: m, how many cells each vector is put into; `CHOSEN`, until it is known.
         trained_on: vectors in all, from which the cells are learned.
         reach, sure: L2, as of `scan.cells.join`.
         most: beyond `sure`, of each vector; 0: all.
@@ -39,8 +38,18 @@ class Setting:
         """Vectors in all cells together."""
         return self.images * self.nearest
 
+    @property
+    def buckets(self) -> int:
+        """Cells are joined together by so many tasks, as `cell_pairs` has it."""
+        return max(1, min(self.cells, self.rows // TOGETHER))
 
-def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: int = NEAREST) -> Setting:
+    @property
+    def group(self) -> float:
+        """Vectors of one bucket in one file of the shuffle."""
+        return max(1.0, min(self.images, TOGETHER) * self.nearest / self.buckets)
+
+
+def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: int = CHOSEN) -> Setting:
     """What a scan would choose.
 
     Args:
@@ -48,5 +57,5 @@ def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: i
         cells: 4 sqrt(N) by default.
     """
     k = min(cells or cells_for(images), images)
-    most = 0 if limit.sure >= limit.candidate else NEAREST_PAIRS
-    return Setting(images, k, min(nearest, k), min(images, TRAINED_ON * k), limit.candidate, limit.sure, most)
+    trained_on = min(images, TRAINED_ON * k, MOST_TRAINED_ON)
+    return Setting(images, k, min(nearest, k), trained_on, limit.candidate, limit.sure, most_wanted(limit))

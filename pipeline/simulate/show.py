@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from twinpix.pipeline.scan.cell_pairs import HOT
 from twinpix.pipeline.show import message, safe
 from twinpix.pipeline.simulate.estimate import Estimate
-from twinpix.pipeline.simulate.setting import HOT
 from twinpix.pipeline.simulate.simulate import Simulation
 from twinpix.pipeline.simulate.whole import Whole
 
-STAGES = ("embed", "learn", "assign", "shuffle", "join", "reduce")
+STAGES = ("embed", "learn", "assign", "shuffle", "find", "join", "reduce")
 COMPARED: dict[str, Callable[[Estimate | Whole], float]] = {
     "vectors of a cell, squared": lambda one: one.cell["squares"],
     "pairs": lambda one: one.pairs,
@@ -83,6 +83,7 @@ def _lines(embed_ms: float) -> dict[str, Callable[[Estimate], str]]:
     return {
         "pairs within (L2)": lambda one: f"{one.setting.reach:.3f}",
         "cells": lambda one: f"{one.setting.cells:,}",
+        "  each vector in": lambda one: f"{one.setting.nearest}",
         "vectors a cell": lambda one: f"{one.cell['mean']:,.0f}",
         "  one cell in 1,000 has more than": lambda one: f"{one.cell['large']:,.0f}",
         f"hot cells (over {HOT:,})": lambda one: f"{one.hot:,}",
@@ -90,9 +91,11 @@ def _lines(embed_ms: float) -> dict[str, Callable[[Estimate], str]]:
         "  planted copies that meet": lambda one: f"{one.recall:.2%}",
         "embeddings": lambda one: _bytes(one.bytes["embeddings"]),
         "shuffled": lambda one: _bytes(one.bytes["shuffle"]),
+        "  in row groups, vectors each": lambda one: f"{one.setting.group:,.0f}",
         "files of pairs": lambda one: _bytes(one.bytes["pairs"]),
         "memory: a process that assigns": lambda one: _bytes(one.memory["assign"] * (1 << 20)),
         "  one that joins": lambda one: _bytes(one.memory["join"] * (1 << 20)),
+        "  pairs of what everybody has, in one": lambda one: _bytes(one.memory["crowd"] * (1 << 20)),
         "  all groups in one process": lambda one: _bytes(one.memory["reduce"] * (1 << 20)),
         **{
             f"core-hours: {stage}" + (f" ({embed_ms:.3g} ms an image)" if stage == "embed" else ""):

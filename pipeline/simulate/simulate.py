@@ -13,7 +13,7 @@ from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.estimate import Estimate, estimate
 from twinpix.pipeline.simulate.likeness import Floats, Likeness, fit_likeness, fit_of
 from twinpix.pipeline.simulate.reduce import reduce_costs
-from twinpix.pipeline.simulate.setting import Setting, setting_for
+from twinpix.pipeline.simulate.setting import CHOSEN, Setting, setting_for
 from twinpix.pipeline.simulate.whole import Whole, run_whole
 
 EMBED_MS = 15.0  # of CPU, for a photo of some megapixels
@@ -38,7 +38,7 @@ class Wanted:
     checked: Sequence[int] = ()
     within: float | None = None
     cells: int | None = None
-    nearest: int = 3
+    nearest: int = CHOSEN
     copies: float = 0.1
     crowd: float = 1e-4
     embed_ms: float = EMBED_MS
@@ -76,7 +76,6 @@ def run(
         MissingPackageError: pyarrow is not installed.
         ModelError: the encoder is not calibrated.
     """
-    progress("looking at the embeddings")
     likeness, costs = fit_likeness(embeddings, wanted.seed), reduce_costs()
     estimates, measured = list[Estimate](), dict[int, Whole]()
     for images in sorted({*wanted.images, *wanted.checked}):
@@ -85,7 +84,7 @@ def run(
         estimates.append(estimate(collection, setting, costs, wanted.seed))
         if images in wanted.checked:
             progress(f"{images:,} images, all of them")
-            measured[images] = run_whole(collection, setting, wanted.seed)
+            measured[images] = run_whole(collection, estimates[-1].setting, wanted.seed)
     return Simulation(wanted, fit_of(likeness, embeddings), tuple(estimates), measured)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.simulate.setting import HOT, Setting
+from twinpix.pipeline.scan.cell_pairs import HOT
+from twinpix.pipeline.simulate.setting import Setting
 
 
 @dataclass(frozen=True)

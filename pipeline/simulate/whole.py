@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import Pairs
+from twinpix.pipeline.scan.cell_pairs import HOT, TOGETHER
 from twinpix.pipeline.scan.cells import Cells, fit_cells, join, merge
 from twinpix.pipeline.simulate.clock import Clock, one_thread, peak_of_join
 from twinpix.pipeline.simulate.collection import BLOCK, Collection
-from twinpix.pipeline.simulate.files import write_and_read
+from twinpix.pipeline.simulate.files import write_bucketed
 from twinpix.pipeline.simulate.likeness import Floats
-from twinpix.pipeline.simulate.setting import HOT, Setting
+from twinpix.pipeline.simulate.setting import Setting
 
-FILES = 200  # cells whose files are written, spread over all; bytes and seconds of the others are taken to be alike
+FILES = 4  # of the shuffle, at most, that are written; the others are taken to be alike
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def run_whole(collection: Collection, setting: Setting, seed: int = 0) -> Whole:
         cells.assign(vectors[:1], 1)
         with clock("assign"):
             members = _members(cells, vectors, setting)
-        size = _write(vectors, members, clock)
+        size = _write(vectors, members, setting, clock)
         found = [_join(vectors, rows, setting, clock) for rows in members]
         with clock("reduce"):
             pairs = merge(found)
@@ -81,15 +82,19 @@ def _members(cells: Cells, vectors: Floats, setting: Setting) -> list[NDArray[np
     return [rows // setting.nearest for rows in np.split(order, ends[:-1])]
 
 
-def _write(vectors: Floats, members: list[NDArray[np.intp]], clock: Clock) -> float:
-    chosen = np.unique(np.linspace(0, len(members) - 1, FILES).astype(int)).tolist()
+def _write(vectors: Floats, members: list[NDArray[np.intp]], setting: Setting, clock: Clock) -> float:
+    # as many files of the shuffle as hold all vectors, some of them written
+    inverse = [np.empty(0, np.intp), *members]
+    rows, cell = np.concatenate(inverse), np.repeat(np.arange(len(members)), [len(part) for part in members])
+    files = -(-setting.images // TOGETHER)
+    written = 0
     with tempfile.TemporaryDirectory(prefix="twinpix-simulate-") as folder:
-        target, written, rows = str(Path(folder, "cell.parquet")), 0, 0
-        for cell in chosen:
+        for number in range(min(files, FILES)):
+            first, last = number * setting.images // files, (number + 1) * setting.images // files
+            here = np.flatnonzero((rows >= first) & (rows < last))
             with clock("shuffle"):
-                written += write_and_read(target, members[cell].astype(np.int64), vectors[members[cell]])
-            rows += len(members[cell])
-    factor = sum(map(len, members)) / max(1, rows)
+                written += write_bucketed(str(Path(folder, "a.parquet")), vectors, rows[here], cell[here], setting)
+    factor = max(1.0, files / FILES)
     clock.seconds["shuffle"] *= factor
     return written * factor
 
