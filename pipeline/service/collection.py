@@ -98,7 +98,8 @@ class Collection:
         self, library: Library, encoder: Encoder, uploads: Uploads, reach: float, served: Index | None = None
     ) -> None:
         self._library, self._encoder, self._uploads, self._reach = library, encoder, uploads, reach
-        self._served, self._index = served, served or FlatIndex(encoder.dim)
+        self._served = served
+        self._index = FlatIndex(encoder.dim) if served is None else served  # one that is empty is falsy
         self._stored = frozenset[int]() if served is None else frozenset(served.ids().tolist())
         self._ids, self._contents, self._next = dict[bytes, int](), dict[int, bytes](), 0
         self._roots: tuple[Path, ...] = (uploads.folder,)
