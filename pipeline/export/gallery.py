@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.kinds import Relation
@@ -25,12 +27,15 @@ LOOKS = {
 }
 
 
-def gallery(report: Report) -> str:
-    """The page, in ASCII. It reads the files again for at most 2,000 small pictures, and says what it left out."""
-    groups = report.groups[:MOST_GROUPS]
-    shown = [path for group in groups for path in group.files[:MOST_OF_GROUP]][:MOST_PICTURES]
+def gallery(report: Report, at: Mapping[Path, Path] = MappingProxyType({})) -> str:
+    """The page, in ASCII. It reads the files again for at most 2,000 small pictures, and says what it left out.
+
+    Args:
+        at: where pictures lie that are no files by the name that the report has for them.
+    """
+    groups, shown = report.groups[:MOST_GROUPS], shown_files(report)
     with ThreadPoolExecutor(cores()) as pool:
-        pictures = dict(zip(shown, pool.map(_picture, shown), strict=True))
+        pictures = dict(zip(shown, pool.map(_picture, [at.get(path, path) for path in shown]), strict=True))
     matches = {frozenset((str(m.query), str(m.reference))): m for m in report.matches}
     template = files("twinpix.pipeline.export").joinpath("gallery.html").read_text(encoding="utf-8")
     count = len(report.groups)
@@ -48,6 +53,11 @@ def gallery(report: Report) -> str:
         head, _, tail = template.partition(f"%{name}%")
         template = head + part.replace("%", "&#37;") + tail  # what stands in a name is no place to fill
     return template.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def shown_files(report: Report) -> list[Path]:
+    """The files that are shown as pictures."""
+    return [path for group in report.groups[:MOST_GROUPS] for path in group.files[:MOST_OF_GROUP]][:MOST_PICTURES]
 
 
 def _picture(path: Path) -> str | None:

@@ -30,7 +30,8 @@ CAP = 16_384  # hits that a server tells of a query, unless it is set up otherwi
 VECTORS_AT_ONCE = 1000
 IDS_AT_ONCE = 16_000
 LAST = 2**63 - 1
-CONNECT_SECONDS, CALL_SECONDS = 5, 120
+CONNECT_SECONDS, CALL_SECONDS = 15, 120
+KEEPALIVE_MS = 330_000  # pymilvus pings an idle server every 10 s; gRPC servers hang up on more than one in 300 s
 TOKEN = "MILVUS_TOKEN"
 OUT_OF_RANGE = re.compile(r"range \[1, (\d+)\]")
 HINTS = {
@@ -57,7 +58,10 @@ class MilvusIndex(StoredIndex):
         self._collection = f"{place.name}__{_letters(fingerprint)}"
         with self._calling(place):
             self._client = self._milvus.MilvusClient(
-                place.address, token=place.login or os.environ.get(TOKEN, ""), timeout=CONNECT_SECONDS
+                place.address,
+                token=place.login or os.environ.get(TOKEN, ""),
+                timeout=CONNECT_SECONDS,
+                grpc_options={"grpc.keepalive_time_ms": KEEPALIVE_MS},
             )
             _refuse_others(self._client.list_collections(), place, self._collection)
             if not self._client.has_collection(self._collection):
@@ -204,6 +208,6 @@ def _letters(fingerprint: str) -> str:
 
 def _refuse_others(collections: list[str], place: Place, wanted: str) -> None:
     for name in collections:
-        start, _, other = name.partition("__")
-        if start == place.name and other and name != wanted:
+        start, _, other = name.rpartition("__")
+        if start == place.name and name != wanted:
             raise FingerprintError(f"{place} holds vectors of encoder {other}, not of this one: choose another ?name=")

@@ -18,7 +18,7 @@ from twinpix.pipeline.index.stored import StoredIndex, StoreError
 
 WIDEST = 2000  # values that pgvector's HNSW takes
 EF = 1000  # candidates that HNSW keeps while it looks: as many as it can; a query with more hits is compared with all
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 15
 LOCK = 0x7477_7078  # one process makes tables at a time
 MAKE_INDEX = "CREATE INDEX IF NOT EXISTS {index} ON {table} USING hnsw (vector vector_l2_ops)"
 EVERYWHERE = "SET LOCAL enable_indexscan = off"  # an index of somebody else's making would miss some

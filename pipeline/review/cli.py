@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import webbrowser
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twinpix.encoder.errors import MissingPackageError
+from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline import show
 from twinpix.pipeline.act.keep import DEFAULT
 from twinpix.pipeline.decisions import decisions_path, read_decisions
@@ -30,6 +30,7 @@ from twinpix.pipeline.options import (
 
 if TYPE_CHECKING:
     from twinpix.pipeline.candidates import Candidates
+    from twinpix.pipeline.scan.result import Result
 
 References = Annotated[
     list[Path] | None,
@@ -55,6 +56,8 @@ def review(
 ) -> int:
     """Look at the duplicates under DIR side by side and decide what stays, on a page in your browser.
 
+    DIR may be the result of a `twinpix scan`: then nothing is searched.
+
     The page is served on this machine alone. Nothing is moved before you say so there; what you decided is kept, and
     is there again the next time.
 
@@ -69,11 +72,22 @@ def review(
 
     parse_keep(keep)
     began, references = time.time_ns(), reference or []
-    check_folders(folders, references)
-    with listen(port) as door:
-        found = _search([*folders, *references], threshold, false_pairs, verify, thorough, where, library,
-                        no_library, model, workers)  # fmt: skip
-        roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
+    searching = (reference, threshold, false_pairs, verify is not None, thorough, where, library, no_library, model)
+    scanned = _scanned(folders, *searching)
+    if scanned is None:
+        check_folders(folders, references)
+    with listen(port) as door, ExitStack() as held:
+        if scanned is None:
+            found = _search([*folders, *references], threshold, false_pairs, verify, thorough, where, library,
+                            no_library, model, workers)  # fmt: skip
+            roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
+        else:
+            from twinpix.pipeline.scan.result import as_files
+
+            copies = Path(folders[0]).resolve() / "pictures"
+            found, count = held.enter_context(as_files(scanned, copies))
+            # nothing can go from an archive
+            roots, kept_whole, began = list(scanned.roots), [copies] if count else [], scanned.began_ns
         desk = Desk(Review(found, roots, kept_whole, keep, began))
         if threshold is not None or false_pairs is not None:
             desk.review.set_threshold(None)  # what is asked for now counts, not where the slider was left
@@ -90,6 +104,22 @@ def review(
             server(desk, port, token).run(sockets=[door])
     show.message("your decisions are kept: the same command goes on from here")
     return 0
+
+
+def _scanned(folders: list[Path], *options: object) -> Result | None:
+    # the result of a scan, where one is named
+    meta = "meta.parquet"  # none: pyarrow need not be there
+    if not any((folder / meta).is_file() for folder in folders):
+        return None
+    from twinpix.pipeline.scan.result import is_result, read_result
+
+    if not any(map(is_result, folders)):
+        return None
+    if len(folders) > 1 or any(options):
+        raise InputError(
+            "the result of a scan is reviewed alone, and as it was scanned: --keep, --port and no other option"
+        )
+    return read_result(folders[0])
 
 
 def _check_installed() -> None:

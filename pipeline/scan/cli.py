@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,11 +62,23 @@ def scan(
     verify: Verify = None,
     thorough: Thorough = False,
     where: Where = None,
+    index: Annotated[
+        str | None,
+        typer.Option(
+            "--index",
+            help="How pairs are looked for: exact or cells.",
+            show_default="exact up to 100,000 images",
+            metavar="KIND",
+        ),
+    ] = None,
     column: Annotated[
         str, typer.Option("--column", help="Of Parquet, which holds the images.", show_default="found out")
     ] = "",
     animated_with_stills: AnimatedWithStills = False,
     json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .html, .csv, .jsonl or .parquet file to write.")
+    ] = None,
     model: Model = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Tasks at a time.", show_default="all cores")
@@ -83,19 +96,30 @@ def scan(
     if (address is not None or gpus) and engine != "ray":
         raise InputError("--address and --gpus go with --engine ray")
     from twinpix.encoder.onnx import load_encoder
+    from twinpix.pipeline.export.files import check_report_target
     from twinpix.pipeline.save import import_pyarrow
+    from twinpix.pipeline.scan import store
+    from twinpix.pipeline.scan.result import save_report, write_result
     from twinpix.pipeline.scan.scan import Options, work_for
     from twinpix.pipeline.scan.scan import scan as run_scan
 
     import_pyarrow()
+    if output is not None:
+        check_report_target(output)
     encoder = load_encoder(model)
     place = str(work_for(sources, encoder)) if work is None else work
-    options = Options(threshold, verify, false_pairs, None, animated_with_stills, thorough, where, column)
+    options = Options(threshold, verify, false_pairs, index, animated_with_stills, thorough, where, column)
     path = None if model is None else str(Path(model).absolute())
     with started(engine, workers, address, gpus) as running, stages_meter() as progress:
         found = run_scan(sources, running, place, encoder, path, options, progress)
+    result = store.inside(place, "result")
+    write_result(found, result)
     show.report(found.report, json)
+    if output is not None:
+        save_report(found, output)
+        show.message(f"report of {len(found.report.groups)} groups -> {output}")
     totals_lines(found.totals, place)
+    show.message(f"result: {result} (to look at it: twinpix review {shlex.quote(result)})")
     return show.scan_exit_code(found.report.skipped)
 
 

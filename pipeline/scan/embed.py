@@ -137,7 +137,7 @@ def read(shard: Shard) -> Iterator[Item | Unread]:
     if shard.kind is Kind.FILES:
         yield from (Item(place, Path(os.fsdecode(place))) for place in shard.places)
         return
-    for place in shard.places:
+    for number, place in enumerate(shard.places):
         text = os.fsdecode(place)
         try:
             with opened(place) as file:
@@ -146,7 +146,7 @@ def read(shard: Shard) -> Iterator[Item | Unread]:
                 elif shard.kind is Kind.PARQUET:
                     yield from from_parquet.items(from_parquet.open_file(file), place, shard.parts, shard.column)
                 else:
-                    yield _remote(place, file.read(from_tar.MOST + 1))
+                    yield _remote(place, file.read(from_tar.MOST + 1), number)
         except (MissingPackageError, GeneratorExit):
             raise
         except FileNotFoundError:
@@ -159,7 +159,7 @@ def read(shard: Shard) -> Iterator[Item | Unread]:
             yield Unread(place, reason, f"{text}: can't be read ({said})")
 
 
-def _remote(place: bytes, data: bytes) -> Item | Unread:
+def _remote(place: bytes, data: bytes, number: int) -> Item | Unread:
     if len(data) > from_tar.MOST:
         return Unread(place, "too_large", f"{os.fsdecode(place)}: more than {from_tar.MOST >> 20} MB")
-    return Item(place, data, 0, len(data))
+    return Item(place, data, number, len(data))

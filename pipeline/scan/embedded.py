@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from twinpix.pipeline.decisions import Content
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.scan import store
-from twinpix.pipeline.scan.names import path_of
+from twinpix.pipeline.scan.names import name_of, path_of
 from twinpix.pipeline.scan.shard import Kind, Place, Shard
 
 Vectors = NDArray[np.float32]
@@ -48,8 +50,11 @@ class Embedded:
     def place(self, row: int) -> Place:
         """Where a picture lies."""
         shard = self.shards[int(np.searchsorted(self.starts, row, "right")) - 1]
-        place = shard.places[0] if shard.kind in (Kind.TAR, Kind.PARQUET) else os.fsencode(str(self.paths[row]))
-        return Place(shard.kind, place, int(self.at[row]), int(self.size[row]), shard.column)
+        if shard.kind is Kind.FILES:
+            return Place(shard.kind, name_of(self.paths[row]))
+        at = int(self.at[row])
+        place = shard.places[at if shard.kind is Kind.REMOTE else 0]
+        return Place(shard.kind, place, at, int(self.size[row]), shard.column)
 
     @cached_property
     def key(self) -> str:
@@ -65,14 +70,17 @@ def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequen
         skipped: what was left out before.
     """
     paths, left_out, starts = list[Path](), list(skipped), [0]
-    at, size, contents = list[int](), list[int](), dict[Path, Content]()
-    for file in files:
+    at, size, contents, times = list[int](), list[int](), dict[Path, Content](), Counter[Path]()
+    for shard, file in zip(shards, files, strict=True):
         table = store.read(file, ["name", "at", "size", "content", "reason", "message"])
         for name, where, length, content, reason, message in store.rows(table):
             path = path_of(name)
             if reason is not None:
                 left_out.append(Skipped(path, reason, os.fsdecode(message)))
                 continue
+            if shard.kind is not Kind.FILES:  # to a path `a//b` and `a/b` are one, and the same tar may be named twice
+                times[path] += 1
+                path = path if times[path] == 1 else path_of(b"%s#%d" % (name, times[path]))
             if content is not None:
                 contents[path] = Content(content.hex(), length)
             paths.append(path)
@@ -110,3 +118,17 @@ def read_names(files: Sequence[str]) -> list[str]:
             if reason is None:
                 names.append(str(path_of(name)))
     return names
+
+
+def marked(files: Sequence[str], count: int, dim: int) -> tuple[NDArray[np.intp], Vectors]:
+    """A sample that neither names nor order choose, as `alikeness` draws it: rows of all vectors, float32 (s, dim)."""
+    rows, marks, kept = np.empty(0, np.intp), np.empty(0, np.uint32), np.empty((0, dim), np.float32)
+    first = 0
+    for file in files:
+        vectors = read_vectors(file)
+        found = np.array([zlib.crc32(vector.tobytes()) for vector in vectors], np.uint32)
+        rows = np.concatenate([rows, first + np.arange(len(vectors))])
+        marks, kept, first = np.concatenate([marks, found]), np.concatenate([kept, vectors]), first + len(vectors)
+        lowest = np.sort(np.argsort(marks, kind="stable")[:count])
+        rows, marks, kept = rows[lowest], marks[lowest], kept[lowest]
+    return rows, kept

@@ -23,7 +23,7 @@ class NoImages(InputError):
 def open_file(file: IO[bytes]) -> Any:
     """pyarrow's ParquetFile."""
     _, parquet = import_pyarrow()
-    return parquet.ParquetFile(file)
+    return parquet.ParquetFile(file, page_checksum_verification=True)
 
 
 def column_of(file: Any, name: str, wanted: str = "") -> str:

@@ -8,15 +8,18 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?=[^/]|$)")  # of one letter it is a drive
+NO_HOST = ("file:/", "local:/")
 
 
 class UrlPath(type(Path())):  # type: ignore[misc]  # the kind of path of this system
     """A URL among the paths of a report: no file is there by that name, and everything else works as for a path."""
 
     def __str__(self) -> str:
-        text = super().__str__().replace(os.sep, "/")
+        text: str = super().__str__().replace(os.sep, "/")
         found = _SCHEME.match(text)
-        return text if found is None else f"{found[0]}/{text[found.end() :]}"
+        if found is None:
+            return text
+        return f"{found[0]}/{'/' if found[0] in NO_HOST else ''}{text[found.end() :]}"
 
     __fspath__ = __str__
 

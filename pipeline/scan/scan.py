@@ -31,18 +31,22 @@ from twinpix.pipeline.duplicates import (
     takes_second_look,
 )
 from twinpix.pipeline.index import IndexUsed, Pairs
-from twinpix.pipeline.index.policy import kind_for
+from twinpix.pipeline.index.policy import EXACT_UP_TO
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.candidates import exact_pairs, second_looks, with_relations
+from twinpix.pipeline.scan.cell_pairs import celled_pairs
 from twinpix.pipeline.scan.embed import Model, embed
-from twinpix.pipeline.scan.embedded import Embedded, all_vectors, read_embedded
+from twinpix.pipeline.scan.embedded import Embedded, all_vectors, marked, read_embedded
 from twinpix.pipeline.scan.engine import EMBED, Engine, Progress, Run, Task
 from twinpix.pipeline.scan.names import is_url
 from twinpix.pipeline.scan.source import Listing, list_shards
 from twinpix.pipeline.second_look.look_again import in_portions
+
+EXACTLY, IN_CELLS = "exact", "cells"
+MARKED = 20_000  # pictures from which it is told how alike very many are; 2,000 of them are compared
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Options:
     """What is wanted, as of `find_duplicates`.
 
     Attributes:
+        index: `exact` or `cells`; by default it follows from the number of images.
         column: of Parquet, which holds the images.
     """
 
@@ -142,7 +147,7 @@ def scan(
     """
     began, clock = time.time_ns(), _Clock()
     limits(encoder, 2, options.threshold, options.verify, options.false_pairs)
-    kind_for(2, options.index)
+    index_for(2, options.index)
     run = Run(engine, progress)
     with clock.of("listing"):
         listing = list_shards(sources, options.where, options.column)
@@ -209,12 +214,28 @@ def _embed(run: Run, work: str, listing: Listing, model: Model) -> tuple[Embedde
     return embedded, sum(count for count, file in zip(counts, files, strict=True) if file not in before)
 
 
+def index_for(images: int, wanted: str | None = None) -> str:
+    """How pairs are looked for: as was asked for, or every pair up to 100,000 images, and in cells beyond.
+
+    Raises:
+        InputError: there is no such index.
+    """
+    if wanted is None:
+        return EXACTLY if images <= EXACT_UP_TO else IN_CELLS
+    if wanted not in (EXACTLY, IN_CELLS):
+        raise InputError(f"a scan has no index {wanted!r}: choose {EXACTLY} or {IN_CELLS}")
+    return wanted
+
+
 def _find(
     run: Run, work: str, embedded: Embedded, encoder: Encoder, options: Options
 ) -> tuple[Limits, Pairs, IndexUsed]:
     limit = limits(encoder, len(embedded), options.threshold, options.verify, options.false_pairs)
     limit = replace(limit, animated_with_stills=options.animated_with_stills)
-    pairs, used = exact_pairs(run, work, embedded, encoder, limit)
+    if index_for(len(embedded), options.index) == EXACTLY:
+        pairs, used = exact_pairs(run, work, embedded, encoder, limit)
+    else:
+        pairs, used = celled_pairs(run, work, embedded, limit)
     return limit, nearest_first(pairs, limit, ranked([str(path) for path in embedded.paths])[1]), used
 
 
@@ -239,7 +260,10 @@ def _look(
     decisions = replace(read_decisions(), contents=embedded.contents)
 
     def how_alike(calibration: Calibration, rows: NDArray[np.intp]) -> float:
-        return alikeness(all_vectors(embedded.files, embedded.key, encoder.dim), calibration, rows)
+        if len(embedded) <= EXACT_UP_TO:
+            return alikeness(all_vectors(embedded.files, embedded.key, encoder.dim), calibration, rows)
+        few, vectors = marked(embedded.files, MARKED, encoder.dim)
+        return alikeness(vectors, calibration, np.flatnonzero(np.isin(few, rows)))
 
     return settle(named, encoder, limit, candidates, seen, used, options.threshold, options.false_pairs, decisions,
                   how_alike)  # fmt: skip

@@ -50,7 +50,8 @@ class Item:
     Attributes:
         name: the bytes of what reports call it.
         source: the file, or what is in it.
-        at: where it lies: the offset in a tar (its compression taken off), the row in Parquet; else 0.
+        at: where it lies: the offset in a tar (its compression taken off), the row in Parquet, which of the shard's
+            objects; 0 of a file.
         size: bytes; 0 where only its decoder reads it.
     """
 

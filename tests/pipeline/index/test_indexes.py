@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.pipeline.index.kinds import LOCAL, Floats, Make, cloud
+from tests.pipeline.index.kinds import LOCAL, Floats, Make, cloud, everywhere
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.index import IndexUsed, exact_distances, policy
 from twinpix.pipeline.index import near as near_module
@@ -13,6 +13,7 @@ from twinpix.pipeline.index.faiss_l2 import main_dimensions
 from twinpix.pipeline.index.flat import FlatIndex
 from twinpix.pipeline.index.near import candidate_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
+from twinpix.pipeline.index.recall import own_pairs, recall_of_pairs
 from twinpix.pipeline.second_look.look_again import nearest_candidates
 
 
@@ -119,11 +120,31 @@ def test_the_recall_that_is_told_is_that_of_pairs(kind: str, most: int) -> None:
     assert share >= used.recall - 0.02
 
 
-def test_few_vectors_in_cells() -> None:
+@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8", "ivf-rabitq"])
+def test_few_vectors_in_cells(kind: str) -> None:
     for n in (0, 1, 2, 7):
         vectors = cloud(7)[:n]
-        index, _ = build_index(vectors, 2.0, 0, "ivf")
+        index, _ = build_index(vectors, 2.0, 0, kind)
         assert len(candidate_pairs(vectors, index, 2.0, 2.0, 0)[0]) <= n * (n - 1) // 2
+
+
+def test_what_is_missed_among_its_own_pairs_shows() -> None:
+    vectors = cloud(2000, inner=48)
+    index = everywhere(vectors, "Flat")
+    index.add(np.arange(2000), vectors)
+    pairs = own_pairs(vectors, np.arange(0, 2000, 10), 1.1, 50)
+    distance = np.linalg.norm(vectors[::10][:, None] - vectors[None], axis=2)
+    distance[np.arange(200), np.arange(0, 2000, 10)] = np.inf
+    assert len(pairs[0]) == np.minimum((distance <= 1.1).sum(1), 50).sum() > 300
+    assert recall_of_pairs(index, vectors, pairs, 1.1, 50) == recall_of_pairs(index, vectors, pairs, 1.1, 0) == 1
+    index.probes = 1
+    both = recall_of_pairs(index, vectors, pairs, 1.1, 0)
+    found = {
+        (a, b) for a, b in zip(*(c.tolist() for c in candidate_pairs(vectors, index, 1.1, 1.1, 0)[:2]), strict=True)
+    }
+    wanted = [(min(a, b), max(a, b)) for a, b in zip(*(c.tolist() for c in pairs), strict=True)]
+    assert both == pytest.approx(np.mean([pair in found for pair in wanted]))
+    assert both < 0.9
 
 
 def test_blind_cells_show_in_the_recall(monkeypatch: pytest.MonkeyPatch) -> None:
