@@ -40,7 +40,10 @@ from twinpix.pipeline.service.rows import (
 from twinpix.pipeline.service.uploads import Uploads
 
 AT_ONCE = 4096  # vectors
-REFRESH_SHARE = 10  # times as long as looking for changes took, it is not done again
+REFRESH_SHARE, REFRESH_AT_LAST = (
+    10,
+    10.0,
+)  # looking for changes again waits so many times as long as it took; s, at most
 STRAY, STRAY_SHARE = 100, 0.01  # vectors of an index elsewhere that kills may have left: more are somebody else's
 MOST = 60  # near pictures of an upload, as `look_again` has it
 
@@ -98,7 +101,8 @@ class Collection:
         self, library: Library, encoder: Encoder, uploads: Uploads, reach: float, served: Index | None = None
     ) -> None:
         self._library, self._encoder, self._uploads, self._reach = library, encoder, uploads, reach
-        self._served, self._index = served, served or FlatIndex(encoder.dim)
+        self._served = served
+        self._index = FlatIndex(encoder.dim) if served is None else served  # one that is empty is falsy
         self._stored = frozenset[int]() if served is None else frozenset(served.ids().tolist())
         self._ids, self._contents, self._next = dict[bytes, int](), dict[int, bytes](), 0
         self._roots: tuple[Path, ...] = (uploads.folder,)
@@ -264,7 +268,7 @@ class Collection:
             self._fill(connection, [content for content in now if content not in self._ids])
             self._roots = (self._uploads.folder, *read_roots(connection))
         self._seen = state
-        self._look_again_at = time.monotonic() + REFRESH_SHARE * (time.monotonic() - began)
+        self._look_again_at = time.monotonic() + min(REFRESH_AT_LAST, REFRESH_SHARE * (time.monotonic() - began))
 
     def _fill(self, connection: sqlite3.Connection, contents: Sequence[bytes]) -> None:
         is_large = self._served is None and not self._ids and len(contents) > EXACT_UP_TO

@@ -9,9 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from twinpix.pipeline.service.bounds import HEADERS, Bounds
+from twinpix.pipeline.service.problem import Problem
 
 
 class Connections:
@@ -92,6 +94,21 @@ class Connection(H11Protocol):
         self._all.received(len(data))
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused as all else is."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # in the middle of an answer
+            self.transport.abort()
+            return
+        response = Problem(400, "this is no HTTP request that can be understood", "http").response()
+        headers = [*response.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=400, headers=headers),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """See uvicorn."""

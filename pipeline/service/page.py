@@ -10,7 +10,8 @@ from typing import Any
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1c2024;
 background:#fbfaf8}
-h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2.2rem 0 .3rem}code,pre{font:14px/1.45 ui-monospace,monospace}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin:2.4rem 0 .3rem}
+h3{font-size:.95rem;margin:1rem 0 .2rem}code,pre{font:14px/1.45 ui-monospace,monospace}
 pre{background:#efede8;padding:.7rem .9rem;overflow-x:auto;border-radius:6px}b.verb{color:#fff;background:#3b6ea5;
 padding:.1rem .5rem;border-radius:4px;font:600 .8rem system-ui;margin-right:.5rem}b.post{background:#2e7d4f}
 b.delete{background:#b3443c}table{border-collapse:collapse;width:100%;font-size:.92rem}

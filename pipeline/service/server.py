@@ -22,7 +22,7 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.duplicates import limits
 from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.library import Library
-from twinpix.pipeline.second_look.look_again import faiss_alone, one_thread_each
+from twinpix.pipeline.second_look.look_again import one_thread_each
 from twinpix.pipeline.service.app import Service
 from twinpix.pipeline.service.bounds import KEPT_OPEN, Bounds
 from twinpix.pipeline.service.collection import Collection
@@ -37,7 +37,7 @@ from twinpix.pipeline.show import message
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 SWITCH = 0.002  # s; threads that look at pictures let the one that answers in so often
-BACKLOG = 256
+BACKLOG, HTTP = 256, 80
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ class Entrance:
         """Who is let in on this port."""
         if self.keys is not None or (self.anyone and not self.names):
             return Door(self.keys, frozenset())
-        names = {name.lower() for name in self.names}
-        return Door(None, frozenset(names | {f"{name}:{port}" for name in (*LOCAL, *names)}))
+        own = {name.lower() for name in (*LOCAL, self.host, *self.names)}
+        bare = own if port == HTTP else {name.lower() for name in self.names}  # of others a proxy may know the port
+        return Door(None, frozenset(bare | {f"{name}:{port}" for name in own}))
 
     def address(self, port: int) -> str:
         """For people."""
@@ -120,7 +121,6 @@ def run(
     encoder = load_encoder(model)
     reach = limits(encoder, 2, wish.threshold, wish.verify).candidate  # where no threshold is known, it ends here
     with entrance.listen() as door, one_thread_each(), _yielding():
-        faiss_alone()
         known = Library(library, encoder)
         uploads = Uploads(store or known.path / "uploads")
         with (

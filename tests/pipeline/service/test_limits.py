@@ -88,6 +88,41 @@ def test_parameters_that_are_not_understood_are_refused(served: Any, draw: Draw,
     refused(served.ask("POST", f"/check?{query}", content=draw(1), headers=PNG), 400, "parameter")
 
 
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET /health HTTP/1.1\r\nX: " + b"a" * 300_000,
+        b"POST /check HTTP/1.1\r\nContent-Length: -1",
+    ],
+)
+def test_what_is_no_http_is_refused_as_all_else(served: Any, request_line: bytes) -> None:
+    with connected(served) as raw:
+        with suppress(OSError):
+            raw.sendall(request_line + b"\r\n\r\n")
+        answer = raw.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 400") and b"application/problem+json" in answer and b'"reason":"http"' in answer
+
+
+def test_answers_that_nobody_takes_are_given_up(served: Any) -> None:
+    with connected(served) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(OSError):
+            raw.settimeout(1)
+            for _ in range(3000):
+                raw.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % served.port)
+        began = time.monotonic()
+        while open_connections(served) > 1:  # the one that asks
+            assert time.monotonic() - began < 10
+            time.sleep(0.2)
+
+
+def open_connections(served: Any) -> float:
+    """As the service counts them."""
+    text = served.ask("GET", "/metrics").text
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith("twinpix_connections")))
+
+
 def test_other_refusals(served: Any, draw: Draw) -> None:
     refused(served.ask("POST", "/check", content=draw(1), headers={"content-type": "text/plain"}), 415, "media_type")
     refused(served.ask("POST", "/check", content=draw(1)), 415, "media_type")
@@ -264,3 +299,14 @@ def test_it_stops_gracefully(serve: Any, draw: Draw, tmp_path: Path) -> None:
         assert running.process.wait(20) == 0
         with pytest.raises(OSError):
             connected(running)
+
+
+def test_container_and_compose_name_options_that_there_are(command: Any) -> None:
+    yaml = pytest.importorskip("yaml")
+    folder = Path(__file__).parents[3] / "pipeline" / "service"
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    (line,) = (line for line in (folder / "Containerfile").read_text().splitlines() if line.startswith('CMD ["serve'))
+    told = command("twinpix", "serve", "--help", env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
+    for words in (services["twinpix"]["command"], json.loads(line.removeprefix("CMD "))):
+        assert words[0] == "serve" and all(word in told for word in words if word.startswith("--"))
+    assert services["twinpix"]["read_only"] and "milvus" in services
