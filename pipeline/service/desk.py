@@ -64,13 +64,13 @@ class Desk:
         return self._answer(upload, header, near, limit, verify, deadline)
 
     def add(self, data: bytes, wish: Wish, deadline: float) -> tuple[bool, dict[str, Any]]:
-        """The same of the others, and the picture is here from now on; whether it was not before."""
+        """The same, and the picture is here from now on; whether it was not before. If it was, it is a duplicate."""
         upload, header, vector = self._read(data)
         limit, verify = self._limit(wish)
         with library_troubles():
             added = self.collection.add(upload.content, data, vector, MOST, limit.candidate)
         answer = self._answer(upload, header, added.near, limit, verify, deadline)
-        return added.is_new, {**answer, "added": added.is_new}
+        return added.is_new, {**answer, "duplicate": answer["duplicate"] or not added.is_new, "added": added.is_new}
 
     def forget(self, content: bytes) -> dict[str, Any]:
         """Forget a picture."""

@@ -66,6 +66,7 @@ def test_adding_is_idempotent_and_forgetting_undoes_it(served: Any, draw: Draw) 
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"] == name
     assert (first.json()["added"], second.json()["added"]) == (True, False)
+    assert second.json()["duplicate"] and not second.json()["matches"], "these bytes are here already"
     (kept,) = (served.library / "uploads").glob(f"*/{name}.png")
     assert kept.read_bytes() == data
     gone = served.ask("DELETE", f"/images/{name}")
