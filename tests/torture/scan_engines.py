@@ -1,7 +1,7 @@
 """Scans on both engines, their workers and their drivers killed: do they all give the same pairs and groups?
 
 `IMAGES` drawn pictures (20,000), a tenth of them edited copies. What `twinpix scan --json` prints is compared byte for
-byte, and so are all stage files. `RUNS` names the runs, in their order.
+byte, and so are all stage files. `RUNS` names the runs in their order; `OPTIONS=--no-verify` leaves second looks out.
 """
 
 from __future__ import annotations
@@ -106,10 +106,11 @@ class Outcome:
 
 def command(name: str, folder: Path, work: Path) -> list[str]:
     """The command line of a run."""
-    program = str(Path(sys.executable).parent / "twinpix")
+    program, options = str(Path(sys.executable).parent / "twinpix"), (os.environ.get("OPTIONS") or "").split()
     if name == "find-duplicates":
-        return [program, "find-duplicates", str(folder), "--no-library", "--json"]
-    return [program, "scan", str(folder), "--engine", name.split()[0], "--work", str(work), "--json", "--workers", "2"]
+        return [program, "find-duplicates", str(folder), "--no-library", "--json", *options]
+    how = ["--engine", name.split()[0], "--work", str(work), "--workers", "2"]
+    return [program, "scan", str(folder), *how, "--json", *options]
 
 
 def processes() -> dict[int, tuple[int, str]]:
