@@ -26,7 +26,7 @@ from rig.pictures import PER_FOLDER, setting
 RUNS = "local,ray killed,local killed,find-duplicates"
 COPY_EVERY, TEXT_EVERY, DAMAGED_EVERY = 10, 211, 97
 BEATS = (10.0, 30.0)  # s between two kills
-DRIVER_KILLS = 3
+DRIVER_KILLS, WORKER_KILLS = 3, 10  # in a run
 WORKERS = ("ray::MapWorker", "ray::_run", "decode_worker.py")  # in command lines
 
 
@@ -159,7 +159,8 @@ def run(name: str, folder: Path, room: Path, dice: np.random.Generator) -> Outco
                     child.kill()
                     outcome.drivers += 1
                     break
-                outcome.workers += strike(child.pid, dice)
+                if outcome.workers < WORKER_KILLS:
+                    outcome.workers += strike(child.pid, dice)
         code = child.wait()
         if code != -signal.SIGKILL:
             break
