@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.contained import Decoders
@@ -22,6 +24,7 @@ from twinpix.pipeline.second_look.look_again import faiss_alone
 from twinpix.pipeline.threads import cores
 
 RETRIES = 10  # of a task, when its worker dies
+REACHED = 10.0  # s, in which a cluster answers
 WAITING = 4  # tasks for each worker that Ray holds at a time
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -64,11 +67,14 @@ def ray_engine(workers: int | None = None, address: str | None = None, gpus: flo
         MissingPackageError: Ray is not installed.
         EngineError: it does not start, or there is no cluster at `address`.
     """
+    if address is not None and "RAY_AUTH_MODE" not in os.environ and _has_token():
+        os.environ["RAY_AUTH_MODE"] = "token"  # Ray itself shows a token of its own accord to `auto` alone
     ray = import_ray()
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     begun = not ray.is_initialized()
     if begun:
+        _check_there(address)
         here = {} if address is not None else {"num_cpus": workers or cores(), "include_dashboard": False}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **here)
@@ -80,6 +86,22 @@ def ray_engine(workers: int | None = None, address: str | None = None, gpus: flo
     finally:
         if begun:
             ray.shutdown()
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or Path("~/.ray/auth_token").expanduser().is_file()
+
+
+def _check_there(address: str | None) -> None:
+    # Ray itself would try for minutes
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"no Ray cluster answers at {address} ({error})") from None
 
 
 class RayEngine:

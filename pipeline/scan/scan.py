@@ -34,6 +34,7 @@ from twinpix.pipeline.index import IndexUsed, Pairs
 from twinpix.pipeline.index.policy import EXACT_UP_TO
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.place import LOCK
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.candidates import exact_pairs, second_looks, with_relations
@@ -45,6 +46,7 @@ from twinpix.pipeline.scan.names import is_url
 from twinpix.pipeline.scan.source import Listing, list_shards
 from twinpix.pipeline.second_look.look_again import in_portions
 
+MARK = "twinpix-scan"  # the file that tells a folder of stage files
 EXACTLY, IN_CELLS = "exact", "cells"
 MARKED = 20_000  # pictures from which it is told how alike very many are; 2,000 of them are compared
 
@@ -176,14 +178,24 @@ def work_for(sources: Sequence[str], encoder: Encoder) -> Path:
 
 @contextmanager
 def alone_in(work: str) -> Iterator[None]:
-    """No two scans write to one folder. Raises LibraryBusyError, InputError where it can't be written."""
+    """No two scans write to one folder, and none into a folder of something else.
+
+    Raises:
+        LibraryBusyError: another scan is at work there.
+        InputError: it can't be written, or holds other files.
+    """
     if is_url(work):
         yield
         return
     try:
         Path(work).mkdir(parents=True, exist_ok=True)
+        mark = Path(work, MARK)
+        if not mark.exists():
+            if any(path.name not in (LOCK, *store.STAGES) for path in Path(work).iterdir()):
+                raise InputError(f"{work}: not empty, and no folder of a scan: name an empty or a new one with --work")
+            mark.write_text("stage files of twinpix scan: they can be removed at any time\n")
     except OSError as error:
-        raise InputError(f"{work}: can't be made ({error.strerror or error})") from None
+        raise InputError(f"{work}: can't be made or written ({error.strerror or error})") from None
     lock = writer_lock(Path(work))
     try:
         lock.__enter__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan.names import is_url
 
 TEMPORARY = ".tmp"
+STAGES = ("embeddings", "cells", "planted", "nearer", "assigned", "pairs", "looks", "relations")  # folders
 OURS, PASSING = "twinpix", "passing"  # what is written beside a table: that it is ours; that its troubles may pass
 CODEC = "zstd"  # vectors hardly shrink, names and rows do; level 1
 
@@ -200,12 +202,14 @@ def vector_column(vectors: NDArray[np.float32]) -> Any:
     return arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
 
 
+STAGE_FILE = re.compile(r"\.?[0-9a-f]{24}\.parquet(\.[0-9a-f]{8}\.tmp)?")
+
+
 def clear(folder: str, keep: Iterable[str]) -> None:
     """Remove the stage files below a folder of this machine that are not among these, and what kills left half done."""
     kept = {os.path.abspath(place) for place in keep}
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            place = os.path.join(os.path.abspath(parent), name)
-            if name.endswith((".parquet", TEMPORARY)) and place not in kept:
+    for stage in STAGES:
+        for path in Path(folder, stage).glob("*"):
+            if STAGE_FILE.fullmatch(path.name) and os.path.abspath(path) not in kept:
                 with suppress(OSError):
-                    Path(place).unlink()
+                    path.unlink()

@@ -82,6 +82,15 @@ def test_what_a_task_raises_is_one_line(engine: RayEngine, tmp_path: Path, kind:
     assert str(raised.value) == "it can't be used"
 
 
+def test_no_cluster_at_an_address_is_one_line() -> None:
+    from twinpix.pipeline.scan import ray_engine
+
+    with pytest.raises(ray_engine.EngineError, match="no Ray cluster answers"):
+        ray_engine._check_there("127.0.0.1:9")
+    for unasked in (None, "auto", "ray://host:10001"):
+        ray_engine._check_there(unasked)
+
+
 def test_where_ray_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     from twinpix.pipeline.scan.ray_engine import import_ray
 

@@ -92,7 +92,7 @@ def test_what_is_missing_or_damaged_is_made_again(
             path.unlink()
         else:
             path.write_bytes(path.read_bytes()[:-20])  # half written, as after a power cut
-    (tmp_path / "work" / stage / ".half.parquet.1234.tmp").write_bytes(b"of a killed worker")
+    (tmp_path / "work" / stage / f".{24 * 'a'}.parquet.12345678.tmp").write_bytes(b"of a killed worker")
     again = run(photos)
     assert again.report == first.report
     assert sum(again.totals.done.values()) > 0
@@ -156,6 +156,24 @@ def test_two_scans_do_not_share_a_folder(run: Callable[..., Scanned], photos: Pa
     (tmp_path / "work").mkdir()
     with writer_lock(tmp_path / "work"), pytest.raises(LibraryBusyError, match="another scan"):
         run(photos)
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    run: Callable[..., Scanned], photos: Path, tmp_path: Path, encoder: OnnxEncoder
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "table.parquet").write_bytes(b"years of work")
+    with pytest.raises(InputError, match="not empty"):
+        run(photos, work="mine")
+    assert [path.name for path in mine.iterdir()] == ["table.parquet"]
+    run(photos)
+    for name in ("table.parquet", "embeddings/table.parquet"):  # put there later
+        (tmp_path / "work" / name).write_bytes(b"years of work")
+    run(photos, verify=False)
+    assert not list((tmp_path / "work" / "looks").iterdir())
+    assert {path.name for path in (tmp_path / "work").rglob("table.parquet")} == {"table.parquet"}
+    assert len(list((tmp_path / "work").rglob("table.parquet"))) == 2
 
 
 def test_stage_files_never_lie_among_the_pictures(run: Callable[..., Scanned], photos: Path) -> None:
