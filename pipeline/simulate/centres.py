@@ -9,7 +9,6 @@ from twinpix.pipeline.scan.cells import ROUNDS, Cells, fit_cells
 from twinpix.pipeline.simulate.likeness import Likeness
 
 AT_ONCE = 2048  # cells
-FITTED_ON = 16  # vectors a cell, where there are more
 BLOCK = 1 << 16
 
 
@@ -18,12 +17,12 @@ def draw_cells(likeness: Likeness, cells: int, trained_on: int, dice: np.random.
 
     Args:
         cells: how many.
-        trained_on: vectors in all, where k-means makes all of them at once.
+        trained_on: vectors in all, from which they are learned.
     """
     if cells <= AT_ONCE:
         return fit_cells(likeness.draw(trained_on, dice), cells)
     first = fit_cells(likeness.draw(64 * round(cells**0.5), dice), round(cells**0.5))
-    sample = np.concatenate([turned(first, likeness.draw(BLOCK, dice)) for _ in range(-(-FITTED_ON * cells // BLOCK))])
+    sample = np.concatenate([turned(first, likeness.draw(BLOCK, dice)) for _ in range(-(-trained_on // BLOCK))])
     coarse = Cells(first.centres).assign(sample, 1)[:, 0]
     parts = _shares(np.bincount(coarse, minlength=len(first)), cells)
     order = np.argsort(coarse, kind="stable")

@@ -31,7 +31,9 @@ def simulate(
     within: Annotated[
         float | None, typer.Option(help="L2 distance of a pair.", show_default="calibrated, by the number of images")
     ] = None,
-    cells: Annotated[int | None, typer.Option(min=2, help="K-means cells.", show_default="4 sqrt(N)")] = None,
+    cells: Annotated[
+        int | None, typer.Option(min=2, max=400_000, help="K-means cells.", show_default="4 sqrt(N)")
+    ] = None,
     nearest: Annotated[
         int | None,
         typer.Option(min=1, max=16, help="Cells that each vector is put into.", show_default="as a scan chooses"),

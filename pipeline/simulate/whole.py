@@ -40,7 +40,7 @@ class Whole:
 
 
 def run_whole(collection: Collection, setting: Setting, seed: int = 0) -> Whole:
-    """Draw all vectors, and find the pairs of all cells. Memory: about 1.3 kB an image, of 256 dimensions."""
+    """Draw all vectors, and find the pairs of all cells. Memory: about 2 kB an image, of 256 dimensions."""
     dice, clock = np.random.default_rng([seed, setting.images, 1]), Clock()
     vectors, planted = collection.draw(dice)
     with one_thread():
