@@ -30,6 +30,7 @@ from twinpix.pipeline.service.connection import Connections
 from twinpix.pipeline.service.desk import Desk, Wish
 from twinpix.pipeline.service.guard import Door
 from twinpix.pipeline.service.keys import Keys
+from twinpix.pipeline.service.memory import keep_memory_steady
 from twinpix.pipeline.service.metrics import Metrics
 from twinpix.pipeline.service.uploads import Uploads
 from twinpix.pipeline.service.work import Work
@@ -118,6 +119,7 @@ def run(
         InputError: the port, the folder or the index can't be had.
         LibraryError, ModelError: as of `Library` and `load_encoder`.
     """
+    keep_memory_steady()
     encoder = load_encoder(model)
     reach = limits(encoder, 2, wish.threshold, wish.verify).candidate  # where no threshold is known, it ends here
     with entrance.listen() as door, one_thread_each(), _yielding():
