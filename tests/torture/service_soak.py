@@ -71,6 +71,8 @@ class Client(threading.Thread):
                 with self.tally.lock:
                     self.tally.lost += 1
                 self.connection.close()
+        for name in self.own:  # as many pictures at the end as after the warm-up
+            self.ask("DELETE", f"/images/{name}", good=(200,))
         self.connection.close()
 
     def one(self, number: int) -> None:
@@ -191,8 +193,6 @@ def run(served: Served, requests: int, clients: int, seed: int, tally: Tally, ba
         thread.start()
     for thread in threads:
         thread.join()
-        for name in thread.own:  # as many pictures at the end as after the warm-up
-            threads[0].ask("DELETE", f"/images/{name}", good=(200,))
 
 
 def bad_files() -> list[bytes]:
