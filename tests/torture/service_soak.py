@@ -30,7 +30,7 @@ from rig.served import Served, drawn, packed, serving
 PICTURES, WANTED_GROWTH, WANTED_P99 = 60, 5.0, 0.1
 MALFORMED = 0.05
 CAP = 2_000_000  # bytes
-HOST = "127.0.0.1"
+HOST, IDLE = "127.0.0.1", 3.0  # s
 
 
 @dataclass
@@ -59,6 +59,7 @@ class Client(threading.Thread):
         self.dice, self.seed, self.own = random.Random(seed), seed, list[str]()
         self.known = [packed(drawn(i)) for i in range(PICTURES)]
         self.copies = [packed(drawn(i).resize((80, 60)), "JPEG", quality=80) for i in range(PICTURES)]
+        self.asked = 0.0
         self.others = [packed(drawn(1000 * (seed + 1) + i, 64, 48)) for i in range(200)]
         self.connection = http.client.HTTPConnection(HOST, served.port, timeout=60)
 
@@ -71,6 +72,8 @@ class Client(threading.Thread):
                 with self.tally.lock:
                     self.tally.lost += 1
                 self.connection.close()
+        for name in self.own:  # as many pictures at the end as after the warm-up
+            self.ask("DELETE", f"/images/{name}", good=(200,))
         self.connection.close()
 
     def one(self, number: int) -> None:
@@ -106,9 +109,11 @@ class Client(threading.Thread):
 
     def answer(self, method: str, path: str, body: bytes | None, kind: str, good: tuple[int, ...]) -> bytes:
         """The same; the body of the answer."""
+        if time.monotonic() - self.asked > IDLE:  # the service closes connections that ask nothing
+            self.connection.close()
         self.connection.request(method, path, body, {"Content-Type": kind} if kind else {})
         response = self.connection.getresponse()
-        text = response.read()
+        text, self.asked = response.read(), time.monotonic()
         expected = not good or response.status in good
         self.tally.note(response.status, "" if expected else f"{method} {path.partition('?')[0]}: {response.status}")
         return text if expected else b""
@@ -191,8 +196,6 @@ def run(served: Served, requests: int, clients: int, seed: int, tally: Tally, ba
         thread.start()
     for thread in threads:
         thread.join()
-        for name in thread.own:  # as many pictures at the end as after the warm-up
-            threads[0].ask("DELETE", f"/images/{name}", good=(200,))
 
 
 def bad_files() -> list[bytes]:
