@@ -77,7 +77,10 @@ def ray_engine(workers: int | None = None, address: str | None = None, gpus: flo
         _check_there(address)
         here = {} if address is not None else {"num_cpus": workers or cores(), "include_dashboard": False}
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **here)
+            # "local": without it, Ray joins whatever cluster was started on this machine last
+            ray.init(
+                address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **here
+            )
         except Exception as error:  # connection, resources, a version of its own: Ray raises many kinds
             said = " ".join(str(error).split())[:200]
             raise EngineError(f"Ray{f' at {address}' if address else ''} can't be used ({said})") from None
