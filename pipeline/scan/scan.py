@@ -34,6 +34,7 @@ from twinpix.pipeline.index import IndexUsed, Pairs
 from twinpix.pipeline.index.policy import EXACT_UP_TO
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.place import LOCK
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.candidates import exact_pairs, second_looks, with_relations
@@ -199,6 +200,9 @@ def _check_work(work: str, listing: Listing) -> None:
     inside = [root for root in listing.roots if not is_url(work) and Path(work).resolve().is_relative_to(root)]
     if inside and not Path(work).resolve().is_relative_to(data_folder()):
         raise InputError(f"{work}: lies in a folder that is scanned ({inside[0]}): name another one with --work")
+    # stage files are removed again, and the result is written over what is there
+    if not is_url(work) and Path(work).is_dir() and any(Path(work).iterdir()) and not Path(work, LOCK).exists():
+        raise InputError(f"{work}: holds other files: name an empty folder for stage files with --work")
 
 
 def _embed(run: Run, work: str, listing: Listing, model: Model) -> tuple[Embedded, int]:

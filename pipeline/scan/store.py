@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from twinpix.pipeline.scan.names import is_url
 
 TEMPORARY = ".tmp"
 OURS, PASSING = "twinpix", "passing"  # what is written beside a table: that it is ours; that its troubles may pass
+STAGE_FILE = re.compile(r"[0-9a-f]{24}\.parquet|\..+\.parquet\.[0-9a-f]+\.tmp")  # as `key_of` names it; half done
 CODEC = "zstd"  # vectors hardly shrink, names and rows do; level 1
 
 
@@ -86,6 +88,16 @@ def size_of(place: str) -> int:
         return Path(place).stat().st_size
     system, path = file_system(place)
     return int(system.size(path))
+
+
+def remove(place: str) -> None:
+    """Remove a file, if it is there."""
+    if not is_url(place):
+        Path(place).unlink(missing_ok=True)
+        return
+    system, path = file_system(place)
+    with suppress(FileNotFoundError):
+        system.rm_file(path)
 
 
 def write(place: str, columns: dict[str, Any], facts: dict[str, str] | None = None) -> None:
@@ -201,11 +213,14 @@ def vector_column(vectors: NDArray[np.float32]) -> Any:
 
 
 def clear(folder: str, keep: Iterable[str]) -> None:
-    """Remove the stage files below a folder of this machine that are not among these, and what kills left half done."""
+    """Remove the stage files below a folder of this machine that are not among these, and what kills left half done.
+
+    Files of another name are left alone: people keep Parquet of their own.
+    """
     kept = {os.path.abspath(place) for place in keep}
     for parent, _, files in os.walk(folder):
         for name in files:
             place = os.path.join(os.path.abspath(parent), name)
-            if name.endswith((".parquet", TEMPORARY)) and place not in kept:
+            if STAGE_FILE.fullmatch(name) and place not in kept:
                 with suppress(OSError):
                     Path(place).unlink()
