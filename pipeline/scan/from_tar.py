@@ -20,7 +20,10 @@ from twinpix.pipeline.scan.shard import Item, Unread
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 512  # bytes
 MOST = 1 << 30  # bytes of a member; no picture has more, and a header may say anything
-DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+DAMAGED = (
+    *(tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError),
+    *(MemoryError, OverflowError, RecursionError),  # headers may say anything
+)
 
 
 @contextmanager
@@ -70,6 +73,11 @@ def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
                 at, size = known[member.linkname]
             elif member.isreg():
                 at, size = member.offset_data, member.size
+            elif member.islnk():
+                name = shard + b"!" + name_of(member.name)
+                said = f"a link to {member.linkname!r}, which does not come before it in the tar"
+                yield Unread(name, "corrupt", f"{os.fsdecode(name)}: {said}")
+                continue
             else:
                 continue  # a folder, a symbolic link, a device
             known[member.name] = at, size
