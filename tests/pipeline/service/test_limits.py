@@ -60,6 +60,7 @@ PICTURES = {
 }
 PARAMETERS = (
     "threshold=much", "threshold=-1", "threshold=2.01", "threshold=nan", "threshold=inf", "threshold=", "threshold=1_0",
+    "threshold=%D9%A1",
     "verify=maybe", "verify=true&verify=true", "limit=3", "%00=1", "a" * 3000 + "=1",
 )  # fmt: skip
 
