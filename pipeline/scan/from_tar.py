@@ -20,6 +20,7 @@ from twinpix.pipeline.scan.shard import Item, Unread
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 512  # bytes
 MOST = 1 << 30  # bytes of a member; no picture has more, and a header may say anything
+MOST_HEADER = 1 << 24  # bytes; long names and attributes take a few hundred
 DAMAGED = (
     *(tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError),
     *(MemoryError, OverflowError, RecursionError),  # headers may say anything
@@ -44,6 +45,17 @@ def uncompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
         yield file
 
 
+class _Headers:
+    # what tarfile reads of a tar: a header that says it is huge is not taken into memory
+    def __init__(self, plain: IO[bytes]) -> None:
+        self._plain, self.seek, self.tell = plain, plain.seek, plain.tell
+
+    def read(self, size: int) -> bytes:
+        if size > MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._plain.read(size)
+
+
 def items(file: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
     """Every regular file of a tar, each once, and whatever is damaged.
 
@@ -66,7 +78,7 @@ def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
     known: dict[str, tuple[int, int]] = {}  # for hard links
     times: dict[str, int] = {}
     count = 0
-    with tarfile.open(fileobj=plain, mode="r:", errors="surrogateescape") as tar:
+    with tarfile.open(fileobj=cast(IO[bytes], _Headers(plain)), mode="r:", errors="surrogateescape") as tar:
         while (member := tar.next()) is not None:
             tar.__dict__["members"] = []  # of a million none need be kept
             if member.islnk() and member.linkname in known:

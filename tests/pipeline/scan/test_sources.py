@@ -173,7 +173,10 @@ def test_headers_of_a_tar_that_ask_for_too_much(tmp_path: Path, members: Files) 
     odd.type = tarfile.XHDTYPE
     nested = odd.tobuf(tarfile.USTAR_FORMAT) * 3000
     odd.type, odd.size = tarfile.GNUTYPE_LONGNAME, 1 << 60
-    for name, header in (("nested", nested), ("huge", odd.tobuf(tarfile.GNU_FORMAT))):
+    huge = odd.tobuf(tarfile.GNU_FORMAT)
+    odd.size = 1 << 26  # it would fit into memory; of a compressed tar, 60 kB ask for that
+    large = odd.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 26)
+    for name, header in (("nested", nested), ("huge", huge), ("large", large)):
         path = tmp_path / f"{name}.tar"
         path.write_bytes(held + header + held + bytes(1024))
         found = list(read(list_shards([str(path)]).shards[0]))
