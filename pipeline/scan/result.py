@@ -257,7 +257,8 @@ def _shown(result: Result) -> list[Path]:
     codes = np.array([CODES[outcome] for outcome in candidates.outcomes.tolist()], np.uint8)
     kept = ~np.isin(codes, list(refuted))
     rows_in = np.unique(np.concatenate([end[kept] for end in candidates.pairs[:2]]))
-    return [path for row in rows_in.tolist() if (path := candidates.paths[row]) in result.places]
+    shown = dict.fromkeys(candidates.paths[row] for row in rows_in.tolist())
+    return [path for path in shown if path in result.places]
 
 
 def _file_in(folder: Path, path: Path, taken: set[Path]) -> Path:
