@@ -34,7 +34,7 @@ def search_pushed(
     there = ids[0] >= 0
     found, left_out, skipped = found_files(connection, ids[0][there], distances[0][there], own)
     near = tuple(Neighbour(path, d, None if limit is None else d <= limit) for d, path in found[:k])
-    skipped += not_pushed(connection, generation, index, library)
+    skipped += not_pushed(connection, generation, index, library, ids[0][there])
     images = len(index) - (left_out is not None)
     return Neighbours(label(query), near, limit, images, left_out, tuple(skipped), encoder.fingerprint)
 
@@ -59,13 +59,23 @@ def found_files(
     return sorted(found, key=lambda one: (one[0], os.fsencode(one[1]))), left_out, skipped
 
 
-def not_pushed(connection: sqlite3.Connection, generation: Generation, index: Index, library: Path) -> list[Skipped]:
-    """One row, where an index does not hold as much as the library does."""
+def not_pushed(
+    connection: sqlite3.Connection, generation: Generation, index: Index, library: Path, named: Ids
+) -> list[Skipped]:
+    """One row, where an index does not hold as much as the library does, or names what the library does not know."""
     (count,) = connection.execute(f"SELECT count(*) FROM ({OWN})", (generation.fingerprint.encode(),)).fetchone()
-    if count == len(index):
+    strangers = sum(not _is_known(connection, number) for number in named.tolist())
+    if count == len(index) and not strangers:
         return []
-    said = f"{library}: the index holds {len(index)} pictures, the library {count}: run `twinpix library push`"
-    return [Skipped(library, "not_pushed", said)]
+    said = f"the index holds {len(index)} pictures, the library {count}"
+    if strangers:
+        said = f"of {len(named)} pictures that the index names, the library does not know {strangers}"
+    return [Skipped(library, "not_pushed", f"{library}: {said}: run `twinpix library push`")]
+
+
+def _is_known(connection: sqlite3.Connection, number: int) -> bool:
+    asked = "SELECT 1 FROM files WHERE content BETWEEN ? AND ? LIMIT 1"
+    return connection.execute(asked, _span(number)).fetchone() is not None
 
 
 def _span(number: int) -> tuple[bytes, bytes]:

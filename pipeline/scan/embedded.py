@@ -78,7 +78,8 @@ def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequen
             if reason is not None:
                 left_out.append(Skipped(path, reason, os.fsdecode(message)))
                 continue
-            if shard.kind is not Kind.FILES:  # to a path `a//b` and `a/b` are one, and the same tar may be named twice
+            # to a path `a//b` and `a/b` are one, a tar may be named twice, and a file `a.tar!b` may lie beside it
+            if shard.kind is not Kind.FILES or b"!" in name:
                 times[path] += 1
                 path = path if times[path] == 1 else path_of(b"%s#%d" % (name, times[path]))
             if content is not None:

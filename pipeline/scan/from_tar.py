@@ -20,7 +20,11 @@ from twinpix.pipeline.scan.shard import Item, Unread
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 512  # bytes
 MOST = 1 << 30  # bytes of a member; no picture has more, and a header may say anything
-DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+MOST_HEADER = 1 << 24  # bytes; long names and attributes take a few hundred
+DAMAGED = (
+    *(tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError),
+    *(MemoryError, OverflowError, RecursionError),  # headers may say anything
+)
 
 
 @contextmanager
@@ -39,6 +43,17 @@ def uncompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], plain)
     else:
         yield file
+
+
+class _Headers:
+    # what tarfile reads of a tar: a header that says it is huge is not taken into memory
+    def __init__(self, plain: IO[bytes]) -> None:
+        self._plain, self.seek, self.tell = plain, plain.seek, plain.tell
+
+    def read(self, size: int) -> bytes:
+        if size > MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._plain.read(size)
 
 
 def items(file: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
@@ -63,13 +78,18 @@ def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
     known: dict[str, tuple[int, int]] = {}  # for hard links
     times: dict[str, int] = {}
     count = 0
-    with tarfile.open(fileobj=plain, mode="r:", errors="surrogateescape") as tar:
+    with tarfile.open(fileobj=cast(IO[bytes], _Headers(plain)), mode="r:", errors="surrogateescape") as tar:
         while (member := tar.next()) is not None:
             tar.__dict__["members"] = []  # of a million none need be kept
             if member.islnk() and member.linkname in known:
                 at, size = known[member.linkname]
             elif member.isreg():
                 at, size = member.offset_data, member.size
+            elif member.islnk():
+                name = shard + b"!" + name_of(member.name)
+                said = f"a link to {member.linkname!r}, which does not come before it in the tar"
+                yield Unread(name, "corrupt", f"{os.fsdecode(name)}: {said}")
+                continue
             else:
                 continue  # a folder, a symbolic link, a device
             known[member.name] = at, size

@@ -39,6 +39,7 @@ from twinpix.pipeline.show import report_dict, safe
 from twinpix.pipeline.target import PAGES, written_whole
 
 SCHEMA = 1
+LONGEST, DEEPEST = 120, 8  # bytes of a name, and names of a path, of a picture that is shown from an archive
 LISTS = ("matches", "groups", "skipped")  # of a report in JSON: tables of their own here
 
 
@@ -65,6 +66,7 @@ def write_result(found: Scanned, folder: str) -> None:
         InputError, OSError: they can't be written.
     """
     report, candidates = found.report, found.candidates
+    store.remove(store.inside(folder, "meta.parquet"))
     for name, columns in (
         ("images", _images(found.embedded)),
         ("candidates", _candidates(candidates)),
@@ -255,14 +257,18 @@ def _shown(result: Result) -> list[Path]:
     codes = np.array([CODES[outcome] for outcome in candidates.outcomes.tolist()], np.uint8)
     kept = ~np.isin(codes, list(refuted))
     rows_in = np.unique(np.concatenate([end[kept] for end in candidates.pairs[:2]]))
-    return [path for row in rows_in.tolist() if (path := candidates.paths[row]) in result.places]
+    shown = dict.fromkeys(candidates.paths[row] for row in rows_in.tolist())
+    return [path for path in shown if path in result.places]
 
 
 def _file_in(folder: Path, path: Path, taken: set[Path]) -> Path:
-    # shard.tar!a/b.jpg -> folder/shard.tar/a/b.jpg; nothing leads out of the folder
+    # shard.tar!a/b.jpg -> folder/shard.tar/a/b.jpg; nothing leads out of the folder. A tar may hold what no disk does:
+    # a file `a` beside a file `a/b.jpg`, names that are too long
     shard, _, member = str(path).rpartition("!")
-    parts = [part for part in (Path(shard).name, *Path(member).parts) if part not in ("", "..", "/", os.sep)]
-    made, number = folder.joinpath(*parts), 2
-    while made in taken:
-        made, number = made.with_name(f"{number}-{Path(parts[-1]).name}"), number + 1
+    first, *parts = [part for part in (Path(shard).name, *Path(member).parts) if part not in ("", "..", "/", os.sep)]
+    parts = [os.fsdecode(os.fsencode(part.replace("\0", ""))[-LONGEST:]) for part in parts[-DEEPEST:]]
+    above = {parent for file in taken for parent in file.parents}
+    made, number = folder.joinpath(first, *parts), 2
+    while made in taken or made in above or not taken.isdisjoint(made.parents):
+        made, number = folder.joinpath(f"{number}-{first}", *parts), number + 1
     return made

@@ -90,6 +90,16 @@ def size_of(place: str) -> int:
     return int(system.size(path))
 
 
+def remove(place: str) -> None:
+    """Remove a file, if it is there."""
+    if not is_url(place):
+        Path(place).unlink(missing_ok=True)
+        return
+    system, path = file_system(place)
+    with suppress(FileNotFoundError):
+        system.rm_file(path)
+
+
 def write(place: str, columns: dict[str, Any], facts: dict[str, str] | None = None) -> None:
     """A table of Arrow arrays, NumPy arrays or lists, in one piece."""
     write_parts(place, [columns], facts)
@@ -218,7 +228,10 @@ STAGE_FILE = re.compile(r"\.?[0-9a-f]{24}\.parquet(\.[0-9a-f]{8}\.tmp)?")
 
 
 def clear(folder: str, keep: Iterable[str]) -> None:
-    """Remove the stage files below a folder of this machine that are not among these, and what kills left half done."""
+    """Remove the stage files below a folder of this machine that are not among these, and what kills left half done.
+
+    Files of another name are left alone: people keep Parquet of their own.
+    """
     kept = {os.path.abspath(place) for place in keep}
     for stage in STAGES:
         for path in Path(folder, stage).glob("*"):

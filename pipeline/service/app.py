@@ -28,7 +28,7 @@ from twinpix.pipeline.service.problem import Problem
 from twinpix.pipeline.service.work import Gone, Work
 
 ID = re.compile(r"[0-9a-f]{32}")
-NUMBER = re.compile(r"\d{0,4}\.?\d{0,40}([eE][+-]?\d{1,3})?")
+NUMBER = re.compile(r"\d{0,4}\.?\d{0,40}([eE][+-]?\d{1,3})?", re.ASCII)
 GONE = 499  # the client has
 TRUTHS = {"true": True, "false": False}
 Act = Callable[[bytes, Wish, float], Any]

@@ -136,6 +136,7 @@ def _body(bounds: Bounds) -> Json:
         "content": {
             "multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/*"}}},
             "image/*": {"schema": picture},
+            "application/octet-stream": {"schema": picture},
         },
     }
 

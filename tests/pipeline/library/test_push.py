@@ -68,6 +68,16 @@ def test_an_index_that_is_out_of_step_is_said(shelf: Shelf, photos: Path, index:
     assert (skipped.reason, "holds 6 pictures, the library 12" in skipped.message) == ("not_pushed", True)
 
 
+def test_an_index_of_as_many_other_pictures_is_said(shelf: Shelf, photos: Path, index: FlatIndex) -> None:
+    library = shelf()
+    library.add(photos / "old")
+    library.push(index)
+    library.remove(photos / "old" / "00.png")
+    library.add(photos / "new" / "07.png")
+    (skipped,) = library.search(photos / "old" / "00.png", 20, index=index).skipped
+    assert (skipped.reason, "does not know 1:" in skipped.message) == ("not_pushed", True)
+
+
 def test_files_that_changed_or_went_since(shelf: Shelf, photos: Path, index: FlatIndex) -> None:
     library = shelf()
     library.add(photos)

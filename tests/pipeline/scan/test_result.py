@@ -107,6 +107,22 @@ def test_a_review_of_an_archive_shows_its_pictures_and_moves_none(of_tar: Scanne
     assert not copies.exists()
 
 
+def test_names_in_an_archive_that_no_folder_can_hold(
+    local: LocalEngine, encoder: OnnxEncoder, members: Files, tmp_path: Path
+) -> None:
+    names = ("a", "a/b.png", "c/d.png", "c", "n" * 300 + ".png", "/".join(["deep"] * 1000), "../../up.png", "x!", "x!y")
+    tar = write_tar(tmp_path / "a.tar", dict.fromkeys(names, members["001.png"]))
+    (tmp_path / "a.tar!x!").write_bytes(members["001.png"])  # a file of the name that a member has here
+    found = scan([str(tmp_path / "a.tar!x!"), str(tar)], local, str(tmp_path / "work"), encoder)
+    write_result(found, str(tmp_path / "result"))
+    copies = tmp_path / "pictures"
+    with as_files(read_result(tmp_path / "result"), copies) as (candidates, count):
+        assert count == len(names) == len(set(candidates.paths)) - 1
+        assert all(path.is_relative_to(copies) for path in candidates.paths[1:])
+        assert {path.read_bytes() for path in candidates.paths} == {members["001.png"]}
+    assert not (tmp_path / "up.png").exists()
+
+
 def test_a_report_of_an_archive_has_its_pictures(of_tar: Scanned, tmp_path: Path) -> None:
     save_report(of_tar, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()

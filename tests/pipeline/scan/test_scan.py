@@ -182,6 +182,25 @@ def test_stage_files_never_lie_among_the_pictures(run: Callable[..., Scanned], p
     assert not (photos / "work").exists()
 
 
+def test_what_other_files_a_folder_holds_is_left_alone(
+    run: Callable[..., Scanned], photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "table.parquet").write_bytes(b"mine")
+    with pytest.raises(InputError, match="not empty"):
+        run(photos, work="data")
+    run(photos, work="work")
+    mine = [tmp_path / "work" / name for name in ("table.parquet", "pairs/images.parquet", "notes.tmp")]
+    left = [
+        tmp_path / "work" / "pairs" / name for name in (f"{'0a' * 12}.parquet", f".{'0a' * 12}.parquet.0123abcd.tmp")
+    ]
+    for path in (*mine, *left):
+        path.write_bytes(b"mine")
+    run(photos, work="work")
+    assert all(path.exists() for path in mine) and not any(path.exists() for path in left)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["table.parquet"]
+
+
 def test_where_stage_files_lie(photos: Path, encoder: OnnxEncoder, tmp_path: Path) -> None:
     place = work_for([str(photos)], encoder)
     assert place.parent.parent == Path(os.environ["TWINPIX_DATA"])

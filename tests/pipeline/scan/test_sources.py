@@ -166,6 +166,34 @@ def test_links_repeated_and_odd_names_in_a_tar(tmp_path: Path, members: Files) -
     assert all(isinstance(one, Item) and one.source == members["001.png"] for one in found)
 
 
+def test_headers_of_a_tar_that_ask_for_too_much(tmp_path: Path, members: Files) -> None:
+    picture, odd = tarfile.TarInfo("a.png"), tarfile.TarInfo("odd")
+    picture.size = len(members["001.png"])
+    held = picture.tobuf() + members["001.png"] + bytes(-picture.size % tarfile.BLOCKSIZE)
+    odd.type = tarfile.XHDTYPE
+    nested = odd.tobuf(tarfile.USTAR_FORMAT) * 3000
+    odd.type, odd.size = tarfile.GNUTYPE_LONGNAME, 1 << 60
+    huge = odd.tobuf(tarfile.GNU_FORMAT)
+    odd.size = 1 << 26  # it would fit into memory; of a compressed tar, 60 kB ask for that
+    large = odd.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 26)
+    for name, header in (("nested", nested), ("huge", huge), ("large", large)):
+        path = tmp_path / f"{name}.tar"
+        path.write_bytes(held + header + held + bytes(1024))
+        found = list(read(list_shards([str(path)]).shards[0]))
+        assert [(one.name.rpartition(b"/")[2].decode(), getattr(one, "reason", "")) for one in found] == [
+            (f"{name}.tar!a.png", ""),
+            (f"{name}.tar", "corrupt"),
+        ]
+
+
+def test_a_hard_link_to_nothing_is_said(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.tar", tarfile.TarInfo("a.png")
+    link.type, link.linkname = tarfile.LNKTYPE, "/etc/passwd"
+    path.write_bytes(link.tobuf() + bytes(1024))
+    (one,) = read(list_shards([str(path)]).shards[0])
+    assert isinstance(one, Unread) and (one.reason, "/etc/passwd" in one.message) == ("corrupt", True)
+
+
 def test_a_shard_that_changes_meanwhile_is_not_there(tmp_path: Path, members: Files, encoder: OnnxEncoder) -> None:
     tar = write_tar(tmp_path / "a.tar", members)
     found, _ = embedded([str(tar)], tmp_path, encoder)

@@ -124,6 +124,8 @@ def test_health_metrics_openapi_and_page(served: Any) -> None:
     assert "oddity" not in served.ask("GET", "/metrics").text
     document = served.ask("GET", "/openapi.json").json()
     assert set(document["paths"]) == {"/check", "/images", "/images/{id}", "/search", "/health", "/metrics"}
+    kinds = document["paths"]["/check"]["post"]["requestBody"]["content"]
+    assert set(kinds) == {"multipart/form-data", "image/*", "application/octet-stream"}
     page = served.ask("GET", "/")
     assert page.headers["content-type"].startswith("text/html")
     assert all(path in page.text for path in document["paths"])
