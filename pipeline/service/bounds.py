@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from twinpix.encoder.decode import MAX_PIXELS
 from twinpix.pipeline.threads import cores
 
-KEPT_OPEN = 5  # s; a connection that asks nothing more
+KEPT_OPEN = 30  # s; a connection that asks nothing more, unless another one needs its place
 HEADERS = 10.0  # s; from its first byte a request's headers must be there
 PARAMETERS = 2048  # bytes of a query
 PART_HEADERS = 4096  # bytes of the headers of a part of a form

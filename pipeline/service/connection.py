@@ -114,7 +114,7 @@ class Connection(H11Protocol):
         """See uvicorn."""
         self._all.rest(self)
         super().on_response_complete()
-        self._watch()
+        self._headers_due = _cancelled(self._headers_due)  # uvicorn ends those that ask nothing more
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""

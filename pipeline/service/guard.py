@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -19,6 +20,7 @@ from twinpix.pipeline.service.keys import Keys
 from twinpix.pipeline.service.metrics import Metrics
 from twinpix.pipeline.service.problem import Problem
 
+LEFT, LEFT_SECONDS = 64 << 10, 1.0  # bytes, s: of a body that nobody wants
 OPEN_TO_ALL = ("/health", "/openapi.json", "/")
 STRICT = {
     "cache-control": "no-store",
@@ -119,6 +121,7 @@ class _Exchange:
         self._scope, self._receive, self._send, self._headers = scope, receive, send, headers
         asked = Headers(scope=scope)
         self._is_read = asked.get("content-length", "0") == "0" and "transfer-encoding" not in asked
+        self._awaits_leave = "expect" in asked  # to send its body
         self.status = 0
 
     async def receive(self) -> Message:
@@ -130,10 +133,20 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            await self._let_it_say_more()
             # what is left of the body is not read: no next request can follow it
             close = [] if self._is_read else [(b"connection", b"close")]
             message = {**message, "headers": [*message.get("headers", ()), *self._headers, *close]}
         await self._send(message)
+
+    async def _let_it_say_more(self) -> None:
+        # a client that is still sending when its connection is closed gets a reset, and may never see the answer
+        left = 0 if self._awaits_leave else LEFT
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_SECONDS):
+                while left > 0 and not self._is_read:
+                    message = await self.receive()
+                    left -= len(message.get("body", b"")) if message["type"] == "http.request" else LEFT
 
     async def end(self, response: Response) -> None:
         if not self.status:

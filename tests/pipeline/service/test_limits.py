@@ -314,3 +314,28 @@ def test_container_and_compose_name_options_that_there_are(command: Any) -> None
     for words in (services["twinpix"]["command"], json.loads(line.removeprefix("CMD "))):
         assert words[0] == "serve" and all(word in told for word in words if word.startswith("--"))
     assert services["twinpix"]["read_only"] and "milvus" in services
+
+
+def test_a_connection_that_pauses_between_requests_is_kept(served: Any) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection.connect()
+    same = connection.sock
+    for pause in (0, 3):  # it waits two seconds for a body
+        time.sleep(pause)
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read()
+    assert connection.sock is same
+    connection.close()
+
+
+def test_a_refusal_reaches_a_client_that_still_sends(served: Any) -> None:
+    with connected(served) as raw:
+        raw.sendall(b"TRACE /check HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 40000\r\n\r\n" % served.port)
+        for _ in range(4):  # closed after the first of them, the connection would be reset by the others
+            time.sleep(0.05)
+            raw.sendall(b"a" * 10_000)
+        answer = b""
+        while b"problem+json" not in answer:
+            answer += raw.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 405")
