@@ -74,7 +74,9 @@ class Service:
             routes=routes, exception_handlers={HTTPException: _refused, Problem: _refused, Gone: _refused}
         )
         inner.router.redirect_slashes = False
-        return Guard(inner, door, self._metrics, partial(_route, frozenset(endpoints)), style_hash(), mishap)
+        return Guard(
+            inner, door, self._metrics, partial(_route, frozenset(endpoints)), style_hash(), mishap, self._bounds.body
+        )
 
     async def _check(self, request: Request) -> Response:
         answer = await self._uploaded(request, self._desk.check)

@@ -20,7 +20,7 @@ from twinpix.pipeline.service.keys import Keys
 from twinpix.pipeline.service.metrics import Metrics
 from twinpix.pipeline.service.problem import Problem
 
-LEFT, LEFT_SECONDS = 64 << 10, 1.0  # bytes, s: of a body that nobody wants
+BEYOND, LEFT_SECONDS = 500_000, 1.0  # bytes beyond the largest body, s: of what nobody wants
 OPEN_TO_ALL = ("/health", "/openapi.json", "/")
 STRICT = {
     "cache-control": "no-store",
@@ -74,6 +74,7 @@ class Guard:
         route: of a path, for the metrics: one of a few.
         style: hash of the one style sheet, for the policy.
         mishap: told of what nobody expected.
+        body: bytes of the largest one that is wanted.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Guard:
         route: Callable[[str], str],
         style: str,
         mishap: Callable[[Exception], object],
+        body: int,
     ) -> None:
+        self._most = body + BEYOND
         self._app, self._door, self._metrics, self._route, self._mishap = app, door, metrics, route, mishap
         self._headers = [(name.encode(), value.format(style).encode()) for name, value in STRICT.items()]
 
@@ -93,7 +96,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._headers)
+        exchange = _Exchange(scope, receive, send, self._headers, self._most)
         began = time.monotonic()
         try:
             await self._answer(scope, exchange)
@@ -117,15 +120,19 @@ class Guard:
 
 class _Exchange:
     # one request and its answer: what was sent of either
-    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]], most: int
+    ) -> None:
         self._scope, self._receive, self._send, self._headers = scope, receive, send, headers
         asked = Headers(scope=scope)
         self._is_read = asked.get("content-length", "0") == "0" and "transfer-encoding" not in asked
         self._awaits_leave = "expect" in asked  # to send its body
+        self._read, self._most = 0, most
         self.status = 0
 
     async def receive(self) -> Message:
         message = await self._receive()
+        self._read += len(message.get("body", b""))
         if message["type"] == "http.request" and not message.get("more_body", False):
             self._is_read = True
         return message
@@ -141,12 +148,13 @@ class _Exchange:
 
     async def _let_it_say_more(self) -> None:
         # a client that is still sending when its connection is closed gets a reset, and may never see the answer
-        left = 0 if self._awaits_leave else LEFT
+        if self._awaits_leave:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(LEFT_SECONDS):
-                while left > 0 and not self._is_read:
-                    message = await self.receive()
-                    left -= len(message.get("body", b"")) if message["type"] == "http.request" else LEFT
+                while self._read < self._most and not self._is_read:
+                    if (await self.receive())["type"] == "http.disconnect":
+                        return
 
     async def end(self, response: Response) -> None:
         if not self.status:
