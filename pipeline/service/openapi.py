@@ -129,7 +129,8 @@ def _parameters() -> list[Json]:
 
 
 def _body(bounds: Bounds) -> Json:
-    picture = {"type": "string", "format": "binary", "maxLength": bounds.body}
+    # not `maxLength`, which counts characters: bytes of a body are refused by 413
+    picture = {"type": "string", "format": "binary", "description": f"up to {bounds.body:,} bytes"}
     form = {"type": "object", "required": ["image"], "properties": {"image": picture}, "additionalProperties": False}
     return {
         "required": True,
