@@ -114,14 +114,14 @@ def test_a_changed_file_is_never_served(
     assert {path.name for path in again.embedded.paths} >= {"new.png"}
 
 
-def test_one_file_more_changes_one_shard(local: LocalEngine, tmp_path: Path, pack: Pack, paint: Paint) -> None:
+def test_one_file_more_changes_few_shards(local: LocalEngine, tmp_path: Path, pack: Pack, paint: Paint) -> None:
     files = {f"{k:04}.txt": b"no picture" for k in range(600)}
     folder = write_folder(tmp_path / "many", files)
     listing = list_shards([str(folder)])
     before = {shard.key for shard in listing.shards}
     (folder / "0000x.txt").write_text("one more")
     after = {shard.key for shard in list_shards([str(folder)]).shards}
-    assert len(before) > 8 and len(after - before) <= 2
+    assert len(before) > 8 and len(after - before) <= 4  # where a border was set by number, the next ones move, too
     assert [place for shard in listing.shards for place in shard.places] == [
         os.fsencode(folder / name) for name in sorted(files)
     ]
