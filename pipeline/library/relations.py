@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +13,7 @@ from twinpix.pipeline.library.kept import Kept
 from twinpix.pipeline.library.kept_file import KeptFile, record_of
 from twinpix.pipeline.library.looks_file import LOOKS_FILE, looked_by
 from twinpix.pipeline.library.place import RELATIONS
-from twinpix.pipeline.relation.kinds import Facts, Relation
+from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.remembered import RELATIONS_VERSION, PathPair, Way
 
 MOST = 467  # bytes of JSON; a relation of many boxes, which takes more, is found again each time
@@ -48,25 +46,14 @@ class KeptRelations(Kept):
         """As `RememberedRelations.known`."""
         query, reference = (self.contents[self._rows[path]] for path in pair)
         said = self._said.get((query, reference, int(way))) if query and reference else None
-        return None if said is None else _relation(said)
+        return None if said is None else Relation.from_json(said)
 
     def keep(self, pair: PathPair, way: Way, relation: Relation) -> None:
         """As `RememberedRelations.keep`; after a few seconds it is on the disk."""
-        said = _text(relation)
+        said = relation.to_json().encode()
         if len(said) <= MOST:
             query, reference = (np.array([self._rows[path]]) for path in pair)
             self.add(query, reference, way=np.array([way], np.uint8), said=np.array([said], f"S{MOST}"))
-
-
-def _text(relation: Relation) -> bytes:
-    facts = None if relation.facts is None else [astuple(one) for one in relation.facts]
-    return json.dumps(relation.to_dict() | {"facts": facts}, separators=(",", ":")).encode()
-
-
-def _relation(said: bytes) -> Relation:
-    values = json.loads(said)
-    facts = values.pop("facts")
-    return Relation.from_dict(values, None if facts is None else (Facts(*facts[0]), Facts(*facts[1])))
 
 
 KEPT_FILES = (LOOKS_FILE, RELATIONS_FILE)  # beside the library; nothing depends on them

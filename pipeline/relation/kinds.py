@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, astuple, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -166,15 +167,22 @@ class Relation:
         made = {name: value for name, value in asdict(self.edits).items() if value != _NOTHING[name]}
         return {"kind": str(self.kind), "original": str(self.original), "edits": made}
 
+    def to_json(self) -> str:
+        """All of it, to be kept: `to_dict` and the facts."""
+        facts = None if self.facts is None else [astuple(side) for side in self.facts]
+        return json.dumps(self.to_dict() | {"facts": facts}, separators=(",", ":"))
+
     @classmethod
-    def from_dict(cls, values: dict[str, Any], facts: tuple[Facts, Facts] | None = None) -> Relation:
-        """The inverse of `to_dict`, which leaves the facts out."""
-        edits = dict(values["edits"])
+    def from_json(cls, text: str | bytes) -> Relation:
+        """What `to_json` wrote."""
+        values = json.loads(text)
+        edits, facts = dict(values["edits"]), values["facts"]
         for name in ("crop", "border", "beyond"):
             if edits.get(name):
                 edits[name] = Box(**edits[name])
         edits["overlays"] = tuple(Box(**box) for box in edits.get("overlays", ()))
-        return cls(Kind(values["kind"]), Side(values["original"]), Edits(**edits), facts)
+        sides = None if facts is None else (Facts(*facts[0]), Facts(*facts[1]))
+        return cls(Kind(values["kind"]), Side(values["original"]), Edits(**edits), sides)
 
 
 _NOTHING = asdict(Edits())

@@ -12,6 +12,7 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.candidates import Candidates, Limits
 from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index import EXACT, IndexUsed, Pairs, select
+from twinpix.pipeline.relation.remembered import RELATIONS_VERSION
 from twinpix.pipeline.report import Group, Report
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.cells import merge
@@ -102,6 +103,6 @@ def with_relations(run: Run, work: str, embedded: Embedded, candidates: Candidat
 def _relate(work: str, embedded: Embedded, pairs: Sequence[tuple[int, int, bool]]) -> Task:
     rows, (i, j) = _local(*(np.array([pair[k] for pair in pairs], np.intp) for k in (0, 1)))
     named = [(a, b, pair[2]) for a, b, pair in zip(i.tolist(), j.tolist(), pairs, strict=True)]
-    key = store.key_of(embedded.key, LOOKS_VERSION, pairs)
+    key = store.key_of(embedded.key, LOOKS_VERSION, RELATIONS_VERSION, pairs)
     target = store.inside(work, "relations", f"{key}.parquet")
     return Task(relate, (tuple(embedded.place(row) for row in rows), named), target)

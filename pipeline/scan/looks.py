@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.relation.kinds import Facts, Relation
+from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.pairs import relations_of
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.places import at_hand
@@ -61,24 +59,13 @@ def relate(places: Sequence[Place], pairs: Sequence[tuple[int, int, bool]], targ
         named = [(paths[one], paths[other]) for one, other, _ in pairs]
         turned = {pair[::-1]: None for pair, (*_, is_turned) in zip(named, pairs, strict=True) if is_turned}
         relations = relations_of(named, 1, turned)
-    told = [None if relation is None else json.dumps(_to_dict(relation)) for relation in relations]
+    told = [None if relation is None else relation.to_json() for relation in relations]
     store.write(target, {"relation": _texts(told)}, {store.PASSING: "1"} if None in told else None)
 
 
 def read_relations(file: str) -> list[Relation | None]:
     """What `relate` wrote."""
-    return [None if told is None else relation_from(json.loads(told)) for (told,) in store.rows(store.read(file))]
-
-
-def _to_dict(relation: Relation) -> dict[str, Any]:
-    facts = None if relation.facts is None else [asdict(side) for side in relation.facts]
-    return {**relation.to_dict(), "facts": facts}
-
-
-def relation_from(values: dict[str, Any]) -> Relation:
-    """What `_to_dict` made plain."""
-    facts = values["facts"]
-    return Relation.from_dict(values, None if facts is None else (Facts(**facts[0]), Facts(**facts[1])))
+    return [None if told is None else Relation.from_json(told) for (told,) in store.rows(store.read(file))]
 
 
 def _texts(told: Sequence[str | None]) -> Any:
