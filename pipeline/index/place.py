@@ -66,6 +66,13 @@ def parse_place(url: str) -> Place:
     return Place(store, urlunsplit(bare), unquote(who), name, kind)
 
 
+def check_is_there(url: str) -> None:
+    """Raises InputError where a URL names a file that is not there: opening would make it."""
+    address = parse_place(url).address
+    if "://" not in address and not Path(address).exists():
+        raise InputError(f"{address}: there is no such file: `twinpix library push` makes one")
+
+
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

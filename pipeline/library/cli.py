@@ -245,6 +245,10 @@ def search(
     """
     from twinpix.pipeline.explore.search_cli import show_neighbours
 
+    if store:
+        from twinpix.pipeline.index.place import check_is_there
+
+        check_is_there(store)
     known = _open(library, model)
     with _index(store, known) if store else nullcontext() as index:
         found = known.search(query, k, threshold, index)

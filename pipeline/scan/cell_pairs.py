@@ -27,23 +27,29 @@ from twinpix.pipeline.scan.embedded import Embedded
 from twinpix.pipeline.scan.engine import CELLS, JOIN, Run, Task
 from twinpix.pipeline.scan.pairs import read_pairs
 
-TOGETHER = 65_536  # vectors that one task assigns, and a bucket holds, about
-HOT = 4 * TOGETHER  # in a bucket; more are joined in portions
+FEW, MANY = 65_536, 1_048_576  # vectors that one task assigns, and a bucket holds, about; 1 kB each
+FILES = 1000  # of the shuffle, about, until a task would hold too many vectors: each join opens all of them
+HOT = 4  # times that in a bucket: it is joined in portions
 MOST_TRAINED_ON = 2_000_000  # vectors
 NEAREST_CELLS = (2, 3, 4, 6, 8, 12, 16)  # that each vector may lie in: the first that finds enough
+
+
+def together(images: int) -> int:
+    """How many vectors one task assigns, and a bucket holds, about, of so many."""
+    return min(max(FEW, images // FILES), MANY)
 
 
 def celled_pairs(run: Run, work: str, embedded: Embedded, limit: Limits) -> tuple[Pairs, IndexUsed]:
     """The pairs within reach that meet in a cell, and what share of all that is."""
     wanted = (limit.candidate, limit.sure, most_wanted(limit))
-    n, count = len(embedded), cells_for(len(embedded))
+    n, count, size_of_task = len(embedded), cells_for(len(embedded)), together(len(embedded))
     place = partial(_place, work, embedded)
     sample = min(TRAINED_ON * count, MOST_TRAINED_ON)
     fitted = place("cells", sample, count)
     run.perform(CELLS, [Task(fit, (embedded.files, embedded.starts, sample, count), fitted)])
     cells = read_cells(fitted)
     nearest, recall, planted = _recall(run, work, embedded, cells, limit)
-    buckets = max(1, min(len(cells), n * nearest // TOGETHER))
+    buckets = max(1, min(len(cells), n * nearest // size_of_task))
     shuffled = [
         Task(assign, (files, firsts, fitted, nearest, buckets), place("assigned", fitted, nearest, buckets, firsts))
         for files, firsts in _together(embedded)
@@ -51,7 +57,7 @@ def celled_pairs(run: Run, work: str, embedded: Embedded, limit: Limits) -> tupl
     assigned = tuple(run.perform(CELLS, shuffled))
     joins = []
     for bucket, size in enumerate(bucket_sizes(assigned, buckets).tolist()):
-        parts = max(1, -(-size // HOT))
+        parts = max(1, -(-size // (HOT * size_of_task)))
         for part in range(parts if size else 0):
             target = place("pairs", fitted, nearest, buckets, *wanted, bucket, part, parts)
             joins.append(Task(join_bucket, (assigned, bucket, part, parts, *wanted), target))
@@ -66,12 +72,12 @@ def _place(work: str, embedded: Embedded, stage: str, *what: object) -> str:
 
 def _together(embedded: Embedded) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
     # files of the first stage that one task reads, and where each begins
-    groups, files, firsts, held = [], list[str](), list[int](), 0
+    groups, files, firsts, held, most = [], list[str](), list[int](), 0, together(len(embedded))
     for file, first, end in zip(embedded.files, embedded.starts.tolist(), embedded.starts[1:].tolist(), strict=False):
         files.append(file)
         firsts.append(first)
         held += end - first
-        if held >= TOGETHER:
+        if held >= most:
             groups.append((tuple(files), tuple(firsts)))
             files, firsts, held = [], [], 0
     return groups + ([(tuple(files), tuple(firsts))] if files else [])

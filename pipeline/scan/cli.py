@@ -26,7 +26,7 @@ from twinpix.pipeline.options import (
 
 if TYPE_CHECKING:
     from twinpix.pipeline.scan.engine import Engine, Progress
-    from twinpix.pipeline.scan.scan import Totals
+    from twinpix.pipeline.scan.scanned import Totals
 
 Sources = Annotated[
     list[str],
@@ -98,10 +98,10 @@ def scan(
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.export.files import check_report_target
     from twinpix.pipeline.save import import_pyarrow
-    from twinpix.pipeline.scan import store
-    from twinpix.pipeline.scan.result import save_report, write_result
-    from twinpix.pipeline.scan.scan import Options, work_for
+    from twinpix.pipeline.scan.result import save_report
+    from twinpix.pipeline.scan.scan import result_of, work_for
     from twinpix.pipeline.scan.scan import scan as run_scan
+    from twinpix.pipeline.scan.scanned import Options
 
     import_pyarrow()
     if output is not None:
@@ -112,13 +112,12 @@ def scan(
     path = None if model is None else str(Path(model).absolute())
     with started(engine, workers, address, gpus) as running, stages_meter() as progress:
         found = run_scan(sources, running, place, encoder, path, options, progress)
-    result = store.inside(place, "result")
-    write_result(found, result)
     show.report(found.report, json)
     if output is not None:
         save_report(found, output)
         show.message(f"report of {len(found.report.groups)} groups -> {output}")
     totals_lines(found.totals, place)
+    result = result_of(place)
     show.message(f"result: {result} (to look at it: twinpix review {shlex.quote(result)})")
     return show.scan_exit_code(found.report.skipped)
 

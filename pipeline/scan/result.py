@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,13 +26,15 @@ from twinpix.pipeline.export.files import write_report
 from twinpix.pipeline.export.gallery import gallery, shown_files
 from twinpix.pipeline.export.rows import COLUMNS, Row, rows
 from twinpix.pipeline.index import IndexUsed
+from twinpix.pipeline.library.errors import LibraryBusyError
+from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.report import Report, Skipped
 from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.embedded import Embedded
 from twinpix.pipeline.scan.names import name_of, path_of
 from twinpix.pipeline.scan.places import at_hand
-from twinpix.pipeline.scan.scan import Scanned
+from twinpix.pipeline.scan.scanned import Scanned
 from twinpix.pipeline.scan.shard import Kind, Place
 from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES
 from twinpix.pipeline.show import report_dict, safe
@@ -232,13 +234,16 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
 
     Yields:
         The candidates, and how many pictures lie there.
+
+    Raises:
+        LibraryBusyError: pictures of another review lie there.
     """
     wanted = _shown(result)
     if not wanted:
         yield result.candidates, 0
         return
-    named = dict[Path, Path]()
-    try:
+    with _alone(folder):
+        named = dict[Path, Path]()
         with at_hand([result.places[path] for path in wanted]) as there:
             for path, file in zip(wanted, there, strict=True):
                 named[path] = _file_in(folder, path, set(named.values()))
@@ -247,8 +252,19 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
                     move(file, named[path])
         paths = tuple(named.get(path, path) for path in result.candidates.paths)
         yield replace(result.candidates, paths=paths), len(named)
-    finally:
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    # two reviews would delete one another's pictures; those of one that was killed go first
+    with ExitStack() as held:
+        try:
+            held.enter_context(writer_lock(folder.parent))
+        except LibraryBusyError:
+            raise LibraryBusyError(f"{folder.parent}: is being reviewed already: end that review first") from None
         rmtree(folder, ignore_errors=True)
+        held.callback(rmtree, folder, ignore_errors=True)
+        yield
 
 
 def _shown(result: Result) -> list[Path]:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +43,8 @@ from twinpix.pipeline.scan.embed import Model, embed
 from twinpix.pipeline.scan.embedded import Embedded, all_vectors, marked, read_embedded
 from twinpix.pipeline.scan.engine import EMBED, Engine, Progress, Run, Task
 from twinpix.pipeline.scan.names import is_url
+from twinpix.pipeline.scan.result import write_result
+from twinpix.pipeline.scan.scanned import DEFAULTS, Options, Scanned, Totals
 from twinpix.pipeline.scan.source import Listing, list_shards
 from twinpix.pipeline.second_look.look_again import in_portions
 
@@ -51,88 +53,19 @@ EXACTLY, IN_CELLS = "exact", "cells"
 MARKED = 20_000  # pictures from which it is told how alike very many are; 2,000 of them are compared
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is wanted, as of `find_duplicates`.
-
-    Attributes:
-        index: `exact` or `cells`; by default it follows from the number of images.
-        column: of Parquet, which holds the images.
-    """
-
-    threshold: float | None = None
-    verify: bool | None = None
-    false_pairs: float | None = None
-    index: str | None = None
-    animated_with_stills: bool = False
-    thorough: bool = False
-    where: str | None = None
-    column: str = ""
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a scan took.
-
-    Attributes:
-        engine, workers: what ran it.
-        images, skipped: how many were embedded, and by reason how many could not be.
-        candidates, pairs, groups: pairs that lay near one another, duplicates among them, and their groups.
-        source_bytes, work_bytes: of the sources, about, and of the stage files.
-        seconds: by stage; `all` for everything.
-        done, resumed: by stage, how many tasks this run did, and how many had been done before.
-        images_done: how many of the images this run embedded.
-    """
-
-    engine: str
-    workers: int
-    images: int
-    skipped: dict[str, int]
-    candidates: int
-    pairs: int
-    groups: int
-    source_bytes: int
-    work_bytes: int
-    seconds: dict[str, float]
-    done: dict[str, int]
-    resumed: dict[str, int]
-    images_done: int
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """The outcome of a scan.
-
-    Attributes:
-        report: the same as that of `find_duplicates`.
-        candidates: what it was made from.
-        embedded: where the pictures lie.
-        roots: folders of this machine that were searched.
-        began_ns: when the scan began, ns since 1970.
-        files: the stage files.
-    """
-
-    report: Report
-    candidates: Candidates
-    embedded: Embedded
-    totals: Totals
-    roots: tuple[Path, ...]
-    began_ns: int
-    files: frozenset[str] = field(repr=False, default=frozenset())
-
-
 def scan(
     sources: Sequence[str],
     engine: Engine,
     work: str,
     encoder: Encoder,
     model: str | None = None,
-    options: Options = Options(),
+    options: Options = DEFAULTS,
     progress: Progress = lambda stage, done, tasks: None,
 ) -> Scanned:
     """Find the images of any sources that show the same picture.
 
     What a scan before it has done, and what has not changed since, is not done again; a kill costs the tasks that ran.
+    The outcome is written, too: see `result_of`.
 
     Args:
         sources: as of `list_shards`.
@@ -166,14 +99,21 @@ def scan(
                 report = with_relations(run, work, embedded, found, report)
         if not is_url(work):
             store.clear(work, run.files)
-    totals = _totals(run, listing, embedded, found, report, fresh, clock.seconds)
-    return Scanned(report, found, embedded, totals, tuple(listing.roots), began, frozenset(run.files))
+        totals = _totals(run, listing, embedded, found, report, fresh, clock.seconds)
+        scanned = Scanned(report, found, embedded, totals, tuple(listing.roots), began, frozenset(run.files))
+        write_result(scanned, result_of(work))
+    return scanned
 
 
 def work_for(sources: Sequence[str], encoder: Encoder) -> Path:
     """Where the stage files of a scan of these sources are kept unless another place is named."""
     named = [one if is_url(one) else os.path.realpath(one) for one in sources]
     return data_folder() / "scans" / store.key_of(encoder.fingerprint, *named)
+
+
+def result_of(work: str) -> str:
+    """Where the tables of a scan's outcome are, which `read_result` reads."""
+    return store.inside(work, "result")
 
 
 @contextmanager

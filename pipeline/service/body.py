@@ -48,7 +48,7 @@ async def read_body(request: Request, bounds: Bounds, held: Held) -> bytes:
     """All of it; it counts as held until the caller gives it back.
 
     Raises:
-        Problem: 411, 413, 408, 429.
+        Problem: 413, 408, 429.
         Gone: the client has gone.
     """
     _refuse_announced(request.headers.get("content-length", ""), bounds.body)

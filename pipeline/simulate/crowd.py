@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinpix.pipeline.scan.cell_pairs import HOT, TOGETHER
 from twinpix.pipeline.scan.cells import join
 from twinpix.pipeline.simulate.clock import Clock
 from twinpix.pipeline.simulate.collection import Collection
@@ -58,7 +57,7 @@ def join_crowd(collection: Collection, setting: Setting, beside: Joined, dice: n
         i, j, _ = join(whole, np.arange(len(whole)), setting.reach, setting.sure, setting.most, None, rows)
     # what is among the nearest of one end counts: both ends are known of pairs within the portion
     share = float(((i < len(rows)) & (j < len(rows))).sum()) / (len(rows) * (len(rows) - 1) / 2)
-    portions = -(-(TOGETHER + size) // HOT)
+    portions = -(-(setting.together + size) // setting.hot)
     seconds = clock.seconds["join"] * (count / len(rows)) * (count / drawn) * setting.nearest
     pairs = share * count * (count - 1) / 2
     memory = pairs / portions * PAIR_BYTES / (1 << 20)

@@ -34,7 +34,7 @@ class Estimate:
         recall: share of planted copies that meet their original in a cell, 0..1.
         cell: vectors in one: `mean`, `large` (one in a thousand is larger), `squares` (mean of the squared sizes),
             `crowded` (with what everybody has).
-        hot: cells of more than `setting.HOT` vectors.
+        hot: cells of more than `setting.hot` vectors.
         pairs: within reach, that would be found.
         bytes: `embeddings`, `shuffle` (files of cells), `pairs`.
         memory: MB of a process: `assign`, `join`, `crowd` (its pairs alone), `reduce` (all in one).

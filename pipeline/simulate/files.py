@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Vectors
 from twinpix.pipeline.scan import store
-from twinpix.pipeline.scan.cell_pairs import TOGETHER
 from twinpix.pipeline.scan.cell_stages import bucket_of
 from twinpix.pipeline.scan.pairs import write_pairs
 from twinpix.pipeline.simulate.clock import Clock
@@ -49,8 +48,8 @@ def seconds_to_find(setting: Setting, vectors: Vectors) -> float:
         with clock("open"):
             store.facts_of(target)
             store.read(target, ["cell"], part=0)
-    files = -(-setting.images // TOGETHER)
-    groups = min(setting.buckets, TOGETHER * setting.nearest)
+    files = -(-setting.images // setting.together)
+    groups = min(setting.buckets, setting.together * setting.nearest)
     return setting.buckets * files * clock.seconds["open"] * max(0.1, groups / len(few))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index.ivf import TRAINED_ON, cells_for
-from twinpix.pipeline.scan.cell_pairs import MOST_TRAINED_ON, TOGETHER
+from twinpix.pipeline.scan.cell_pairs import HOT, MOST_TRAINED_ON, together
 
 CHOSEN = 0  # instead of a number of cells for each vector: as many as a scan would choose
 
@@ -39,14 +39,24 @@ class Setting:
         return self.images * self.nearest
 
     @property
+    def together(self) -> int:
+        """Vectors that one task assigns, and a bucket holds, about."""
+        return together(self.images)
+
+    @property
+    def hot(self) -> int:
+        """A bucket of more vectors is joined in portions."""
+        return HOT * self.together
+
+    @property
     def buckets(self) -> int:
         """Cells are joined together by so many tasks, as `cell_pairs` has it."""
-        return max(1, min(self.cells, self.rows // TOGETHER))
+        return max(1, min(self.cells, self.rows // self.together))
 
     @property
     def group(self) -> float:
         """Vectors of one bucket in one file of the shuffle."""
-        return max(1.0, min(self.images, TOGETHER) * self.nearest / self.buckets)
+        return max(1.0, min(self.images, self.together) * self.nearest / self.buckets)
 
 
 def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: int = CHOSEN) -> Setting:

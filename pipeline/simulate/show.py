@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from twinpix.pipeline.scan.cell_pairs import HOT
 from twinpix.pipeline.show import message, safe
 from twinpix.pipeline.simulate.estimate import Estimate
 from twinpix.pipeline.simulate.simulate import Simulation
@@ -86,7 +85,8 @@ def _lines(embed_ms: float) -> dict[str, Callable[[Estimate], str]]:
         "  each vector in": lambda one: f"{one.setting.nearest}",
         "vectors a cell": lambda one: f"{one.cell['mean']:,.0f}",
         "  one cell in 1,000 has more than": lambda one: f"{one.cell['large']:,.0f}",
-        f"hot cells (over {HOT:,})": lambda one: f"{one.hot:,}",
+        "hot cells": lambda one: f"{one.hot:,}",
+        "  of more vectors than": lambda one: f"{one.setting.hot:,}",
         "pairs": lambda one: f"{one.pairs:.2g} ±{one.errors['pairs']:.0%}",
         "  planted copies that meet": lambda one: f"{one.recall:.2%}",
         "embeddings": lambda one: _bytes(one.bytes["embeddings"]),

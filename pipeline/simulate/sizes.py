@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.scan.cell_pairs import HOT
 from twinpix.pipeline.simulate.setting import Setting
 
 
@@ -18,6 +17,7 @@ class Sizes:
 
     Attributes:
         mean: of a cell.
+        hot: cells that are joined in portions.
         squares: sum over all cells of the squared sizes: what comparing inside them takes.
         each: int64 (k,), as if gamma-distributed with that mean and variance; a sample can't tell each cell's own.
     """
@@ -25,6 +25,7 @@ class Sizes:
     mean: float
     squares: float
     each: NDArray[np.int64]
+    hot: int
 
     @classmethod
     def of(cls, assigned: NDArray[np.int32], setting: Setting) -> Sizes:
@@ -36,7 +37,7 @@ class Sizes:
         squares = max(setting.images**2 * float((counts * (counts - 1)).sum()) / (n * (n - 1)), k * mean**2)
         variance = max(squares / (k * mean**2) - 1, 1e-6)
         each = np.random.default_rng(k).gamma(1 / variance, mean * variance, k)
-        return cls(mean, squares, each.astype(np.int64))
+        return cls(mean, squares, each.astype(np.int64), int((each > setting.hot).sum()))
 
     @property
     def of_a_vector(self) -> float:
@@ -47,11 +48,6 @@ class Sizes:
     def large(self) -> float:
         """One cell in a thousand holds more."""
         return float(np.quantile(self.each, 0.999))
-
-    @property
-    def hot(self) -> int:
-        """Cells that are joined in portions."""
-        return int((self.each > HOT).sum())
 
     def all_over(self, values: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
         """The sum over all cells of what was measured in cells that were chosen in proportion to their size.

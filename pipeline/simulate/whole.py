@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.scan.cell_pairs import HOT, TOGETHER
 from twinpix.pipeline.scan.cells import Cells, fit_cells, join, merge
 from twinpix.pipeline.simulate.clock import Clock, one_thread, peak_of_join
 from twinpix.pipeline.simulate.collection import BLOCK, Collection
@@ -66,10 +65,10 @@ def run_whole(collection: Collection, setting: Setting, seed: int = 0) -> Whole:
             "squares": float((sizes**2).mean()),
             "largest": float(sizes.max()),
         },
-        int((sizes > HOT).sum()),
+        int((sizes > setting.hot).sum()),
         float(len(pairs[0])),
         {"shuffle": size},
-        {"join": peak_of_join(vectors[largest[:HOT]], setting)},
+        {"join": peak_of_join(vectors[largest[: setting.hot]], setting)},
         clock.seconds,
     )
 
@@ -86,7 +85,7 @@ def _write(vectors: Floats, members: list[NDArray[np.intp]], setting: Setting, c
     # as many files of the shuffle as hold all vectors, some of them written
     inverse = [np.empty(0, np.intp), *members]
     rows, cell = np.concatenate(inverse), np.repeat(np.arange(len(members)), [len(part) for part in members])
-    files = -(-setting.images // TOGETHER)
+    files = -(-setting.images // setting.together)
     written = 0
     with tempfile.TemporaryDirectory(prefix="twinpix-simulate-") as folder:
         for number in range(min(files, FILES)):

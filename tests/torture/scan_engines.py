@@ -168,7 +168,7 @@ def run(name: str, folder: Path, room: Path, dice: np.random.Generator) -> Outco
     outcome.left = len(ever & set(processes()))
     outcome.seconds = time.monotonic() - begun
     outcome.json, outcome.said = (room / "out.json").read_bytes(), (room / "err.txt").read_text()[-600:]
-    found = (path for path in work.rglob("*.parquet") if path.parent.name != "result")  # that says how long it took
+    found = (path for path in work.rglob("*.parquet") if path.name != "meta.parquet")  # that says how long it took
     outcome.files = {str(path.relative_to(work)): hashlib.blake2b(path.read_bytes()).hexdigest() for path in found}
     if code not in (0, 3):
         outcome.said += f" (exit code {code})"

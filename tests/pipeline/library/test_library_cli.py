@@ -128,3 +128,13 @@ def test_search_and_duplicates(encoder: OnnxEncoder, album: Path, tmp_path: Path
     gone = library.duplicates()
     assert [(entry.path.name, entry.reason) for entry in gone.skipped] == [("a.webp", "vanished")]
     assert [near.path.name for near in library.search(album / "a.png", k=1).nearest] == ["a.webp"]
+
+
+def test_an_index_file_that_is_not_there_is_not_made_by_asking_it(
+    command: Command, album: Path, tmp_path: Path
+) -> None:
+    shelf, typo = tmp_path / "shelf", tmp_path / "typo.db"
+    command("twinpix", "library", "add", album, "--library", shelf)
+    done = command("twinpix", "library", "search", album / "a.png", "--library", shelf, "--store", typo)
+    assert (done.returncode, done.stdout, typo.exists()) == (2, "", False)
+    assert "twinpix library push" in done.stderr and done.stderr.count("\n") == 1

@@ -19,7 +19,7 @@ from twinpix.pipeline.scan.embed import _table
 from twinpix.pipeline.scan.embedded import Embedded, marked, read_embedded
 from twinpix.pipeline.scan.engine import Run
 from twinpix.pipeline.scan.local import LocalEngine
-from twinpix.pipeline.scan.scan import Options
+from twinpix.pipeline.scan.scanned import Options
 from twinpix.pipeline.scan.shard import Kind, Shard
 
 from .conftest import write_folder
@@ -84,12 +84,12 @@ def test_cells_find_what_they_say(find: Found, vectors: Vectors, limit: Limits, 
 
 def test_buckets_and_portions_change_nothing(find: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, used = find(LIMIT)
-    monkeypatch.setattr(cell_pairs, "TOGETHER", 900)  # several tasks assign, there are several buckets,
-    monkeypatch.setattr(cell_pairs, "HOT", 250)  # and all of them are joined in portions
+    monkeypatch.setattr(cell_pairs, "FEW", 250)  # several tasks assign, there are several buckets,
+    monkeypatch.setattr(cell_pairs, "HOT", 1)  # and all of them are joined in portions
     parts, again = find(LIMIT, "parts")
     assert parts == whole and again == used
     assert len(list((tmp_path / "parts" / "pairs").iterdir())) > 20
-    assert len(list((tmp_path / "parts" / "assigned").iterdir())) == 3
+    assert len(list((tmp_path / "parts" / "assigned").iterdir())) == 6
 
 
 def test_resumed_it_is_the_same(find: Found, tmp_path: Path) -> None:

@@ -19,12 +19,14 @@ from PIL import Image
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.duplicates import candidate_pairs
+from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.review import Review
 from twinpix.pipeline.scan import cli, store
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.result import as_files, is_result, read_result, save_report, write_result
-from twinpix.pipeline.scan.scan import Scanned, scan
+from twinpix.pipeline.scan.scan import scan
+from twinpix.pipeline.scan.scanned import Scanned
 from twinpix.pipeline.stream import encode_images
 
 from .conftest import write_folder, write_tar
@@ -90,6 +92,8 @@ def test_a_review_of_an_archive_shows_its_pictures_and_moves_none(of_tar: Scanne
     result, copies = read_result(tmp_path / "result"), tmp_path / "result" / "pictures"
     with as_files(result, copies) as (candidates, count):
         assert count >= 7
+        with pytest.raises(LibraryBusyError, match="already"), as_files(result, copies):
+            pass
         review = Review(candidates, [], [copies], "resolution")
         desk = Desk(review)
         try:

@@ -22,7 +22,8 @@ from twinpix.pipeline.scan.embed import Model, embed, read
 from twinpix.pipeline.scan.embedded import Embedded, read_embedded, read_vectors
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.places import at_hand
-from twinpix.pipeline.scan.scan import Options, scan
+from twinpix.pipeline.scan.scan import scan
+from twinpix.pipeline.scan.scanned import Options
 from twinpix.pipeline.scan.shard import Item, Unread
 from twinpix.pipeline.scan.source import list_shards
 from twinpix.pipeline.stream import encode_images

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from twinpix.encoder.errors import FingerprintError, InputError
 from twinpix.pipeline.index import exact_distances
@@ -20,6 +22,7 @@ from twinpix.pipeline.scan.cells import Cells, fit_cells
 from twinpix.pipeline.simulate import crowd as crowd_module
 from twinpix.pipeline.simulate import estimate as estimate_module
 from twinpix.pipeline.simulate import sample as sample_module
+from twinpix.pipeline.simulate import setting as setting_module
 from twinpix.pipeline.simulate.cli import numbers, simulate
 from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.crowd import join_crowd
@@ -172,10 +175,10 @@ def test_a_crowd_is_joined_in_portions(collection: Collection, monkeypatch: pyte
     many = replace(collection, images=200_000)  # 400 of them show one picture
     whole = join_crowd(many, SETTING, beside, np.random.default_rng(1))
     monkeypatch.setattr(crowd_module, "PAIRS_AT_ONCE", 40_000)
-    monkeypatch.setattr(crowd_module, "HOT", 20_000)
+    monkeypatch.setattr(setting_module, "HOT", 1)  # a bucket that is as full as others
     parts = join_crowd(many, SETTING, beside, np.random.default_rng(1))
     assert (whole.hot, whole.portions, whole.size) == (0, 1, 700)
-    assert (parts.hot, parts.portions, parts.size) == (3, 4, 700)
+    assert (parts.hot, parts.portions, parts.size) == (3, 2, 700)
     assert 0 < parts.pairs == pytest.approx(whole.pairs, rel=0.2)
     assert join_crowd(replace(many, crowd=0), SETTING, beside, np.random.default_rng(1)).pairs == 0
 
@@ -213,6 +216,20 @@ def test_the_command(
     assert large["cell"]["mean"] == 1e7 * large["setting"]["nearest"] / 30
     assert large["hot"] >= 25  # far too few cells: nearly all are hot
     assert 0.66 < said["compared"]["2000"]["vectors of a cell, squared"]["ratio"] < 1.5
+
+
+def test_a_folder_of_pictures(
+    tmp_path: Path, paint: Callable[..., Image.Image], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sample_module, "MOST_MEMBERS", 2000)
+    for seed in range(210):
+        paint(seed, 64, 48, 8 + seed % 9).save(tmp_path / f"{seed}.png")
+    assert simulate(tmp_path, "2000", cells=30, json=tmp_path / "numbers.json") == 0
+    assert f"210 embeddings of {tmp_path.name}" in capsys.readouterr().out
+    said = json.loads((tmp_path / "numbers.json").read_text())
+    assert 0 < said["estimates"][0]["setting"]["reach"] < 2  # as the encoder is calibrated
+    assert 0.05 < said["wanted"]["embed_ms"] < 1000  # measured
 
 
 def test_what_can_not_be_meant_is_said(file: Path, tmp_path: Path) -> None:
