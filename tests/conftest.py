@@ -47,6 +47,16 @@ def paint() -> Paint:
 
 
 @pytest.fixture(scope="session")
+def hearing() -> list[str]:
+    """Words before a command that make it hear SIGINT, to which a shell's background jobs are deaf.
+
+    Not a `preexec_fn`: that forks this process, and gRPC's or Ray's threads may then keep the child from starting.
+    """
+    said = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", said]
+
+
+@pytest.fixture(scope="session")
 def pack() -> Pack:
     """`pack(picture, format, **options)`: the bytes of a file."""
 

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,13 +121,11 @@ def test_command_runs(command: str, desk: Path) -> None:
 
 
 @pytest.mark.parametrize("command", SERVING)
-def test_command_serves_until_it_is_interrupted(command: str, desk: Path) -> None:
+def test_command_serves_until_it_is_interrupted(command: str, desk: Path, hearing: list[str]) -> None:
     assert command in commands()
     words = shlex.split(f"{command} {SERVING[command]}")
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to it
-    with subprocess.Popen(
-        [BIN / words[0], *words[1:]], cwd=desk, stdout=subprocess.PIPE, text=True, preexec_fn=heard
-    ) as process:
+    program = [*hearing, str(BIN / words[0]), *words[1:]]
+    with subprocess.Popen(program, cwd=desk, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

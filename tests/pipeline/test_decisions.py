@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,18 +63,17 @@ def test_every_flipped_bit_and_every_torn_end_costs_one_line_at_most() -> None:
         assert kept[(A, B)] is Verdict.DIFFERENT and kept[(B, C)] is Verdict.SAME
 
 
-def _decide_many(start: int) -> None:
-    for i in range(50):
-        decide([(Content(f"{start + i:032x}", 1), Content("f" * 32, 2))], Verdict.DIFFERENT)
+DECIDE_MANY = """
+import sys
+from twinpix.pipeline.decisions import Content, Verdict, decide
+for i in range(50):
+    decide([(Content(f"{int(sys.argv[1]) + i:032x}", 1), Content("f" * 32, 2))], Verdict.DIFFERENT)
+"""
 
 
 def test_processes_that_write_at_once_lose_nothing() -> None:
-    context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_decide_many, args=(1000 * k,)) for k in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    writers = [subprocess.Popen([sys.executable, "-c", DECIDE_MANY, str(1000 * k)]) for k in range(4)]
+    assert [writer.wait(120) for writer in writers] == [0] * 4
     found = read_decisions()
     assert (len(found.verdicts), found.damaged) == (200, 0)
 

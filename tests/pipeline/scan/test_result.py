@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ def test_a_report_of_an_archive_has_its_pictures(of_tar: Scanned, tmp_path: Path
     assert "a.tar!in/copy0.jpg" in (tmp_path / "report.csv").read_text("utf-8-sig")
 
 
-def test_the_command(photos: Path, tmp_path: Path, command: Command) -> None:
+def test_the_command(photos: Path, tmp_path: Path, command: Command, hearing: list[str]) -> None:
     plain = command("find-duplicates", photos, "--no-library", "--json")
     work = tmp_path / "work"
     found = command("twinpix", "scan", photos, "--work", work, "--json", "-o", tmp_path / "report.html")
@@ -144,9 +143,8 @@ def test_the_command(photos: Path, tmp_path: Path, command: Command) -> None:
     assert "10 images (10 embedded now" in found.stderr and "3 groups" in found.stderr
     assert "skipped: 1 corrupt, 1 empty_file, 1 not_an_image" in found.stderr
     assert (tmp_path / "report.html").read_text().count("data:image/jpeg") == 7
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    words = [str(Path(sys.executable).parent / "twinpix"), "review", str(work / "result"), "--no-browser"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, preexec_fn=heard) as process:
+    words = [*hearing, str(Path(sys.executable).parent / "twinpix"), "review", str(work / "result"), "--no-browser"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
