@@ -22,6 +22,7 @@ from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
+from twinpix.pipeline.copies import Rows, crowds, marks_of
 from twinpix.pipeline.decisions import Decisions, read_decisions
 from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
@@ -41,6 +42,7 @@ from twinpix.pipeline.second_look.verify import Examination, Outcome
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
+NONE = np.empty(0, np.intp)
 SURE = 0.04  # L2; pairs this near need no second look
 WIDER = 1.09  # times as far as pairs that get one; in between lie five times as many, and a glimpse comes first
 
@@ -244,8 +246,9 @@ def candidate_pairs(
     limit = limits(encoder, n, threshold, verify, false_pairs)
     limit = replace(limit, animated_with_stills=animated_with_stills)
     decisions = read_decisions() if decisions is None else decisions
-    candidates, used = find_candidates(embeddings, limit, index)
-    seen = None
+    copies = crowds(paths, marks_of(embeddings.vectors), decisions.contents)
+    candidates, used = find_candidates(embeddings, limit, index, copies.left)
+    seen: Sequence[Outcome | None] | None = None
     if limit.sure < limit.candidate:
         portion, close = look_portions(n, len(candidates[0]), limit, thorough)
         candidates = in_portions(candidates, portion)
@@ -254,6 +257,7 @@ def candidate_pairs(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion,
                 remembered,
             )  # fmt: skip
+    candidates, seen = copies.join(candidates, seen)
     return settle(
         embeddings, encoder, limit, candidates, seen, used, threshold, false_pairs, decisions,
         partial(alikeness, embeddings.vectors),
@@ -313,16 +317,22 @@ def settle(
     )
 
 
-def find_candidates(embeddings: Embeddings, limit: Limits, index: str | None = None) -> tuple[Pairs, IndexUsed]:
+def find_candidates(
+    embeddings: Embeddings, limit: Limits, index: str | None = None, left: Rows = NONE
+) -> tuple[Pairs, IndexUsed]:
     """The pairs worth a second look, or sure without one, nearest first; and how they were looked for.
 
     Args:
         index: as in `find_duplicates`.
+        left: rows, ascending, that are not compared.
     """
     vectors, most = embeddings.vectors, most_wanted(limit)
-    by_name, rank = ranked([str(path) for path in embeddings.paths])
+    kept = np.delete(np.arange(len(vectors)), left)
+    vectors = vectors[kept] if len(left) else vectors
+    by_name, rank = ranked([str(embeddings.paths[row]) for row in kept.tolist()])
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    return nearest_first(nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), limit, rank), used
+    found = nearest_first(nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), limit, rank)
+    return (kept[found[0]], kept[found[1]], found[2]), used
 
 
 def most_wanted(limit: Limits) -> int:

@@ -126,7 +126,8 @@ class Report:
 
     Attributes:
         groups: largest first; no file is in two.
-        matches: every pair of duplicates, closest first.
+        matches: every pair of duplicates, closest first. Of more than 120 files with the same bytes, each only with
+            the first of them by name, and with what that one is near to.
         skipped: files without an embedding, with reasons.
         threshold: L2; no match is farther apart.
         expected_false_pairs: how many wrong matches the calibration expects at this threshold among

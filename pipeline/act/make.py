@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from twinpix.pipeline.act.partners import is_raw, partners_of, shot
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.state import State, Unusable, state_at
 from twinpix.pipeline.act.sure import Seen, Sureness
-from twinpix.pipeline.report import Group, Report
+from twinpix.pipeline.report import Group, Match, Report
 from twinpix.pipeline.threads import cores
 
 Roots = Sequence[str | os.PathLike[str]]
@@ -81,11 +82,15 @@ def make_plan(
         InputError: an unknown rule, a folder that is not there, or one that lies in a reference folder.
     """
     rules, (searched, kept_whole) = parse_keep(keep), check_folders(roots, references)
-    sureness = Sureness(report.matches)
+    matches = defaultdict[Path | str, list[Match]](list)
+    for match in report.matches:
+        matches[match.query].append(match)
 
     def plan_group(group: Group) -> PlannedGroup:
         candidates = [_read(path, rules, kept_whole, since_ns) for path in group.files]
-        return _planned(group, _choose(candidates, sureness))
+        sound = [candidate.seen for candidate in candidates if not candidate.trouble]
+        among = (match for path in group.files for match in matches.get(path, ()))
+        return _planned(group, _choose(candidates, Sureness(sound, among)))
 
     groups = _in_parallel(plan_group, report.groups, workers, progress)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -159,8 +164,11 @@ def _partner(path: Path) -> Partner:
 def _choose(candidates: Sequence[Candidate], sureness: Sureness) -> list[Chosen]:
     sound = sorted((c for c in candidates if not c.trouble), key=lambda c: (not c.is_reference, c.rank.ranks))
     chosen: list[Chosen] = []
+    staying: list[Candidate] = []
     for unit in _units(sound):
-        chosen += _choose_unit(unit, [one.candidate for one in chosen if not one.goes], sureness)
+        some = _choose_unit(unit, staying, sureness)
+        chosen += some
+        staying += [one.candidate for one in some if not one.goes]
     return chosen + [Chosen(c, False, f"stays: {c.trouble}", doubt=True) for c in candidates if c.trouble]
 
 

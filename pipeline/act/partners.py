@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 MAKERS = "3fr arw cr2 cr3 dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
@@ -10,6 +14,9 @@ RAW = frozenset(f".{ending}" for ending in MAKERS.split())
 LIVE = frozenset((".mov", ".mp4"))
 SIDECARS = frozenset((".xmp", ".aae"))
 CAMERA_PICTURES = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".hif", ".avif", ".png", ".tif", ".tiff", ".webp"))
+
+FOLDERS = 16  # whose lists are kept
+SETTLED = 5 * 10**9  # ns; a folder that changed lately may do so again without a newer time
 
 
 def is_raw(path: Path) -> bool:
@@ -50,10 +57,33 @@ def _is_own_sidecar(sidecar: Path, picture: Path) -> bool:
 
 
 def _beside(path: Path) -> list[Path]:
+    # files whose names may go with this one's, sorted
+    names = _names_in(path.parent)
+    stems = {stem.casefold() for stem in (path.name, path.stem, Path(path.stem).stem)}
+    found = {name for stem in stems for name in names.get(stem, ())} - {path.name}
+    return [path.parent / name for name in sorted(found)]
+
+
+def _names_in(folder: Path) -> Mapping[str, Sequence[str]]:
     # raises nothing: a folder that can't be listed has no partners to offer, and nothing can be moved out of it
     try:
-        with os.scandir(path.parent) as scan:
-            names = sorted(entry.name for entry in scan if entry.is_file(follow_symlinks=False))
+        moment = folder.stat().st_mtime_ns
+        is_settled = time.time_ns() - moment > SETTLED
+        return _list_once(folder, moment) if is_settled else _list(folder)
     except OSError:
-        return []
-    return [path.parent / name for name in names if name != path.name]
+        return {}
+
+
+@lru_cache(FOLDERS)
+def _list_once(folder: Path, moment: int) -> Mapping[str, Sequence[str]]:
+    return _list(folder)
+
+
+def _list(folder: Path) -> Mapping[str, Sequence[str]]:
+    # files by their names without the ending: of a folder of a hundred thousand, each wants to know its few
+    names = defaultdict[str, list[str]](list)
+    with os.scandir(folder) as scan:
+        for entry in scan:
+            if entry.is_file(follow_symlinks=False):
+                names[Path(entry.name).stem.casefold()].append(entry.name)
+    return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,10 +62,12 @@ class Seen:
 
 
 class Sureness:
-    """Judges pairs by the matches of a report."""
+    """Judges pairs of some files by the matches among them; a match of two holds for all that have the same bytes."""
 
-    def __init__(self, matches: Iterable[Match]) -> None:
-        self._matches = {_pair(match.query, match.reference): match for match in matches}
+    def __init__(self, files: Sequence[Seen], matches: Iterable[Match]) -> None:
+        content = {str(file.path): file.state.content for file in files}
+        named = ((str(match.query), str(match.reference), match) for match in matches)
+        self._matches = {frozenset((content[a], content[b])): m for a, b, m in named if a in content and b in content}
 
     def of(self, a: Seen, b: Seen) -> Verdict:
         """Whether `a` can be removed while `b` stays.
@@ -76,7 +78,7 @@ class Sureness:
         """
         if a.state.content == b.state.content:
             return Verdict(True, IDENTICAL)
-        match = self._matches.get(_pair(a.path, b.path))
+        match = self._matches.get(frozenset((a.state.content, b.state.content)))
         if match is None:
             return Verdict(False, "no match with what stays")
         if a.look is None or b.look is None:
@@ -129,7 +131,3 @@ def _sharpness(look: Look, other: Look) -> float:
     size = min(look.fine.size, other.fine.size)
     luma = import_cv2().resize(look.fine.tones[..., 0], size, interpolation=import_cv2().INTER_AREA).astype(np.float32)
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
-
-
-def _pair(a: Path | str, b: Path | str) -> frozenset[str]:
-    return frozenset((str(a), str(b)))

@@ -30,7 +30,8 @@ LOOKS, RELATIONS = 512, 128  # pairs that one task looks at, relates
 
 def exact_pairs(run: Run, work: str, embedded: Embedded, encoder: Encoder, limit: Limits) -> tuple[Pairs, IndexUsed]:
     """All pairs within reach that `find-duplicates` would keep: every picture is compared with every other."""
-    most, n = most_wanted(limit), len(embedded)
+    left = tuple(embedded.copies.left.tolist())
+    most, n = most_wanted(limit), len(embedded) - len(left)
     if n < 2:
         return merge([]), EXACT
     wanted = (limit.candidate, limit.sure, most)
@@ -38,7 +39,9 @@ def exact_pairs(run: Run, work: str, embedded: Embedded, encoder: Encoder, limit
     for first in range(0, n, QUERIES):
         last = min(n, first + QUERIES)
         target = store.inside(work, "pairs", f"{store.key_of(embedded.key, *wanted, first, last)}.parquet")
-        tasks.append(Task(join_portion, (embedded.files, embedded.key, encoder.dim, *wanted, first, last), target))
+        tasks.append(
+            Task(join_portion, (embedded.files, embedded.key, left, encoder.dim, *wanted, first, last), target)
+        )
     return merge(read_pairs(run.perform(JOIN, tasks))), EXACT
 
 

@@ -51,7 +51,11 @@ def celled_pairs(run: Run, work: str, embedded: Embedded, limit: Limits) -> tupl
     nearest, recall, planted = _recall(run, work, embedded, cells, limit)
     buckets = max(1, min(len(cells), n * nearest // size_of_task))
     shuffled = [
-        Task(assign, (files, firsts, fitted, nearest, buckets), place("assigned", fitted, nearest, buckets, firsts))
+        Task(
+            assign,
+            (files, firsts, _left(embedded, firsts), fitted, nearest, buckets),
+            place("assigned", fitted, nearest, buckets, firsts),
+        )
         for files, firsts in _together(embedded)
     ]
     assigned = tuple(run.perform(CELLS, shuffled))
@@ -81,6 +85,12 @@ def _together(embedded: Embedded) -> list[tuple[tuple[str, ...], tuple[int, ...]
             groups.append((tuple(files), tuple(firsts)))
             files, firsts, held = [], [], 0
     return groups + ([(tuple(files), tuple(firsts))] if files else [])
+
+
+def _left(embedded: Embedded, firsts: tuple[int, ...]) -> NDArray[np.intp]:
+    # rows of these files that are not compared
+    left, end = embedded.copies.left, embedded.starts[np.searchsorted(embedded.starts, firsts[-1], "right")]
+    return np.asarray(left[(left >= firsts[0]) & (left < end)])
 
 
 def _recall(run: Run, work: str, embedded: Embedded, cells: Cells, limit: Limits) -> tuple[int, float, int]:

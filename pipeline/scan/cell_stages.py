@@ -91,14 +91,16 @@ def bucket_of(cells: NDArray[np.int32], count: int, buckets: int) -> NDArray[np.
 
 
 def assign(
-    files: tuple[str, ...], firsts: tuple[int, ...], cells: str, nearest: int, buckets: int, target: str
-) -> None:
+    files: tuple[str, ...], firsts: tuple[int, ...], left: NDArray[np.intp], cells: str, nearest: int, buckets: int,
+    target: str,
+) -> None:  # fmt: skip
     """The vectors of some files, each with its cells, sorted by bucket: the shuffle. A bucket is a row group.
 
     Columns: `cell`, `id` (row of all vectors), `vector`; `buckets` beside the table says which row groups there are.
 
     Args:
         files, firsts: k, and the row number of the first vector of each.
+        left: rows that are not compared.
         cells: of `fit`.
         nearest: how many cells each vector lies in.
     """
@@ -106,6 +108,8 @@ def assign(
     parts = [read_vectors(file) for file in files]
     vectors = np.concatenate(parts)
     ids = np.concatenate([first + np.arange(len(part)) for first, part in zip(firsts, parts, strict=True)])
+    compared = ~np.isin(ids, left)
+    vectors, ids = vectors[compared], ids[compared]
     found = fitted.assign(vectors, nearest)
     cell, row = found.ravel(), np.repeat(np.arange(len(vectors)), found.shape[1])
     order = np.lexsort((ids[row], cell))

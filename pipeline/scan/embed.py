@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from twinpix.encoder.errors import ImageError, MissingPackageError, ModelError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.copies import marks_of
 from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan import from_parquet, from_tar, store
 from twinpix.pipeline.scan.places import opened
@@ -61,8 +62,8 @@ def _loaded(path: str | None) -> Encoder:
 def embed(shard: Shard, model: Model, target: str) -> None:
     """Embed a shard: a row for each picture, and one for each that could not be read.
 
-    Columns: `name` (bytes), `vector` (float32, none where there is a reason), `at` and `size` (see `Item`), `content`
-    (BLAKE2b of its bytes, 16 bytes; none of files on a disk), `reason` and `message`.
+    Columns: `name` (bytes), `vector` (float32, none where there is a reason), `mark` (see `marks_of`), `at` and `size`
+    (see `Item`), `content` (BLAKE2b of its bytes, 16 bytes; none of files on a disk), `reason` and `message`.
 
     Raises:
         ModelError: see `Model`.
@@ -124,6 +125,7 @@ def _table(rows: Sequence[dict[str, Any]], vectors: NDArray[np.float32]) -> dict
     return {
         "name": column("name", arrow.binary()),
         "vector": arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1], mask=arrow.array(missing)),
+        "mark": arrow.array(marks_of(filled), arrow.uint64(), mask=missing),
         "at": column("at", arrow.int64()),
         "size": column("size", arrow.int64()),
         "content": column("content", arrow.binary()),

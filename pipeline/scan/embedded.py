@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpix.pipeline.copies import Copies, Marks, crowds
 from twinpix.pipeline.decisions import Content
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.scan import store
@@ -31,6 +32,7 @@ class Embedded:
         starts: int64 (k + 1,), the first picture of each shard.
         paths: n, what reports call them.
         at, size: int64 (n,), see `Item`.
+        marks: uint64 (n,), of `marks_of`.
         contents: of n pictures, where it is known without reading them again.
         skipped: the others.
     """
@@ -41,6 +43,7 @@ class Embedded:
     paths: tuple[Path, ...]
     at: NDArray[np.int64]
     size: NDArray[np.int64]
+    marks: Marks
     contents: dict[Path, Content]
     skipped: tuple[Skipped, ...]
 
@@ -57,10 +60,16 @@ class Embedded:
         return Place(shard.kind, place, at, int(self.size[row]), shard.column)
 
     @cached_property
+    def copies(self) -> Copies:
+        """Pictures that are not compared."""
+        return crowds(self.paths, self.marks, self.contents)
+
+    @cached_property
     def key(self) -> str:
         """Changes when anything that was embedded does, and when what could not be read is something else this time."""
         lost = (f"{one.path} {one.reason}" for one in self.skipped)
-        return store.key_of(*(PurePath(file).name for file in self.files), self.starts, *lost)
+        left = tuple(self.copies.left.tolist())
+        return store.key_of(*(PurePath(file).name for file in self.files), self.starts, *lost, *left)
 
 
 def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequence[Skipped] = ()) -> Embedded:
@@ -70,10 +79,11 @@ def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequen
         skipped: what was left out before.
     """
     paths, left_out, starts = list[Path](), list(skipped), [0]
-    at, size, contents, times = list[int](), list[int](), dict[Path, Content](), Counter[Path]()
+    at, size, marks = list[int](), list[int](), list[int]()
+    contents, times = dict[Path, Content](), Counter[Path]()
     for shard, file in zip(shards, files, strict=True):
-        table = store.read(file, ["name", "at", "size", "content", "reason", "message"])
-        for name, where, length, content, reason, message in store.rows(table):
+        table = store.read(file, ["name", "at", "size", "mark", "content", "reason", "message"])
+        for name, where, length, mark, content, reason, message in store.rows(table):
             path = path_of(name)
             if reason is not None:
                 left_out.append(Skipped(path, reason, os.fsdecode(message)))
@@ -87,9 +97,10 @@ def read_embedded(shards: Sequence[Shard], files: Sequence[str], skipped: Sequen
             paths.append(path)
             at.append(where)
             size.append(length)
+            marks.append(mark)
         starts.append(len(paths))
     return Embedded(tuple(shards), tuple(files), np.array(starts), tuple(paths), np.array(at, np.int64),
-                    np.array(size, np.int64), contents, tuple(left_out))  # fmt: skip
+                    np.array(size, np.int64), np.array(marks, np.uint64), contents, tuple(left_out))  # fmt: skip
 
 
 def read_vectors(file: str) -> Vectors:

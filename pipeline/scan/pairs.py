@@ -15,34 +15,41 @@ from twinpix.pipeline.index.near import candidate_pairs, flat_index
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.embedded import all_vectors, read_names
 
+Rows = NDArray[np.intp]
 _building = Lock()
 
 
 def join_portion(
-    files: tuple[str, ...], key: str, dim: int, reach: float, sure: float, most: int, first: int, last: int, target: str
-) -> None:
-    """The pairs that the pictures `first` to `last` see among all: together, what comparing everything gives.
+    files: tuple[str, ...], key: str, left: tuple[int, ...], dim: int, reach: float, sure: float, most: int,
+    first: int, last: int, target: str,
+) -> None:  # fmt: skip
+    """The pairs that pictures see among all: together, what comparing everything gives.
 
     Args:
         files: of the first stage; all of them.
         key: of the `Embedded`.
+        left: rows that are not compared.
         dim: length of a vector.
         reach, sure: L2, see `cells.join`.
         most: how many beyond `sure` are kept of each picture; 0: all.
+        first, last: of those that are compared.
     """
-    vectors, index, rank = _whole(files, key, dim)
-    write_pairs(target, candidate_pairs(vectors, index, reach, sure, most, rank, np.arange(first, last)))
+    kept, vectors, index, rank = _whole(files, key, left, dim)
+    i, j, distance = candidate_pairs(vectors, index, reach, sure, most, rank, np.arange(first, last))
+    write_pairs(target, (kept[i], kept[j], distance))
 
 
-def _whole(files: tuple[str, ...], key: str, dim: int) -> tuple[Vectors, Index, NDArray[np.intp]]:
+def _whole(files: tuple[str, ...], key: str, left: tuple[int, ...], dim: int) -> tuple[Rows, Vectors, Index, Rows]:
     with _building:  # threads of one process share it
-        return _made(files, key, dim)
+        return _made(files, key, left, dim)
 
 
 @lru_cache(1)
-def _made(files: tuple[str, ...], key: str, dim: int) -> tuple[Vectors, Index, NDArray[np.intp]]:
-    vectors = all_vectors(files, key, dim)
-    return vectors, flat_index(vectors), ranked(read_names(files))[1]
+def _made(files: tuple[str, ...], key: str, left: tuple[int, ...], dim: int) -> tuple[Rows, Vectors, Index, Rows]:
+    vectors, rank = all_vectors(files, key, dim), ranked(read_names(files))[1]
+    kept = np.delete(np.arange(len(vectors)), left)
+    vectors = vectors[kept] if left else vectors
+    return kept, vectors, flat_index(vectors), rank[kept]
 
 
 def write_pairs(target: str, pairs: Pairs) -> None:

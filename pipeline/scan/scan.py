@@ -47,6 +47,7 @@ from twinpix.pipeline.scan.result import write_result
 from twinpix.pipeline.scan.scanned import DEFAULTS, Options, Scanned, Totals
 from twinpix.pipeline.scan.source import Listing, list_shards
 from twinpix.pipeline.second_look.look_again import in_portions
+from twinpix.pipeline.second_look.verify import Outcome
 
 MARK = "twinpix-scan"  # the file that tells a folder of stage files
 EXACTLY, IN_CELLS = "exact", "cells"
@@ -202,7 +203,7 @@ def _look(
     used: IndexUsed,
     clock: _Clock,
 ) -> Candidates:
-    seen = None
+    seen: Sequence[Outcome | None] | None = None
     if limit.sure < limit.candidate:
         with clock.of("looking"):
             portion, close = look_portions(len(embedded), len(candidates[0]), limit, options.thorough)
@@ -217,6 +218,7 @@ def _look(
         few, vectors = marked(embedded.files, MARKED, encoder.dim)
         return alikeness(vectors, calibration, np.flatnonzero(np.isin(few, rows)))
 
+    candidates, seen = embedded.copies.join(candidates, seen)
     return settle(named, encoder, limit, candidates, seen, used, options.threshold, options.false_pairs, decisions,
                   how_alike)  # fmt: skip
 
