@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -128,7 +128,7 @@ def started(engine: str, workers: int | None, address: str | None, gpus: float) 
     if engine == "ray":
         from twinpix.pipeline.scan.ray_engine import ray_engine
 
-        with ray_engine(workers, address, gpus) as running:
+        with redirect_stdout(sys.stderr), ray_engine(workers, address, gpus) as running:  # threads of Ray print
             yield running
     else:
         from twinpix.pipeline.scan.local import local_engine

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
 from typing import IO, cast
 
 from twinpix.encoder.decode import sniff
@@ -21,6 +24,7 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 BLOCK = 512  # bytes
 MOST = 1 << 30  # bytes of a member; no picture has more, and a header may say anything
 MOST_HEADER = 1 << 24  # bytes; long names and attributes take a few hundred
+Links = list[tuple[int, int, bytes]]  # where the bytes of each lie, and its name
 DAMAGED = (
     *(tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError),
     *(MemoryError, OverflowError, RecursionError),  # headers may say anything
@@ -30,6 +34,7 @@ DAMAGED = (
 @contextmanager
 def uncompressed(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """The tar itself, whatever it was compressed with, by its first bytes."""
+    file.seek(0)
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
@@ -57,24 +62,26 @@ class _Headers:
 
 
 def items(file: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
-    """Every regular file of a tar, each once, and whatever is damaged.
+    """Every regular file of a tar, each once, and whatever is damaged; hard links at the end.
 
     Args:
-        file: of the tar, at its start.
+        file: of the tar.
         shard: its path or URL; a picture is called `shard!member`, and `#2` is added to a name that comes again.
     """
-    count = 0
-    try:
-        with uncompressed(file) as plain:
-            for found in _members(plain, shard):
-                count += 1
-                yield found
-    except DAMAGED as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        yield _rest_lost(shard, count, said)
+    links: Links = []
+    for part in (_members, _linked):
+        count = 0
+        try:
+            with uncompressed(file) as plain:
+                for found in part(plain, shard, links):
+                    count += 1
+                    yield found
+        except DAMAGED as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            yield _rest_lost(shard, count, said)
 
 
-def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
+def _members(plain: IO[bytes], shard: bytes, links: Links) -> Iterator[Item | Unread]:
     known: dict[str, tuple[int, int]] = {}  # for hard links
     times: dict[str, int] = {}
     count = 0
@@ -99,12 +106,24 @@ def _members(plain: IO[bytes], shard: bytes) -> Iterator[Item | Unread]:
             name = shard + b"!" + name_of(member.name + again)
             if member.issparse():
                 yield Unread(name, "unsupported_format", f"{os.fsdecode(name)}: a sparse file inside a tar")
-                continue
-            yield _item(plain, name, at, size)
+            elif member.islnk():
+                links.append((at, size, name))
+            else:
+                yield _item(plain, name, at, size)
         end = tar.offset
     plain.seek(end)
     if plain.read(BLOCK) != bytes(BLOCK):  # tarfile ends in silence at a header that is damaged or not all there
         yield _rest_lost(shard, count, "it has no end mark")
+
+
+def _linked(plain: IO[bytes], shard: bytes, links: Links) -> Iterator[Item | Unread]:
+    # hard links, in one more pass: to go back in what is compressed is to begin anew
+    for (at, size), some in groupby(sorted(links), key=lambda link: link[:2]):
+        plain.seek(at)
+        held = io.BytesIO(plain.read(min(size, MOST)))
+        for _, _, name in some:
+            found = _item(held, name, 0, size)
+            yield replace(found, at=at) if isinstance(found, Item) else found
 
 
 def _item(plain: IO[bytes], name: bytes, at: int, size: int) -> Item | Unread:

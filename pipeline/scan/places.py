@@ -7,6 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -58,8 +59,10 @@ def _fetch(kind: Kind, place: bytes, column: str, wanted: Sequence[tuple[Place, 
                 path.write_bytes(file.read())
         elif kind is Kind.TAR:
             with from_tar.uncompressed(file) as plain:
-                for one, path in wanted:
-                    path.write_bytes(from_tar.read_at(plain, one.at, one.size))
+                for (at, size), some in groupby(wanted, key=lambda one: (one[0].at, one[0].size)):
+                    data = from_tar.read_at(plain, at, size)  # once, where several are links to it
+                    for _, path in some:
+                        path.write_bytes(data)
         else:
             _fetch_rows(from_parquet.open_file(file), column, wanted)
 

@@ -31,6 +31,7 @@ QUIET = {
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # a page for each worker that dies
     "RAY_worker_niceness": "0",  # as everything else: behind all other programs it would stand still on a busy machine
 }
 

@@ -25,8 +25,9 @@ from rig.pictures import PER_FOLDER, setting
 
 RUNS = "local,ray killed,local killed,find-duplicates"
 COPY_EVERY, TEXT_EVERY, DAMAGED_EVERY = 10, 211, 97
-BEATS = (10.0, 30.0)  # s between two kills
-DRIVER_KILLS, WORKER_KILLS = 3, 10  # in a run
+BEATS = (0.1, 0.3)  # between two kills, of the time that a run without any takes
+DRIVER_KILLS, DRIVERS_DIE = 3, (0.3, 0.9)  # in a run, and when, of that time
+WORKER_KILLS = 10
 WORKERS = ("ray::MapWorker", "ray::_run", "decode_worker.py")  # in command lines
 
 
@@ -142,17 +143,18 @@ def strike(driver: int, dice: np.random.Generator) -> bool:
     return False
 
 
-def run(name: str, folder: Path, room: Path, dice: np.random.Generator) -> Outcome:
-    """One scan to its end, through all its kills."""
+def run(name: str, folder: Path, room: Path, dice: np.random.Generator, plain: float) -> Outcome:
+    """One scan to its end, through all its kills; `plain`: s that one without any takes."""
     work, outcome, begun = room / name.replace(" ", "-"), Outcome(), time.monotonic()
     drivers = DRIVER_KILLS if "killed" in name else 0
     ever = set[int]()
     while True:
         with open(room / "out.json", "wb") as out, open(room / "err.txt", "wb") as err:
             child = subprocess.Popen(command(name, folder, work), stdout=out, stderr=err)
-        ends = time.monotonic() + float(dice.uniform(20, 90)) if outcome.drivers < drivers else float("inf")
+        lasts = plain * float(dice.uniform(*DRIVERS_DIE)) if outcome.drivers < drivers else float("inf")
+        ends = time.monotonic() + lasts
         while child.poll() is None:
-            time.sleep(float(dice.uniform(*BEATS)) if "killed" in name else 0.5)
+            time.sleep(plain * float(dice.uniform(*BEATS)) if "killed" in name else 0.5)
             ever |= set(below(child.pid))
             if "killed" in name and child.poll() is None:
                 if time.monotonic() > ends:
@@ -185,7 +187,7 @@ def main() -> int:
         os.environ["TWINPIX_DATA"] = str(room / "data")
         make_album(room / "album", images)
         for number, name in enumerate((os.environ.get("RUNS") or RUNS).split(",")):
-            outcome = run(name, room / "album", room, dice)
+            outcome = run(name, room / "album", room, dice, first.seconds)
             if number == 0:
                 first = outcome
                 found = json.loads(outcome.json or b"{}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +85,48 @@ def test_what_a_task_raises_is_one_line(engine: RayEngine, tmp_path: Path, kind:
     with pytest.raises(InputError) as raised:
         list(getattr(engine, kind)([Task(refuse, (), str(tmp_path / "it"))]))
     assert str(raised.value) == "it can't be used"
+
+
+def workers_of(driver: int) -> list[int]:
+    """The processes below it that embed."""
+    parents, found = {driver}, list[int]()
+    for place in sorted(Path("/proc").glob("[0-9]*"), key=lambda place: int(place.name)):
+        with contextlib.suppress(OSError):
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in parents:
+                parents.add(int(place.name))
+                found += [int(place.name)] * (b"MapWorker" in (place / "cmdline").read_bytes())
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")
+def test_what_ray_says_of_a_dead_worker_is_no_part_of_the_json(tmp_path: Path, paint: Any) -> None:
+    (tmp_path / "photos").mkdir()
+    for k in range(600):
+        paint(k // 2 * 2, 64, 48).save(tmp_path / "photos" / f"{k:03}.png", compress_level=0)
+    words: list[str | Path]
+    words = [
+        Path(sys.executable).parent / "twinpix",
+        "scan",
+        tmp_path / "photos",
+        "--no-verify",
+        "--json",
+        "--workers",
+        "2",
+    ]
+    plain = subprocess.run([*words, "--work", tmp_path / "a"], capture_output=True, timeout=200, check=True)
+    with subprocess.Popen(
+        [*words, "--work", tmp_path / "b", "--engine", "ray"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        killed, until = list[int](), time.monotonic() + 100
+        while not killed and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+            killed = workers_of(process.pid)[:1]
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        said, errors = process.communicate(timeout=200)
+    assert killed and process.returncode == 0, errors.decode()
+    assert said == plain.stdout and b"raylet" not in errors
 
 
 def test_no_cluster_at_an_address_is_one_line() -> None:

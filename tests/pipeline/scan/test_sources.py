@@ -17,14 +17,14 @@ from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.decisions import Verdict, content_of, decide
 from twinpix.pipeline.report import Report
-from twinpix.pipeline.scan import store
+from twinpix.pipeline.scan import from_tar, store
 from twinpix.pipeline.scan.embed import Model, embed, read
 from twinpix.pipeline.scan.embedded import Embedded, read_embedded, read_vectors
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.places import at_hand
 from twinpix.pipeline.scan.scan import scan
 from twinpix.pipeline.scan.scanned import Options
-from twinpix.pipeline.scan.shard import Item, Unread
+from twinpix.pipeline.scan.shard import Item, Kind, Place, Unread
 from twinpix.pipeline.scan.source import list_shards
 from twinpix.pipeline.stream import encode_images
 
@@ -185,6 +185,42 @@ def test_headers_of_a_tar_that_ask_for_too_much(tmp_path: Path, members: Files) 
             (f"{name}.tar!a.png", ""),
             (f"{name}.tar", "corrupt"),
         ]
+
+
+class Counting(io.BytesIO):
+    """A file that knows how much of it was read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+def test_hard_links_in_what_is_compressed_are_read_in_one_more_pass(tmp_path: Path, members: Files) -> None:
+    noise = np.random.default_rng(0).bytes(2_000_000)
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in (("first.png", members["001.png"]), ("noise.bin", noise), ("last.jpg", members["copy1.jpg"])):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+        for k in range(60):
+            info = tarfile.TarInfo(f"link{k:02}")
+            info.type, info.linkname = tarfile.LNKTYPE, ("first.png", "last.jpg", "noise.bin")[k % 3]
+            tar.addfile(info)
+    file = Counting(path.read_bytes())
+    found = list(from_tar.items(file, b"a"))
+    assert file.count < 3 * path.stat().st_size
+    held = {one.name.rpartition(b"!")[2].decode(): one for one in found if isinstance(one, Item)}
+    assert len(found) == 63 and len(held) == 42
+    assert all(held[f"link{k:02}"].source == members[("001.png", "copy1.jpg")[k % 3]] for k in range(60) if k % 3 < 2)
+    lost = {(one.reason, one.message.partition(": ")[2]) for one in found if isinstance(one, Unread)}
+    assert len(lost) == 1  # of the links as of what they lead to
+    places = [Place(Kind.TAR, os.fsencode(path), one.at, one.size) for one in held.values()]
+    with at_hand(places) as files:
+        assert [file.read_bytes() for file in files] == [one.source for one in held.values()]
 
 
 def test_a_hard_link_to_nothing_is_said(tmp_path: Path) -> None:
