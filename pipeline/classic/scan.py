@@ -13,6 +13,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Vectors
 from twinpix.pipeline.candidates import left_in
 from twinpix.pipeline.classic.metrics import Distances, Metric
+from twinpix.pipeline.copies import crowds, marks_of
 from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import Pairs, select
@@ -97,8 +98,12 @@ def find_by(
     limit = metric.limit(threshold)
     encoder = metric.make()
     embeddings = encode_images(*roots, encoder=encoder, workers=workers, progress=progress, where=where)
-    paths, near = embeddings.paths, near_pairs(embeddings.vectors, metric.distances, limit)
-    kept, apart = left_in(paths, near, read_decisions())
+    paths, decisions = embeddings.paths, read_decisions()
+    copies = crowds(paths, marks_of(embeddings.vectors), decisions.contents)
+    compared = np.delete(np.arange(len(paths)), copies.left)
+    i, j, distance = near_pairs(embeddings.vectors[compared], metric.distances, limit)
+    near, _ = copies.join((compared[i], compared[j], distance), None)
+    kept, apart = left_in(paths, near, decisions)
     pairs = select(near, kept)
     return MetricReport(
         metric=encoder.name,

@@ -15,6 +15,8 @@ from PIL import Image
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import copies
 from twinpix.pipeline.act.make import make_plan
+from twinpix.pipeline.classic.metrics import METRICS
+from twinpix.pipeline.classic.scan import find_by
 from twinpix.pipeline.copies import crowds, marks_of
 from twinpix.pipeline.duplicates import find_duplicates, group_duplicates
 from twinpix.pipeline.report import Report
@@ -70,6 +72,15 @@ def test_the_groups_are_those_of_all_pairs(
     assert set(report.matches) < set(everything.matches)
     assert len(report.matches) < 70 < 17 * 16 / 2 < len(everything.matches)
     assert (report.threshold, report.images) == (everything.threshold, everything.images)
+
+
+@pytest.mark.parametrize("name", ["phash", "ssim", "colorhash", "euclidean"])
+def test_classic_metrics_do_the_same(album: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    everything = find_by(METRICS[name], album)
+    monkeypatch.setattr(copies, "CROWD", 4)
+    report = find_by(METRICS[name], album)
+    assert report.groups == everything.groups
+    assert set(report.matches) < set(everything.matches)
 
 
 @pytest.mark.usefixtures("crowded")

@@ -26,8 +26,9 @@ from rig.pictures import PER_FOLDER, setting
 RUNS = "local,ray killed,local killed,find-duplicates"
 COPY_EVERY, TEXT_EVERY, DAMAGED_EVERY = 10, 211, 97
 BEATS = (0.1, 0.3)  # between two kills, of the time that a run without any takes
-DRIVER_KILLS, DRIVERS_DIE = 3, (0.3, 0.9)  # in a run, and when, of that time
+DRIVER_KILLS, DRIVERS_DIE = 3, (0.25, 0.6)  # in a run, and when, of that time
 WORKER_KILLS = 10
+ORPHANS_END = 120.0  # s; agents of Ray notice within a minute that their raylet is gone
 WORKERS = ("ray::MapWorker", "ray::_run", "decode_worker.py")  # in command lines
 
 
@@ -166,9 +167,10 @@ def run(name: str, folder: Path, room: Path, dice: np.random.Generator, plain: f
         code = child.wait()
         if code != -signal.SIGKILL:
             break
-    time.sleep(5)  # orphans notice that their owner is gone
-    outcome.left = len(ever & set(processes()))
-    outcome.seconds = time.monotonic() - begun
+    outcome.seconds, until = time.monotonic() - begun, time.monotonic() + ORPHANS_END
+    while (left := ever & set(processes())) and time.monotonic() < until:
+        time.sleep(1)
+    outcome.left = len(left)
     outcome.json, outcome.said = (room / "out.json").read_bytes(), (room / "err.txt").read_text()[-600:]
     found = (path for path in work.rglob("*.parquet") if path.name != "meta.parquet")  # that says how long it took
     outcome.files = {str(path.relative_to(work)): hashlib.blake2b(path.read_bytes()).hexdigest() for path in found}
