@@ -88,9 +88,8 @@ def make_plan(
 
     def plan_group(group: Group) -> PlannedGroup:
         candidates = [_read(path, rules, kept_whole, since_ns) for path in group.files]
-        sound = [candidate.seen for candidate in candidates if not candidate.trouble]
         among = (match for path in group.files for match in matches.get(path, ()))
-        return _planned(group, _choose(candidates, Sureness(sound, among)))
+        return _planned(group, _choose(candidates, among))
 
     groups = _in_parallel(plan_group, report.groups, workers, progress)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -161,8 +160,9 @@ def _partner(path: Path) -> Partner:
     return Partner(path, state.size, state.mtime_ns, state.content)
 
 
-def _choose(candidates: Sequence[Candidate], sureness: Sureness) -> list[Chosen]:
+def _choose(candidates: Sequence[Candidate], among: Iterable[Match]) -> list[Chosen]:
     sound = sorted((c for c in candidates if not c.trouble), key=lambda c: (not c.is_reference, c.rank.ranks))
+    sureness = Sureness([c.seen for c in sound], among)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
     for unit in _units(sound):

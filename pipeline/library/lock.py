@@ -18,14 +18,17 @@ LOCKED_BYTE = 1 << 30  # Windows locks bytes, and readers of the pid must not be
 
 
 @contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
+def writer_lock(folder: Path, busy: str = "") -> Iterator[None]:
     """Hold the library's lock; the file stays, with the last owner's process id in it.
+
+    Args:
+        busy: what to say where another process holds it; by default that it writes to this library.
 
     Raises:
         LibraryBusyError: another process holds it. At once: a living one is not waited for.
         OSError: the lock file can't be made.
     """
-    with _lock(folder) as file:
+    with _lock(folder, busy) as file:
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
         os.write(file, str(os.getpid()).encode())
@@ -33,13 +36,14 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[int]:
+def _lock(folder: Path, busy: str = "") -> Iterator[int]:
     file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
         if not (_take(file) or _take_from_the_dead(file)):
             owner = _owner(file)
             by = f" (process {owner})" if owner else ""
-            raise LibraryBusyError(f"library {folder}: another process{by} is writing to it: try again when it is done")
+            said = f"library {folder}: another process{by} is writing to it: try again when it is done"
+            raise LibraryBusyError(busy or said)
         yield file
     finally:
         os.close(file)

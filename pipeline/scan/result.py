@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,6 @@ from twinpix.pipeline.export.files import write_report
 from twinpix.pipeline.export.gallery import gallery, shown_files
 from twinpix.pipeline.export.rows import COLUMNS, Row, rows
 from twinpix.pipeline.index import IndexUsed
-from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.report import Report, Skipped
 from twinpix.pipeline.save import import_pyarrow
@@ -257,14 +256,12 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     # two reviews would delete one another's pictures; those of one that was killed go first
-    with ExitStack() as held:
-        try:
-            held.enter_context(writer_lock(folder.parent))
-        except LibraryBusyError:
-            raise LibraryBusyError(f"{folder.parent}: is being reviewed already: end that review first") from None
+    with writer_lock(folder.parent, f"{folder.parent}: is being reviewed already: end that review first"):
         rmtree(folder, ignore_errors=True)
-        held.callback(rmtree, folder, ignore_errors=True)
-        yield
+        try:
+            yield
+        finally:
+            rmtree(folder, ignore_errors=True)
 
 
 def _shown(result: Result) -> list[Path]:

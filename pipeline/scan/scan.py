@@ -32,7 +32,6 @@ from twinpix.pipeline.duplicates import (
 )
 from twinpix.pipeline.index import IndexUsed, Pairs
 from twinpix.pipeline.index.policy import EXACT_UP_TO
-from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.place import LOCK
 from twinpix.pipeline.report import Embeddings, Report
@@ -137,15 +136,8 @@ def alone_in(work: str) -> Iterator[None]:
             mark.write_text("stage files of twinpix scan: they can be removed at any time\n")
     except OSError as error:
         raise InputError(f"{work}: can't be made or written ({error.strerror or error})") from None
-    lock = writer_lock(Path(work))
-    try:
-        lock.__enter__()
-    except LibraryBusyError:
-        raise LibraryBusyError(f"{work}: another scan is at work there: try again when it is done") from None
-    try:
+    with writer_lock(Path(work), f"{work}: another scan is at work there: try again when it is done"):
         yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _check_work(work: str, listing: Listing) -> None:

@@ -88,7 +88,7 @@ def estimate(collection: Collection, setting: Setting, costs: Reduced, seed: int
         cell={
             "mean": sizes.mean, "large": sizes.large, "squares": sizes.squares / len(sizes.each), "crowded": crowd.size
         },
-        hot=sizes.hot + crowd.hot,
+        hot=sizes.above(setting.hot) + crowd.hot,
         pairs=pairs,
         bytes={
             "embeddings": images * vector_bytes(sample), "shuffle": setting.rows * row_bytes,

@@ -17,7 +17,6 @@ class Sizes:
 
     Attributes:
         mean: of a cell.
-        hot: cells that are joined in portions.
         squares: sum over all cells of the squared sizes: what comparing inside them takes.
         each: int64 (k,), as if gamma-distributed with that mean and variance; a sample can't tell each cell's own.
     """
@@ -25,7 +24,6 @@ class Sizes:
     mean: float
     squares: float
     each: NDArray[np.int64]
-    hot: int
 
     @classmethod
     def of(cls, assigned: NDArray[np.int32], setting: Setting) -> Sizes:
@@ -37,7 +35,7 @@ class Sizes:
         squares = max(setting.images**2 * float((counts * (counts - 1)).sum()) / (n * (n - 1)), k * mean**2)
         variance = max(squares / (k * mean**2) - 1, 1e-6)
         each = np.random.default_rng(k).gamma(1 / variance, mean * variance, k)
-        return cls(mean, squares, each.astype(np.int64), int((each > setting.hot).sum()))
+        return cls(mean, squares, each.astype(np.int64))
 
     @property
     def of_a_vector(self) -> float:
@@ -48,6 +46,10 @@ class Sizes:
     def large(self) -> float:
         """One cell in a thousand holds more."""
         return float(np.quantile(self.each, 0.999))
+
+    def above(self, members: int) -> int:
+        """Cells of more vectors than that."""
+        return int((self.each > members).sum())
 
     def all_over(self, values: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
         """The sum over all cells of what was measured in cells that were chosen in proportion to their size.

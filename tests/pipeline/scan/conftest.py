@@ -67,6 +67,12 @@ def write_parquet(path: Path, files: Mapping[str, bytes], **options: Any) -> Pat
     return path
 
 
+def stage_files(folder: Path) -> dict[str, bytes]:
+    """What a scan has written below a folder, but for `meta`, which says how long it took."""
+    files = (path for path in sorted(folder.rglob("*.parquet")) if path.name != "meta.parquet")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
 @pytest.fixture(scope="session")
 def ray_running() -> Iterator[Any]:
     """A Ray of two CPUs, once for all tests."""

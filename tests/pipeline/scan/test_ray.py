@@ -21,7 +21,7 @@ from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.scan import scan
 from twinpix.pipeline.show import report_dict
 
-from .conftest import write_folder, write_parquet, write_tar
+from .conftest import stage_files, write_folder, write_parquet, write_tar
 
 if TYPE_CHECKING:
     from twinpix.pipeline.scan.ray_engine import RayEngine
@@ -35,12 +35,6 @@ def engine(ray_running: RayEngine) -> Iterator[RayEngine]:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield ray_running
     ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-
-
-def stage_files(folder: Path) -> dict[str, bytes]:
-    # of the outcome, too, but for `meta`, which says how long it took
-    files = (path for path in sorted(folder.rglob("*.parquet")) if path.name != "meta.parquet")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def kill_once(folder: str, target: str) -> None:

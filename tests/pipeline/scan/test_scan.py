@@ -21,7 +21,7 @@ from twinpix.pipeline.scan.scanned import Options, Scanned
 from twinpix.pipeline.scan.source import list_shards
 from twinpix.pipeline.show import report_dict
 
-from .conftest import write_folder
+from .conftest import stage_files, write_folder
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]
@@ -43,12 +43,6 @@ def run(local: LocalEngine, tmp_path: Path, encoder: OnnxEncoder) -> Callable[..
         return scan([str(s) for s in sources], engine, str(tmp_path / work), encoder, None, Options(**wanted))
 
     return start
-
-
-def stage_files(folder: Path) -> dict[str, bytes]:
-    # of the outcome, too, but for `meta`, which says how long it took
-    files = (path for path in sorted(folder.rglob("*.parquet")) if path.name != "meta.parquet")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize(
