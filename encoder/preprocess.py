@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from twinpix.encoder.errors import ImageError
 from twinpix.encoder.specks import is_speckled, without_specks
 
 LARGEST = 2048  # px
-GAP = 2.0
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 
 
@@ -26,6 +26,8 @@ class Preprocess:
         interpolation: Pillow's antialiased filter: `bilinear`, `bicubic` or `box`.
         despeckle: whether salt-and-pepper noise is taken out first, at the size the picture was decoded at: averaged
             into its surroundings, nothing could tell it from them any more.
+        reducing_gap: before it filters, Pillow averages plainly as far as that leaves so many times `size`: the smaller,
+            the faster.
 
     Levels stay 0..255: standardising them is the network's first layer.
     """
@@ -33,18 +35,19 @@ class Preprocess:
     size: int = 128
     interpolation: str = "bilinear"
     despeckle: bool = False
+    reducing_gap: float = 2.0
 
     def __post_init__(self) -> None:
         """Raises ValueError for values that a damaged model file may hold."""
-        if self.interpolation not in FILTERS or not 1 <= self.size <= LARGEST:
-            raise ValueError(f"unknown preprocessing: size {self.size}, interpolation {self.interpolation}")
+        if self.interpolation not in FILTERS or not 1 <= self.size <= LARGEST or not 1 <= self.reducing_gap < math.inf:
+            raise ValueError(f"unknown preprocessing: {self.to_dict()}")
 
     def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
         """RGB picture -> uint8 (3, size, size)."""
         if self.despeckle and is_speckled(np.asarray(picture.getchannel("G"))):  # most need not become an array
             picture = Image.fromarray(without_specks(np.asarray(picture)))
-        # Pillow halves large pictures by plain means first, as long as nobody can tell (its reducing_gap of 2)
-        squeezed = picture.resize((self.size, self.size), FILTERS[self.interpolation], reducing_gap=GAP)
+        side, how = (self.size, self.size), FILTERS[self.interpolation]
+        squeezed = picture.resize(side, how, reducing_gap=self.reducing_gap)
         return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
 
     def to_dict(self) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
         ModelError: it is not there, no readable ONNX model, or not the file that `NAME.json` beside it was written for.
         MissingPackageError: neither onnxruntime nor onnxruntime-gpu is installed.
     """
-    runtime = _import_onnxruntime()
+    runtime = import_onnxruntime()
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
     options = runtime.SessionOptions()
@@ -63,7 +64,13 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """ONNX Runtime, kept from gathering facts about this machine and sending them to its makers, as its wheels do.
+
+    Raises:
+        MissingPackageError: neither onnxruntime nor onnxruntime-gpu is installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is loaded; its own call comes too late
     try:
         import onnxruntime
     except ImportError:

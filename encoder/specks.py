@@ -58,18 +58,29 @@ def _specks(levels: Levels, window: int) -> tuple[NDArray[np.intp], Levels] | No
     beside = [_neighbours(kind) for kind in kinds]
     lonely = [kind & (count == 0) for kind, count in zip(kinds, beside, strict=True)]
     first = window == WINDOWS[0]
-    if first and sum(np.count_nonzero(kind) for kind in lonely) < LONELY * FEWEST * levels.size:
-        return None
+    if first and _specks_among(levels, lonely) < LONELY * FEWEST * levels.size:
+        return None  # as most pictures with glints and deep shadows; there are several times as many edges
     # inside a black or white area the median is black or white, too
     edge = np.logical_or(*(kind & (count < 4) for kind, count in zip(kinds, beside, strict=True)))
     where = np.flatnonzero(edge)
     medians = _medians(levels, where, window)
-    specks = np.abs(levels.ravel()[where].astype(np.int16) - medians) > CONTRAST
+    specks = _differ(levels, where, medians)
     if np.count_nonzero(specks) < FEWEST * levels.size:
         return None
     if first and np.count_nonzero(np.logical_or(*lonely).ravel()[where] & specks) < LONELY * np.count_nonzero(specks):
         return None
     return where[specks], medians[specks]
+
+
+def _specks_among(levels: Levels, lonely: list[Mask]) -> int:
+    where = np.flatnonzero(np.logical_or(*lonely))
+    if len(where) < LONELY * FEWEST * levels.size:
+        return 0
+    return int(np.count_nonzero(_differ(levels, where, _medians(levels, where, WINDOWS[0]))))
+
+
+def _differ(levels: Levels, where: NDArray[np.intp], medians: Levels) -> Mask:
+    return np.abs(levels.ravel()[where].astype(np.int16) - medians) > CONTRAST
 
 
 def _neighbours(kind: Mask) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.encoder.onnx import METADATA_KEY, fingerprint
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.session import import_onnxruntime
 from twinpix.train.weights import half_weights, int8_weights
 
 PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
@@ -159,9 +160,7 @@ def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @torch.inference_mode()
 def _check_parity(net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> int:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = import_onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
     shape = (5, 3, preprocess.size, preprocess.size)  # a batch size that the export did not see
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     expected = net(pictures.float()).numpy()

@@ -12,6 +12,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from twinpix.encoder.session import import_onnxruntime
+
 # values; smaller kernels save little. The head stays whole: rounded, it would move embeddings five times as far
 SMALLEST_KERNEL = 2**16
 SMALLEST_INT8 = 2**15  # values; the kernels nearest to the picture take little time and would cause most of the error
@@ -61,6 +63,7 @@ def int8_weights(path: Path, target: Path, pictures: NDArray[np.uint8]) -> None:
         target: where the quantised model goes; metadata comes along.
         pictures: uint8 (n, 3, size, size), prepared training pictures that show the range of activations.
     """
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped package

@@ -39,10 +39,17 @@ def test_down_scaling_averages() -> None:
 
 
 def test_round_trip() -> None:
-    assert Preprocess(**Preprocess(96, "box").to_dict()) == Preprocess(96, "box")  # type: ignore[arg-type]
+    some = Preprocess(96, "box", reducing_gap=1.4)
+    assert Preprocess(**some.to_dict()) == some  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("values", [{"size": 0}, {"size": 100_000}, {"interpolation": "none"}])
+def test_smaller_gap_hardly_changes_levels(paint: Paint) -> None:
+    picture = paint(3, 500, 375)
+    wide, narrow = (Preprocess(96, reducing_gap=gap)(picture).astype(int) for gap in (2.0, 1.4))
+    assert 0 < np.abs(wide - narrow).mean() < 2
+
+
+@pytest.mark.parametrize("values", [{"size": 0}, {"size": 100_000}, {"interpolation": "none"}, {"reducing_gap": 0.5}])
 def test_impossible_values_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="preprocessing"):
         Preprocess(**values)  # type: ignore[arg-type]

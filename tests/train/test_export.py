@@ -97,7 +97,7 @@ def test_file_names_no_path_of_this_machine(model: Path) -> None:
 def test_metadata_round_trip(own: Path) -> None:
     facts = read_metadata(own)
     assert facts["schema"] == 1 and facts["dim"] == 16
-    assert facts["preprocess"] == {"size": 32, "interpolation": "bilinear", "despeckle": False}
+    assert facts["preprocess"] == {"size": 32, "interpolation": "bilinear", "despeckle": False, "reducing_gap": 2.0}
     assert "calibration" not in facts
     write_metadata(own, facts, Preprocess(size=32), CURVE)
     again = read_metadata(own)

@@ -163,7 +163,7 @@ def test_json_tells_how_it_was_made(made: tuple[Path, list[str]], tiny: Recipe) 
 def test_result_loads_and_is_calibrated(made: tuple[Path, list[str]], many: Pictures, tiny: Recipe) -> None:
     encoder = twinpix.load_encoder(made[0])
     assert encoder.dim == 16
-    assert encoder.preprocess == Preprocess(size=32, despeckle=True)
+    assert encoder.preprocess == Preprocess(size=32, despeckle=True, reducing_gap=make.REDUCING_GAP)
     assert 0 <= encoder.calibration.pair_threshold < 2
     weights = load_weights(made[0].with_suffix(".safetensors"))
     net = CopyNet(tiny.architecture).eval()
