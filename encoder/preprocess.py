@@ -26,8 +26,8 @@ class Preprocess:
         interpolation: Pillow's antialiased filter: `bilinear`, `bicubic` or `box`.
         despeckle: whether salt-and-pepper noise is taken out first, at the size the picture was decoded at: averaged
             into its surroundings, nothing could tell it from them any more.
-        reducing_gap: before it filters, Pillow averages plainly as far as that leaves so many times `size`: the smaller,
-            the faster.
+        reducing_gap: before it filters, Pillow averages plainly as far as that leaves so many times `size`: the
+            smaller, the faster.
 
     Levels stay 0..255: standardising them is the network's first layer.
     """
