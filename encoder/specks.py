@@ -80,7 +80,7 @@ def _specks_among(levels: Levels, lonely: list[Mask]) -> int:
 
 
 def _differ(levels: Levels, where: NDArray[np.intp], medians: Levels) -> Mask:
-    return np.abs(levels.ravel()[where].astype(np.int16) - medians) > CONTRAST
+    return np.asarray(np.abs(levels.ravel()[where].astype(np.int16) - medians) > CONTRAST)
 
 
 def _neighbours(kind: Mask) -> NDArray[np.uint8]:

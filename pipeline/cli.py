@@ -19,6 +19,7 @@ from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
 from twinpix.pipeline.act.journal import ActBusyError
 from twinpix.pipeline.classic.cli import MetricName, Weights, scan_by_metric
+from twinpix.pipeline.command import Command
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
     AnimatedWithStills,
@@ -99,7 +100,7 @@ def fail(text: str, code: int = ERROR) -> NoReturn:
     raise typer.Exit(code)
 
 
-@app.command("encode-images")
+@app.command("encode-images", cls=Command)
 @one_line_errors
 def encode_images(
     folders: Folders,
@@ -132,7 +133,7 @@ def encode_images(
     return show.scan_exit_code(skipped)
 
 
-@app.command("is-duplicate")
+@app.command("is-duplicate", cls=Command)
 @one_line_errors
 def is_duplicate(
     query: Annotated[Path, typer.Argument(metavar="A", help="An image.")],
@@ -190,7 +191,7 @@ def _explained(
     return DUPLICATE if told.match.is_duplicate else NOT_DUPLICATE
 
 
-@app.command("find-duplicates")
+@app.command("find-duplicates", cls=Command)
 @one_line_errors
 def find_duplicates(
     folders: Folders,
@@ -283,13 +284,13 @@ def _add_plugins() -> None:
         if isinstance(loaded, typer.Typer):
             _add_group(loaded, point.name)
         else:
-            app.command(point.name)(one_line_errors(loaded))
+            app.command(point.name, cls=Command)(one_line_errors(loaded))
 
 
 def _add_group(group: typer.Typer, name: str) -> None:
     for entry in group.registered_commands:
         if entry.callback is not None:
-            entry.callback = one_line_errors(entry.callback)
+            entry.callback, entry.cls = one_line_errors(entry.callback), Command
     app.add_typer(group, name=name)
 
 
@@ -313,5 +314,5 @@ def run_find_duplicates() -> None:
 
 def _run_alone(command: Callable[..., None]) -> None:
     alone = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False)
-    alone.command()(command)
+    alone.command(cls=Command)(command)
     alone()
