@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook
+from twinpix.encoder.calibration import CANDIDATE_RATE, Calibration, SecondLook, pairs
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.calibration.negatives import Negatives, Rows, closest_pairs
@@ -21,6 +21,8 @@ HIGHEST_RATE = CANDIDATE_RATE
 POINTS_PER_DECADE = 5
 DECADES_BEYOND = 2.0  # never extrapolate farther than two decades below what was seen
 SMALLEST_SET = 200  # fewer pictures than this say nothing about rare events
+SMALLEST_KIND = 30  # to be shown beside the others: 435 pairs, rates down to 7e-3 seen
+PAIRS_OF_A_KIND = 100  # nearest ones; with fewer, some samples of the bootstrap have none to fit a tail to
 LOOKED_AT = 20_000  # closest pairs that get a second look, at most
 RESAMPLES, BAND = 200, (5, 95)  # bootstrap: how many, and percentiles
 _TIE = 1e-5  # L2; how far below a distance that is too near the threshold lies
@@ -65,7 +67,7 @@ def calibrate(
         pictures: the n pictures themselves; the nearest of their pairs then get a second look, and where it finds
             one picture twice, one of the two is left out.
         sets: int (n,), the photo set that each is from, -1 to leave it out (`twinpix.pipeline.calibration.negatives`).
-        labels: str (n,), the kind of each picture; kinds of 200 pictures or more get a curve of their own.
+        labels: str (n,), the kind of each picture; kinds of 30 pictures or more get a curve of their own.
 
     Raises:
         InputError: fewer than 200 different pictures.
@@ -149,9 +151,9 @@ def _count(outcomes: tuple[Outcome, ...]) -> SecondLook:
 def _class_curves(vectors: NDArray[np.float32], sets: Rows, labels: Labels) -> tuple[Calibration, ...]:
     names, sizes = np.unique(labels, return_counts=True)
     curves = []
-    for name in names[sizes >= SMALLEST_SET].tolist():
+    for name in names[sizes >= SMALLEST_KIND].tolist():
         mine = labels == name
-        near = closest_pairs(vectors[mine], HIGHEST_RATE)
+        near = closest_pairs(vectors[mine], max(HIGHEST_RATE, PAIRS_OF_A_KIND / pairs(int(mine.sum()))))
         curves.append(draw_curve(Negatives(near, sets[mine]), name))
     return tuple(curves)
 

@@ -171,7 +171,7 @@ def _classes(found: Study) -> str:
     return (
         f"<h2>By kind of picture</h2>{_table(('kind', 'pictures', 'at 1e-3', 'at 1e-4'), rows)}<p class=soft>"
         "False-match rate among pictures of one kind, where all together have 1e-3 and 1e-4. Kinds are told by simple "
-        "measures; fewer than 200 pictures make no curve. The thresholds rest on all kinds as they are mixed here."
+        "measures; fewer than 30 pictures make no curve. The thresholds rest on all kinds as they are mixed here."
         "</p>"
     )
 

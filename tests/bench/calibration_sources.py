@@ -1,6 +1,9 @@
 """Do calibrations hold on photo sets of other origin? Each source is left out in turn, and then measured.
 
-    python tests/bench/calibration_sources.py DIR        # a sub-folder for each source, of 100 pictures or more
+    python tests/bench/calibration_sources.py DIR [GROUPS]     # a sub-folder for each source, of 100 pictures or more
+
+GROUPS, a JSON file of known groups as `twinpix bench` takes it, tells which pictures are no different ones, such as two
+shots of one shelf: one of each group counts. `calibration_known.json` beside this file is that of calibration.tar.
 
 Prints, for each source: what a curve made of all others promises, and what is measured, with that curve as it is and as
 `find-duplicates` goes by it: raised by how alike the source's own pictures are, which no label tells. And once more
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration, pairs
 from twinpix.encoder.onnx import load_encoder
+from twinpix.pipeline.bench.groups import read_groups
 from twinpix.pipeline.calibration.alikeness import alikeness, count_within
 from twinpix.pipeline.calibration.calibrate import calibrate
 from twinpix.pipeline.calibration.gather import gather
@@ -43,9 +47,9 @@ class Sources:
         return calibrate(self.vectors[others], "the others", sets=self.source[others])
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, groups: Path | None = None) -> int:
     """Print a row for each source; 1 where a promise is surely broken."""
-    found, broken = read_sources(folder), False
+    found, broken = read_sources(folder, frozenset() if groups is None else surplus(groups)), False
     print("source, pairs, how alike; measured / promised at each rate: as it is, raised, on other halves")
     for one, name in enumerate(found.names):
         own, curve = found.vectors[found.source == one], found.without(one)
@@ -68,11 +72,18 @@ def halved(own: Vectors, curve: Calibration, rate: float, seed: int) -> int:
     return count_within(other[: len(own) // 2], curve.raised(alikeness(one, curve)).threshold(rate))
 
 
-def read_sources(folder: Path) -> Sources:
-    """The pictures under the folder without near twins."""
+def surplus(groups: Path) -> frozenset[str]:
+    """All but the first of each known group."""
+    known = read_groups(groups)
+    return frozenset(name for kind in (known.same, known.view) for members in kind.values() for name in members[1:])
+
+
+def read_sources(folder: Path, but: frozenset[str] = frozenset()) -> Sources:
+    """The pictures under the folder without near twins, and without those named."""
     gathered = gather(folder, encoder=load_encoder())
-    rows = gathered.measure().rows
-    names = np.array([gathered.paths[row].relative_to(folder.resolve()).parts[0] for row in rows.tolist()])
+    inside_folder = [path.relative_to(folder.resolve()) for path in gathered.paths]
+    rows = np.array([row for row in gathered.measure().rows.tolist() if inside_folder[row].as_posix() not in but])
+    names = np.array([inside_folder[row].parts[0] for row in rows.tolist()])
     kept = tuple(large_enough(names))
     inside = np.isin(names, kept)
     return Sources(gathered.vectors[rows[inside]], np.searchsorted(kept, names[inside]), kept)
@@ -86,6 +97,6 @@ def large_enough(names: NDArray[np.str_]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python tests/bench/calibration_sources.py DIR")
-    sys.exit(main(Path(sys.argv[1])))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python tests/bench/calibration_sources.py DIR [GROUPS]")
+    sys.exit(main(*map(Path, sys.argv[1:])))

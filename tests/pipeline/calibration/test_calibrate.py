@@ -172,10 +172,11 @@ def test_classes_have_curves_of_their_own_where_there_are_enough() -> None:
     vectors = sphere(700)
     vectors[:300, 0] += 3  # a crowd
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    labels = np.array(["document"] * 300 + ["photo"] * 250 + ["flat"] * 150)
+    labels = np.array(["document"] * 300 + ["photo"] * 350 + ["screenshot"] * 30 + ["flat"] * 20)
     curve = calibrate(vectors, "mixed", labels=labels)
-    assert {one.source: one.pictures for one in curve.classes} == {"document": 300, "photo": 250}
-    crowd, loose = curve.classes
+    assert {one.source: one.pictures for one in curve.classes} == {"document": 300, "photo": 350, "screenshot": 30}
+    crowd, loose, few = curve.classes
+    assert few.measured_from > 5e-3 and few.high[0] > 2 * few.rates[0]  # the band says how little 30 pictures tell
     assert crowd.rate(curve.threshold(1e-3)) > 3 * loose.rate(curve.threshold(1e-3))
     assert read_calibration(curve.to_dict()).classes[0].source == "document"
 
