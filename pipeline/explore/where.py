@@ -141,7 +141,7 @@ def none_found(roots: Sequence[str | os.PathLike[str]], where: str | None, skipp
     Args:
         skipped: the files that were tried.
     """
-    under = ", ".join(map(os.fspath, roots))
+    under = ", ".join(os.fspath(root) for root in roots)
     images = sum(_is_image(path) for path in find_files(roots, lambda folder, error: None))
     if not images:
         return InputError(f"{under}: no image there that can be read")
