@@ -100,7 +100,7 @@ def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
 
     Raises:
         ImageError: it can't be used.
-        InputError: an array of another type or shape.
+        InputError: an array of another type or shape, or an object that is no image.
     """
     if isinstance(source, Image.Image):
         return upright(source, at_least)
@@ -111,8 +111,17 @@ def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
 
 
 def as_file(source: str | os.PathLike[str] | bytes) -> str | bytes:
-    """A path as text, or the bytes of a file."""
-    return bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else os.fspath(source)
+    """A path as text, or the bytes of a file.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if not isinstance(source, (str, os.PathLike)):
+        kind = type(source).__name__
+        raise InputError(f"an image is a path, the bytes of a file, a Pillow image or a uint8 array, not {kind}")
+    return os.fspath(source)
 
 
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:

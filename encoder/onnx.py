@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +87,7 @@ class OnnxEncoder:
         if self._curve is None:
             raise ModelError(
                 f"{self.path}: not calibrated: pass a threshold (--threshold), or measure what its distances mean: "
-                f"twinpix calibrate DIR --model {self.path.name}"
+                f"twinpix calibrate DIR --model {shlex.quote(str(self.path))}"
             )
         return read_calibration(self._curve)
 

@@ -99,6 +99,10 @@ class Recipe(Preprocess):
         return fed if self.layout == "NCHW" else np.ascontiguousarray(fed.transpose(0, 2, 3, 1))
 
 
+IDLE = {"despeckle", "reducing_gap"}  # of `Preprocess`; a `Recipe` does neither
+SETTINGS = ("preset", *(field.name for field in fields(Recipe) if field.name not in IDLE))
+
+
 @dataclass(frozen=True)
 class ImageInput:
     """The input of a model.
@@ -145,6 +149,7 @@ def find_recipe(path: Path, source: ImageInput, given: Mapping[str, Any]) -> Rec
     """
     sidecar = path.with_suffix(".json")
     settings = {**_read_sidecar(sidecar), **given}
+    _check_known(path, settings)
     preset = settings.pop("preset", None)
     if preset is not None and preset not in PRESETS:
         raise ModelError(f"{path}: no preset {preset!r}: there are {', '.join(PRESETS)}")
@@ -160,8 +165,14 @@ def find_recipe(path: Path, source: ImageInput, given: Mapping[str, Any]) -> Rec
     try:
         return Recipe(**arguments)
     except (TypeError, ValueError) as error:
-        known = ", ".join(["preset", *(field.name for field in fields(Recipe))])
-        raise ModelError(f"{path}: preprocessing that can't be used ({error}); settings are {known}") from None
+        raise ModelError(
+            f"{path}: preprocessing that can't be used ({error}); settings are {', '.join(SETTINGS)}"
+        ) from None
+
+
+def _check_known(path: Path, settings: Mapping[str, Any]) -> None:
+    if unknown := [repr(key) for key in settings if key not in SETTINGS]:
+        raise ModelError(f"{path}: unknown setting {', '.join(unknown)}; settings are {', '.join(SETTINGS)}")
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.train.data import Pictures
+from twinpix.train.export import save_weights
 from twinpix.train.loop import Say
 from twinpix.train.make import load_sets, source_name, squeezed, write_facts, write_model
 from twinpix.train.recipe import Recipe
@@ -102,6 +103,7 @@ def make_autoencoder(
     models.mkdir(parents=True, exist_ok=True)
     path = models / f"{name}.onnx"
     write_model(net, Preprocess(size=SIZE), (pictures, other), path, source_name(held_back, data), "fp16")
+    save_weights(net, path.with_suffix(".safetensors"))
     facts = {
         "recipe": {"baseline": "autoencoder", "epochs": epochs, "batch": BATCH, "seed": seed},
         "trained_on": f"{len(pictures)} pictures of {source_name(data, [])}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -62,18 +63,18 @@ def make_model(
         The path of the .onnx file.
 
     Raises:
-        InputError: the data can't be used, or there is too little of it to calibrate on.
+        InputError: the data or `init` can't be used, or there is too little data to calibrate on.
     """
+    begun = None if init is None else load_weights(init)
+    before = None if begun is None else start(recipe, torch.device("cpu"), begun).average  # unfit ones are told at once
     pictures, other = load_sets(recipe, data, held_back)
     say(f"{len(pictures)} pictures to train on, {len(other)} held back, {pictures.skipped + other.skipped} unreadable")
     validation = Validation(other)
-    begun = None if init is None else load_weights(init)
     net = train(recipe, pictures, validation, work, machine, say, begun)
     known = None if begun is None else begun.get(BACKGROUND)
     weigh_against(net, pictures, recipe, known)
     tuning: dict[str, Any] = {}
-    if begun is not None:
-        before = start(recipe, torch.device("cpu"), begun).average
+    if before is not None:
         if known is None:
             weigh_against(before, pictures, recipe)
         else:
@@ -92,8 +93,17 @@ def make_model(
         **tuning,
     }
     write_facts(path, facts)
-    (work / CHECKPOINT).unlink(missing_ok=True)  # the run is over: the same command starts a new one
+    finish(net, path.with_suffix(".safetensors"), work / CHECKPOINT)
     return path
+
+
+def finish(net: nn.Module, path: Path, checkpoint: Path) -> None:
+    """Put the weights in place, and end the run: the same command then starts a new one."""
+    draft = path.with_suffix(".tmp")
+    save_weights(net, draft)
+    # in this order: where --init is the file that is replaced, a checkpoint would not know it again
+    checkpoint.unlink(missing_ok=True)
+    os.replace(draft, path)
 
 
 def better(
@@ -199,14 +209,13 @@ def squeezed(pictures: Pictures, rows: Tensor, px: int) -> NDArray[np.uint8]:
 def write_model(
     net: nn.Module, preprocess: Preprocess, sets: tuple[Pictures, Pictures], path: Path, source: str, weights: str
 ) -> None:
-    """Export, save the weights beside it, and calibrate the exported model.
+    """Export, and calibrate the exported model.
 
     Args:
         sets: pictures that were trained on, and others.
     """
     pictures, other = sets
     export_onnx(net, preprocess, path, weights, seen_by(weights, pictures, preprocess.size))
-    save_weights(net, path.with_suffix(".safetensors"))
     calibrate_model(path, preprocess, other, source)
 
 

@@ -26,6 +26,8 @@ from twinpix.pipeline.stream import list_files
 
 Groups = Mapping[str, Sequence[Image.Image]]
 
+EMBEDDING = "twinpix"  # the shipped encoder, without its second look
+CONTENDERS = (*METRICS, EMBEDDING)
 TOP = 3  # of the retrieval experiment
 UKBENCH_TOP = 4
 BATCH = 16
@@ -96,22 +98,45 @@ class Resilience:
     top4: dict[str, float]
 
 
-def contenders(weights: Path | None = None) -> tuple[list[Contender], list[LeftOut]]:
-    """Every classic metric and the shipped encoder, and those whose packages are missing."""
+def named(text: str | None, weights: Path | None = None) -> tuple[str, ...]:
+    """The names in a list with commas; all there are, without one.
+
+    Raises:
+        InputError: there is none of such a name, or weights are given but none that takes them.
+    """
+    names = CONTENDERS if text is None else tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    if unknown := [name for name in names if name not in CONTENDERS]:
+        raise InputError(f"no metric is called {unknown[0]!r}: choose from {', '.join(CONTENDERS)}")
+    if weights is not None and not any(map(_is_cnn, names)):
+        raise InputError("--weights are for cnn-euclidean and cnn-cosine")
+    return names
+
+
+def contenders(names: Sequence[str], weights: Path | None = None) -> tuple[list[Contender], list[LeftOut]]:
+    """These metrics and encoders, and those whose packages are missing.
+
+    Raises:
+        ModelError: the weights can't be used.
+    """
     ready, missing = [], []
-    for name, metric in METRICS.items():
-        chosen = choose(name, weights) if name.startswith("cnn") else metric
+    for name in names:
         try:
-            encoder = chosen.make()
+            ready.append(_contender(name, weights))
         except MissingPackageError as error:
             missing.append(LeftOut(name, str(error)))
-        else:
-            ready.append(Contender(encoder.name, encoder, chosen.distances))
-    try:
-        ready.append(Contender("twinpix, embedding alone", load_encoder(), l2))
-    except MissingPackageError as error:
-        missing.append(LeftOut("twinpix", str(error)))
     return ready, missing
+
+
+def _contender(name: str, weights: Path | None) -> Contender:
+    if name == EMBEDDING:
+        return Contender("twinpix, embedding alone", load_encoder(), l2)
+    chosen = choose(name, weights if _is_cnn(name) else None)
+    encoder = chosen.make()
+    return Contender(encoder.name, encoder, chosen.distances)
+
+
+def _is_cnn(name: str) -> bool:
+    return name.startswith("cnn")
 
 
 def read_groups(folder: Path, limit: int) -> tuple[dict[str, list[Image.Image]], list[Skipped]]:

@@ -39,6 +39,7 @@ def explore(
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.explore.clusters import explore
     from twinpix.pipeline.explore.page import check_page, write_page
+    from twinpix.pipeline.explore.where import none_found
     from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.progress import progress_meter
 
@@ -50,6 +51,9 @@ def explore(
     with progress_meter() as meter:
         found = explore(*folders, clusters=k, encoder=encoder, where=where, threshold=threshold, workers=workers,
                         progress=meter, library=remembered)  # fmt: skip
+    if not found.embeddings.paths:
+        show.skipped_lines(found.embeddings.skipped)
+        raise none_found(folders, where, found.embeddings.skipped)
     if output is not None:
         write_page(output, found, encoder.name, workers)
     show.print_json(exploration_dict(found)) if json else _print(found)

@@ -43,6 +43,7 @@ def search(
     """
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.explore.search import search, search_embeddings
+    from twinpix.pipeline.explore.where import none_found
     from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.load import load_embeddings
     from twinpix.pipeline.progress import progress_meter
@@ -51,14 +52,26 @@ def search(
         raise InputError("name either folders or --embeddings FILE.npz")
     encoder = load_encoder(model)
     if embeddings:
-        found = search_embeddings(query, load_embeddings(embeddings), k, encoder, where, threshold)
+        known = load_embeddings(embeddings)
+        found = search_embeddings(query, known, k, encoder, where, threshold)
+        if _is_nothing(found):
+            why = f"--where {where!r} accepts none of its images" if known.paths else "no image in it"
+            raise InputError(f"{embeddings}: {why}")
     else:
         remembered = memory(library, no_library, encoder, model is not None)
         with progress_meter() as meter:
             found = search(query, *folders or (), k=k, encoder=encoder, where=where, threshold=threshold,
                            workers=workers, progress=meter, library=remembered)  # fmt: skip
+        if _is_nothing(found):
+            show.skipped_lines(found.skipped)
+            raise none_found(folders or (), where, found.skipped)
     show_neighbours(found, json)
     return show.scan_exit_code(found.skipped)
+
+
+def _is_nothing(found: Neighbours) -> bool:
+    # where the query is the one image there, the output says so
+    return found.images == 0 and found.left_out is None
 
 
 def show_neighbours(found: Neighbours, as_json: bool) -> None:

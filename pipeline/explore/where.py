@@ -7,8 +7,9 @@ Text is compared whole (`=`, `!=`) or in part (`~`), capitals or not; numbers an
 from __future__ import annotations
 
 import operator
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +20,8 @@ from PIL import Image
 
 from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.find import find_files
+from twinpix.pipeline.report import Skipped
 
 CONDITION = re.compile(r"""(?P<field>\w+)\s*(?P<sign><=|>=|!=|=|<|>|~)\s*(?P<value>"[^"]*"|'[^']*'|[^\s,"'<>=~!]+)""")
 BREAK = re.compile(r"[\s,]+|$")
@@ -31,6 +34,7 @@ TEXTUAL: dict[str, Callable[[list[str], str], bool]] = {
     "~": lambda texts, value: any(value in text for text in texts),
 }
 BYTES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+FORMATS = ["jpeg", "png", "gif", "webp", "tiff", "bmp", "heif", "avif"]  # all that are decoded
 SPELLINGS = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "heic": "heif"}
 DATE = "0001-01-01 00:00:00"
 EXIF_IFD, MAKE, MODEL, DATE_TAKEN, ORIENTATION = 0x8769, 0x010F, 0x0110, 0x9003, 0x0112
@@ -131,6 +135,28 @@ def _holds_or_unreadable(condition: Condition, photo: Photo) -> bool:
         return True
 
 
+def none_found(roots: Sequence[str | os.PathLike[str]], where: str | None, skipped: Sequence[Skipped]) -> InputError:
+    """Why a command was left without a single image of these folders: none there, none accepted, or none readable.
+
+    Args:
+        skipped: the files that were tried.
+    """
+    under = ", ".join(os.fspath(root) for root in roots)
+    images = sum(_is_image(path) for path in find_files(roots, lambda folder, error: None))
+    if not images:
+        return InputError(f"{under}: no image there that can be read")
+    if where and all(entry.reason == "not_an_image" for entry in skipped):
+        return InputError(f"{under}: --where {where!r} accepts none of the images there ({images})")
+    return InputError(f"{under}: none of the images there ({images}) can be read")
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        return bool(Photo(path).formats)
+    except ImageError:
+        return False
+
+
 def parse_where(text: str | None) -> Filter:
     """Read a filter; None and blank text accept every file.
 
@@ -199,7 +225,11 @@ def _text(read: Callable[[Photo], list[str]], sign: str, value: str) -> Callable
 
 
 def _format(read: Callable[[Photo], list[str]], sign: str, value: str) -> Callable[[Photo], bool]:
-    return _text(read, sign, SPELLINGS.get(value.casefold(), value))
+    wanted = SPELLINGS.get(value.casefold(), value.casefold())
+    holds = _text(read, sign, wanted)
+    if not TEXTUAL["~" if sign == "~" else "="](FORMATS, wanted):
+        raise ValueError(f"no format {value!r}; there are {', '.join(FORMATS)}")
+    return holds
 
 
 FIELDS: dict[str, tuple[Callable[[Any, str, str], Callable[[Photo], bool]], Callable[[Photo], Any]]] = {

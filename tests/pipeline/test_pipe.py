@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,3 +81,10 @@ def test_a_model_by_its_path(encoder: OnnxEncoder, paint: Paint) -> None:
         twinpix.image_encoding("nothing.onnx")
     with pytest.raises(twinpix.ImageError):
         twinpix.image_encoding()(b"no image")
+
+
+@pytest.mark.parametrize(("thing", "kind"), [(None, "NoneType"), (3, "int"), ([None], "NoneType")])
+def test_what_is_no_image(thing: Any, kind: str) -> None:
+    for pipe in (twinpix.image_encoding(), twinpix.image_encoding(MeanColour())):
+        with pytest.raises(twinpix.InputError, match=f"^an image is a path.*, not {kind}$"):
+            pipe(thing)

@@ -15,6 +15,7 @@ import twinpix
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.network import CopyNet
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.session import sha256_of
 from twinpix.pipeline.calibration.calibrate import calibrate
 from twinpix.train import make
 from twinpix.train.data import Pictures, twins_among
@@ -255,3 +256,46 @@ def test_data_is_named_whatever_the_path(here: str, tmp_path: Path, monkeypatch:
     assert make.source_name([Path(here)], []) == "photos"
     assert make.source_name([], [Path(here)]) == "a tenth of photos"
     assert make.source_name([], []) == "rendered pictures"
+
+
+def test_weights_to_start_from_are_looked_at_before_the_data(
+    made: tuple[Path, list[str]], tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "load_sets", lambda *_: pytest.fail("read the data first"))
+    (tmp_path / "bad.safetensors").write_bytes(b"no weights")
+    wide = replace(tiny, architecture=replace(tiny.architecture, dim=24))
+    for recipe, init, words in (
+        (tiny, tmp_path / "missing.safetensors", "missing.safetensors: not a readable"),
+        (tiny, tmp_path / "bad.safetensors", "bad.safetensors: not a readable"),
+        (wide, made[0].with_suffix(".safetensors"), "of another shape"),
+    ):
+        with pytest.raises(InputError, match=words):
+            make_model(recipe, [tmp_path], [], "m", tmp_path / "m", tmp_path / "w", HERE, print, init)
+
+
+@pytest.mark.parametrize("cut_in", ["calibrate_model", "write_facts", "finish"])
+def test_a_run_that_was_cut_while_writing_is_mended_by_the_same_command(
+    cut_in: str, made: tuple[Path, list[str]], tiny: Recipe, many: Pictures, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    of(many, monkeypatch)
+    start_from = tmp_path / "m.safetensors"  # fine-tuned in place: what it starts from is what it replaces
+    start_from.write_bytes(made[0].with_suffix(".safetensors").read_bytes())
+    before, lines = start_from.read_bytes(), list[str]()
+
+    def run() -> Path:
+        recipe = replace(tiny, epochs=1)
+        return make_model(recipe, [Path("a")], [], "m", tmp_path, tmp_path / "w", HERE, lines.append, start_from)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(make, cut_in, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run()
+    assert start_from.read_bytes() == before
+    path = run()
+    assert any(line.startswith("going on from") for line in lines)
+    assert sum(line.startswith("epoch 1:") for line in lines) == 1  # not trained anew
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.onnx", "m.safetensors", "w"]
+    assert not list((tmp_path / "w").iterdir())
+    facts = json.loads(path.with_suffix(".json").read_text())
+    assert facts["fingerprint"] == twinpix.load_encoder(path).fingerprint
+    assert facts["sha256"] == sha256_of(path)

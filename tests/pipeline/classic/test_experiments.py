@@ -135,3 +135,33 @@ def test_the_command_refuses(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["experiments", *args])
         assert (result.exit_code, result.stdout) == (2, "")
         assert "no such folder" in result.stderr
+
+
+def test_the_metrics_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinpix.pipeline.classic.metrics.CnnEncoder", lambda *_: pytest.fail("not asked for"))
+    out = tmp_path / "out.json"
+    few = ("--objects", "2", "--frames", "4", "--scenes", "2")
+    result = CliRunner().invoke(
+        app, ["experiments", *few, "--metric", "ssim, Euclidean,twinpix,ssim", "--json", str(out)]
+    )
+    assert result.exit_code == 0, result.stderr
+    values = json.loads(out.read_text())
+    assert [row["method"] for row in values["retrieval"]] == ["ssim", "euclidean", "twinpix, embedding alone"]
+    assert values["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--metric", "ssim,nope"), "no metric is called 'nope': choose from euclidean, cosine"),
+        (("--metric", ""), "no metric is called ''"),
+        (("--metric", "ssim", "--weights", "w.pth"), "--weights are for cnn-euclidean and cnn-cosine"),
+        ((".", "--objects", "3"), "--objects: nothing is drawn where DIR is given"),
+        ((".", "--frames", "4", "--scenes", "2"), "--frames and --scenes: nothing is drawn where DIR is given"),
+        (("--limit", "5"), "--limit is for the pictures of DIR"),
+    ],
+)
+def test_options_that_would_do_nothing(args: tuple[str, ...], words: str) -> None:
+    result = CliRunner().invoke(app, ["experiments", *args])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr and result.stderr.count("\n") == 1

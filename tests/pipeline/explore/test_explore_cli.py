@@ -109,6 +109,20 @@ def test_json_and_exit_codes(command: Command, album: Path) -> None:
     assert json.loads(command("twinpix", "explore", album, "--json", "--where", "format=webp").stdout)["images"] == 1
 
 
+def test_a_map_of_nothing_is_an_error(command: Command, album: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for args, words in (
+        ((tmp_path / "empty",), "no image there"),
+        (
+            (album, "--where", "width>9999 name~png"),
+            "--where 'width>9999 name~png' accepts none of the images there (5)",
+        ),
+    ):
+        done = command("twinpix", "explore", *args, "-o", tmp_path / "map.html")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert words in done.stderr and not (tmp_path / "map.html").exists()
+
+
 def test_errors_are_one_line(command: Command, album: Path, tmp_path: Path) -> None:
     for args in (
         (album / "gone",), (album, "--clusters", "0"), (album, "--clusters", "many"), (album, "-o", "map.png"),

@@ -153,6 +153,22 @@ def test_saved_embeddings(command: Command, many: Path, copy: Path) -> None:
     assert (stored.returncode, json.loads(stored.stdout)) == (0, json.loads(fresh.stdout))
 
 
+def test_nothing_to_search_is_an_error(command: Command, many: Path, copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    target = tmp_path / "out.npz"
+    assert command("encode-images", many / "odd", "-o", target).returncode == 0
+    for args, words in (
+        ((tmp_path / "empty",), "no image there"),
+        ((many, "--where", "width>9999"), "--where 'width>9999' accepts none of the images there (40)"),
+        (("--embeddings", target, "--where", "width>9999"), "--where 'width>9999' accepts none of its images"),
+    ):
+        done = command("twinpix", "search", copy, *args, "--json")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), args
+        assert words in done.stderr
+    lonely = command("twinpix", "search", copy, copy)
+    assert lonely.returncode == 0 and "being the query itself" in lonely.stderr
+
+
 def test_errors_are_one_line(command: Command, many: Path, copy: Path) -> None:
     for args in (
         (copy,), (copy, many, "--embeddings", "x.npz"), (copy, many / "gone"), (many / "gone.png", many),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from twinpix.encoder import decode
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.explore.where import FIELDS, parse_where
+from twinpix.pipeline.explore.where import FIELDS, FORMATS, none_found, parse_where
+from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import encode_images, list_files
 
 Paint = Callable[..., Image.Image]
@@ -65,6 +67,8 @@ UNREADABLE = {"broken.jpg", "notes.txt"}  # pass: whoever decodes them says why 
         ("camera~'eos 5d'", {PHONE}),
         ('camera="Canon EOS 5D"', {PHONE}),
         ("camera!=canon", {PNG}),
+        ("format~JP", {PHONE}),
+        ("format=HEIC", set()),
         ("format=jpeg width>=1000", set()),
         ("width>=1,height>=1,format=png", {PNG}),
         ("width >= 200 , height = 300", {PHONE}),
@@ -109,6 +113,9 @@ def test_fields_of_the_file(photos: Path, where: str, expected: set[str]) -> Non
         ("width~3", "width is compared by one of = != < <= > >="),
         ("camera>canon", "camera is compared by one of = != ~"),
         ("format<png", "format is compared by one of = != ~"),
+        ("format=jepg", "'format=jepg': no format 'jepg'; there are jpeg, png, gif, webp, tiff, bmp, heif, avif"),
+        ("format!=doc", "no format 'doc'"),
+        ("format~x", "no format 'x'"),
         ("date=2020-13", "'2020-13' is no date like 2020"),
         ("date=2020-1-1", "is no date like"),
         ("date=soon", "is no date like"),
@@ -142,3 +149,19 @@ def test_unreadable_files_are_skipped_not_dropped(photos: Path) -> None:
         "broken.jpg": "corrupt",
         "notes.txt": "not_an_image",
     }
+
+
+def test_every_format_that_is_decoded_can_be_asked_for() -> None:
+    decoded = {name.lower() for _, name in decode._MAGIC} | {"webp", "avif", "heif"}
+    assert decoded == set(FORMATS)
+
+
+def test_why_nothing_was_found(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    assert (
+        str(none_found([tmp_path / "none"], "width>1", ())) == f"{tmp_path / 'none'}: no image there that can be read"
+    )
+    told = f"{photos}: --where 'width>999' accepts none of the images there (2)"
+    assert str(none_found([photos], "width>999", (Skipped(photos / "notes.txt", "not_an_image", ""),))) == told
+    told = f"{photos}: none of the images there (2) can be read"
+    assert str(none_found([photos], "width>1", (Skipped(photos / "broken.jpg", "corrupt", ""),))) == told
