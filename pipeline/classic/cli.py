@@ -19,7 +19,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         help="For the CNN metrics: torchvision's EfficientNet-B0, a .pth or .safetensors file.",
-        show_default="random weights, without a default threshold",
+        show_default="random weights, and the output says so",
     ),
 ]
 MetricName = Annotated[

@@ -49,7 +49,7 @@ def compare_by(metric: Metric, query: ImageLike, reference: ImageLike, threshold
 
     Raises:
         ImageError: one of them can't be used.
-        InputError: the threshold lies outside the scale, or there is no default one.
+        InputError: the threshold lies outside the scale.
         MissingPackageError: names the extra that brings the metric.
     """
     limit = metric.limit(threshold)
@@ -67,7 +67,7 @@ def compare_by_all(
     """What every metric says at its default threshold, and which ones can't be used here.
 
     Args:
-        weights: for the CNN, which is left out without: random ones have no default threshold.
+        weights: for the CNN; random ones without it.
 
     Raises:
         ImageError: one of the images can't be used.
@@ -78,5 +78,5 @@ def compare_by_all(
         try:
             said.append(compare_by(choose(name, weights if name.startswith("cnn") else None), query, reference))
         except (MissingPackageError, InputError) as error:
-            left_out.append(LeftOut(name, str(error).removeprefix(f"{name}: ")))
+            left_out.append(LeftOut(name, str(error)))
     return tuple(said), tuple(left_out)

@@ -30,8 +30,8 @@ class Metric:
         name: as on the command line.
         scale: the metric's own scale, for people.
         bounds: smallest and largest value on that scale.
-        threshold: on that scale; pairs as close as this are called duplicates by default. Not a number for a CNN with
-            random weights, and for Euclidean distance with one's own: nobody knows how long their features are.
+        threshold: on that scale; pairs as close as this are called duplicates by default. Not a number for Euclidean
+            distance of a CNN with weights of one's own: nobody knows how long its features are.
         make: the encoder behind it; MissingPackageError names the extra where a package is missing.
         distances: vectors float32 (n, dim) and (m, dim) -> float32 (n, m), smaller is closer, 0 for equal vectors.
         to_distance, from_distance: between the metric's own scale and that distance.
@@ -56,7 +56,7 @@ class Metric:
         """
         value = self.threshold if threshold is None else threshold
         if threshold is None and math.isnan(value):
-            raise InputError(f"{self.name}: pass a --threshold: only cnn-cosine with --weights has a default one")
+            raise InputError(f"{self.name}: pass a --threshold: with weights of your own there is no default")
         if not self.bounds[0] <= value <= self.bounds[1]:
             raise InputError(f"{self.name}: a threshold is a {self.scale}; not {value:g}")
         return self.to_distance(value)
@@ -89,7 +89,7 @@ def _cnn(weights: str | os.PathLike[str] | None, euclidean: float, cosine: float
 
 
 # Where nobody recommends a threshold, it is where one pair of different pictures in 10,000 lay among 2,198 photos of
-# 8 sorts, rounded; the colour hash has no such place: with 1 bit it calls several in 100 the same.
+# 8 sorts (400 for the CNN), rounded; the colour hash has no such place: with 1 bit it calls several in 100 the same.
 _ROWS = (
     _plain("euclidean", "32x32 RGB pixels, 0..55.4", 3072**0.5, classic.pixels, 4.5),
     _cosine("cosine", classic.directions, 0.997),
@@ -102,9 +102,7 @@ _ROWS = (
     _hamming(classic.colorhash, 42, 1),
     _hamming(classic.pdq, 256, 31),  # 31 of 256 bits: ThreatExchange's recommendation
     _hamming(classic.pdq8, 256, 31, nearest_orientation_l2),
-    # with random weights no place tells copies from others: where one pair of different photos in 10,000 lies (cosine
-    # 0.972) are 97 % of JPEGs of quality 80, but 69 % of copies of half the size, and 2 % of slightly brighter ones
-    *_cnn(None, NO_DEFAULT, NO_DEFAULT),
+    *_cnn(None, 0.9, 0.99),  # random weights tell hardly more than re-encoded copies from other pictures, wherever it is
 )  # fmt: skip
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ROWS})
 

@@ -91,8 +91,8 @@ def find_by(
         workers, progress, where: as in `twinpix.find_duplicates`.
 
     Raises:
-        InputError: a folder is not there, the threshold lies outside the scale or has no default, or it takes more
-            than a million pairs for duplicates.
+        InputError: a folder is not there, the threshold lies outside the scale, or it takes more than a
+            million pairs for duplicates.
         MissingPackageError: names the extra that brings the metric.
     """
     limit = metric.limit(threshold)

@@ -63,23 +63,16 @@ def test_compare_json(album: Path) -> None:
                       "threshold": METRICS["ssim"].threshold, "duplicate": True}  # fmt: skip
 
 
-def test_the_cnn_without_weights_gives_no_verdict_of_its_own(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    no_torch(monkeypatch)  # it is not even loaded
+def test_compare_by_all_without_torch(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_torch(monkeypatch)
     result = run("compare", album / "a.png", album / "b.png")
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 1 + len(METRICS) - result.stderr.count("\n")
-    assert "left out: cnn-cosine: pass a --threshold" in result.stderr
+    assert "left out: cnn-cosine: the CNN needs torch" in result.stderr
     values = json.loads(run("compare", album / "a.png", album / "b.png", "--json").stdout)
     assert {"euclidean", "cosine", "ssim"} <= {row["metric"] for row in values["metrics"]}
     assert {"cnn-euclidean", "cnn-cosine"} <= {row["metric"] for row in values["left_out"]}
-    for name in ("cnn-euclidean", "cnn-cosine"):
-        for command in (("compare", album / "a.png", album / "b.png"), ("find-duplicates", album)):
-            assert f"{name}: pass a --threshold" in error_line(run(*command, "--metric", name))
-
-
-def test_without_torch(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    no_torch(monkeypatch)
-    named = run("compare", album / "a.png", album / "b.png", "--metric", "cnn-cosine", "--threshold", "0.97")
+    named = run("compare", album / "a.png", album / "b.png", "--metric", "cnn-cosine")
     assert "twinpix[train]" in error_line(named)
 
 
