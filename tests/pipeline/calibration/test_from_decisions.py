@@ -112,3 +112,9 @@ def test_command(photos: Path, command: Command) -> None:
     assert json.loads(done.stdout)["decided"] == {"different": 1, "same": 0}
     own = in_force(load_encoder())
     assert own.is_own and "more, and what you decided" in own.calibration.source
+
+
+def test_what_is_about_no_folder_takes_none(command: Command, album: Path) -> None:
+    for option in ("--show", "--forget"):
+        done = command("twinpix", "calibrate", album, option)
+        assert done.returncode == 2 and f"{option} takes no DIR" in done.stderr
