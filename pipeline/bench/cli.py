@@ -19,7 +19,7 @@ from twinpix.pipeline.bench.split import Split
 def bench(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures that no method was trained on.")],
     groups: Annotated[Path | None, typer.Option(help="A JSON file of known groups: same, view, alone.")] = None,
-    model: Annotated[list[Path] | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A .onnx encoder, for a row of its own.")] = None,
     methods: Annotated[str | None, typer.Option(help="Names, or all.", show_default="all but EfficientNet-B0")] = None,
     baseline: Annotated[Path | None, typer.Option(help="The .onnx of the autoencoder.")] = None,
     weights: Annotated[Path | None, typer.Option(help="EfficientNet-B0 weights; random ones without.")] = None,

@@ -42,8 +42,9 @@ def by_edits(folder: Path, choice: Choice, split: Split, limit: int, queries: in
 
     Raises:
         InputError: no such folder, too few pictures, an unknown method.
+        ModelError: a model can't be used.
     """
-    choice.wanted()  # a wrong name is said before anything takes time
+    choice.check()
     pictures = choose_pictures(folder, limit, queries, split)
     edits = protocol(pictures.pasted)
     with _telling() as tell:
@@ -65,9 +66,10 @@ def by_groups(folder: Path, groups: Path, choice: Choice, split: Split) -> Measu
 
     Raises:
         InputError: no such folder, no such groups, an unknown method, too few pictures.
+        ModelError: a model can't be used.
     """
     known = read_groups(groups)
-    choice.wanted()
+    choice.check()
     names, pictures = load_folder(folder)
     if len(names) < 2:
         raise InputError(f"{folder}: too few images to compare")

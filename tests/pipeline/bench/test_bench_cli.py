@@ -155,6 +155,7 @@ def test_peak_memory_without_the_kernels_own_account(monkeypatch: pytest.MonkeyP
         (["rows", "--methods", "autoencoder"], "--baseline"),
         (["rows", "--groups", "none.json"], "none.json"),
         (["rows", "--model", "none.onnx"], "none.onnx"),
+        (["rows", "--methods", "euclidean", "--model", "none.onnx"], "none.onnx"),
         (["rows", "--rate", "3"], "between"),
         (["few"], "few: too few different pictures"),
     ],
