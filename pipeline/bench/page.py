@@ -65,7 +65,7 @@ def _text(name: str) -> str:
 
 
 def _edit_parts(numbers: Numbers, scores: Sequence[Scores]) -> list[str]:
-    edits, summary, costs = edit_tables(numbers, everything=True)
+    subject, edits, summary, costs = edit_tables(numbers, everything=True)
     alike = "the curve counts every single edit of the protocol alike"
     return [
         _cards(numbers),
@@ -78,7 +78,8 @@ def _edit_parts(numbers: Numbers, scores: Sequence[Scores]) -> list[str]:
         ),
         _table("Every method", summary),
         _table("Ranking and cost", costs),
-        _table("Every edit", edits),
+        _table(f"Every edit: {numbers['methods'][0]['name']}", subject),
+        _table("Every edit: every method", edits),
     ]
 
 

@@ -57,6 +57,8 @@ def test_edits_to_terminal_json_and_page(rows: Path, tmp_path: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert "the half for reporting" in shown
     assert "recall at false-match rate 0.01, 3 queries a row" in shown
+    assert ", by false-match rate" in shown
+    assert "default 0.01 1e-6 1e-8+" in " ".join(shown.split())
     assert "collage 2x2 *" in shown
     assert "too few" in shown
     assert all(len(line) <= 120 for line in shown.splitlines()[2:])
@@ -79,7 +81,7 @@ def test_edits_to_terminal_json_and_page(rows: Path, tmp_path: Path, capsys: pyt
     page = page_file.read_text()
     tags = Tags(page).tags
     assert tags.count("svg") == 3
-    assert tags.count("table") == 3
+    assert tags.count("table") == 4
     assert "b" in tags  # the numbers on the cards
     assert "&lt;b&gt;my &amp; photos" in page
     assert "<b>my" not in page
