@@ -62,6 +62,11 @@ class Choice:
         chosen |= {BASELINE} if self.baseline is not None else set()
         return tuple(name for name in known if name in chosen and (name != BASELINE or self.baseline is not None))
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The keys of the methods that were asked for by name or by file."""
+        return (*self.methods, *map(str, self.models), *([BASELINE] if self.baseline is not None else []))
+
     def own(self) -> list[OnnxEncoder]:
         """The encoders of `models`, each once.
 

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 
 from twinpix.pipeline.bench.contestants import EMBEDDING
 from twinpix.pipeline.bench.groups import Counts, total
-from twinpix.pipeline.bench.numbers import Numbers
+from twinpix.pipeline.bench.numbers import HEADLINES, Numbers
 from twinpix.pipeline.bench.recall import DEFAULT, MISSING
 from twinpix.pipeline.show import safe
 
-MAIN = (EMBEDDING, "phash", "pdq")  # beside models of the user's own; the others are summed up
+MAIN = (EMBEDDING, "phash", "pdq")  # beside those that were asked for by name; the others are summed up
 NAME = 18  # letters of a method's name at the head of a column,
 FIRST = 44  # and of a row's name,
 SHORT = 24  # where there are many columns
 RANDOM = "random: random weights, as none were given (--weights)"
 MARK, STAR = " *", "* never trained on"  # of a family kept out of training
 EXTRAPOLATION = "+ extrapolated by a generalised Pareto tail, not measured"
+COST_HEADS = ("ms an image", "x decoding", "peak MB")
+COST_NOTE = (
+    "ms and MB: each method in a process of its own, one image after another; MB is the peak of the whole process"
+)
 WIDE = 120  # letters of a line
 
 HEADS = {"card edits": "card", "crop to 30 % of area": "crop 30", "held-out families": "held out",
@@ -51,7 +55,7 @@ def edit_tables(numbers: Numbers, everything: bool = False) -> list[Table]:
         everything: all methods have a column in the table of edits, not only the main ones.
     """
     methods = numbers["methods"]
-    shown = [m for m in methods if everything or m["key"] in MAIN or m["key"].endswith(".onnx")] or methods
+    shown = [m for m in methods if everything or m["key"] in (*MAIN, *numbers["named"])] or methods
     return [_subject(numbers), _edits(numbers, shown), _summary(numbers), _costs(numbers)]
 
 
@@ -120,34 +124,37 @@ def _summary(numbers: Numbers) -> Table:
 def _costs(numbers: Numbers) -> Table:
     rows = []
     for m in numbers["methods"]:
-        rate, cost, disc = m["levels"][DEFAULT]["false_match_rate"], m["cost"], m["disc"]
-        known = ("-", "-", "-") if cost is None else _cost_cells(cost)
-        false_matches = "-" if rate is None else f"{rate:.1e}" if rate else f"< {1 / numbers['pairs']:.0e}"
-        rows.append(
-            (m["name"], (false_matches, f"{disc['average_precision']:.3f}", f"{disc['recall_at_1']:.3f}", *known))
-        )
+        ranking = (f"{m['disc']['average_precision']:.3f}", f"{m['disc']['recall_at_1']:.3f}")
+        rows.append((m["name"], (_false_matches(m, numbers["pairs"]), *ranking, *_cost_cells(m["cost"]))))
     disc = numbers["disc"]
     notes = [
         f"µAP, R@1: {disc['queries']} queries of 1 to 4 chained edits, {disc['with_a_match']} of them with a match "
         f"among {disc['references']} references; not comparable with DISC21's, which has a million",
-        "ms and MB: each method in a process of its own, one image after another; MB is the peak of the whole process",
+        COST_NOTE,
     ]
     notes += [
         f"the second look of {m['name']}: {1e3 * m['second_look_seconds_a_pair']:.0f} ms a candidate pair, on all cores"
         for m in numbers["methods"]
         if m["second_look_seconds_a_pair"] is not None
     ]
-    heads = ("false matches*", "µAP", "R@1", "ms an image", "x decoding", "peak MB")
+    heads = ("false matches*", "µAP", "R@1", *COST_HEADS)
     return Table("false-match rate at the default threshold (*), ranking, cost", heads, tuple(rows), tuple(notes))
 
 
-def _cost_cells(cost: Numbers) -> tuple[str, str, str]:
+def _false_matches(method: Numbers, pairs: int) -> str:
+    rate = method["levels"][DEFAULT]["false_match_rate"]
+    return f"{rate:.1e}" if rate else "-" if rate is None or not pairs else f"< {1 / pairs:.0e}"
+
+
+def _cost_cells(cost: Numbers | None) -> tuple[str, str, str]:
+    if cost is None:
+        return "-", "-", "-"
     peak = "-" if cost["peak_mb"] is None else f"{cost['peak_mb']:.0f}"
     return f"{1e3 * cost['encode_seconds'] / cost['images']:.1f}", f"{cost['times_decoding']:.2f}", peak
 
 
 def group_tables(numbers: Numbers) -> list[Table]:
-    """Pairs found and wrongly called, by source."""
+    """Pairs found and wrongly called, by source; and what each method finds at false-match rates, and costs."""
     methods = numbers["methods"]
     rows: list[Row] = []
     for kind in ("same", "view"):
@@ -162,7 +169,22 @@ def group_tables(numbers: Numbers) -> list[Table]:
         "unrelated: pairs across groups, by class: alone if one of the two has no partner, else view, else same",
     )
     title = "pairs called duplicates, each method at its default threshold"
-    return [Table(title, tuple(_head(m["name"]) for m in methods), tuple(rows), notes)]
+    return [Table(title, tuple(_head(m["name"]) for m in methods), tuple(rows), notes), _rates_and_costs(numbers)]
+
+
+def _rates_and_costs(numbers: Numbers) -> Table:
+    rows = []
+    for m in numbers["methods"]:
+        found = [_cell(m, "means", HEADLINES["groups"], level) for level in numbers["levels"]]
+        rows.append((m["name"], (*found, _false_matches(m, numbers["pairs"]), *_cost_cells(m["cost"]))))
+    notes = (
+        f"recall: of {numbers['same_pairs']} pairs of one picture; false-match rate: of {numbers['pairs']} pairs of "
+        "different pictures, views included",
+        COST_NOTE,
+        *_gap_notes(numbers["methods"]),
+    )
+    heads = (*_level_heads(numbers), "false matches*", *COST_HEADS)
+    return Table("recall by false-match rate; that rate at the default threshold (*); cost", heads, tuple(rows), notes)
 
 
 def print_table(table: Table) -> None:
@@ -194,7 +216,7 @@ def _share(share: float | None) -> str:
 
 def _counts(counts: Counts | Sequence[int], digits: int = 1) -> str:
     called, formed = counts
-    return f"{called}/{formed} {100 * called / max(1, formed):.{digits}f} %"
+    return f"{called}/{formed} {100 * called / formed:.{digits}f} %" if formed else "-"
 
 
 def _head(name: str) -> str:
