@@ -150,8 +150,8 @@ def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> N
     top = float(max(np.quantile(different, 0.999) if len(different) else 1, copies.max(initial=0))) or 1.0
     step = max(1, round(top / BINS))
     bins = np.arange(-0.5, top + step, step) if bits else np.linspace(0, top, BINS + 1)
-    axes.set_yscale("log")  # before there is anything: nothing at all could not be scaled later
-    for values, colour, label in ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], copies_are)):
+    sets = ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], copies_are))
+    for values, colour, label in sets if len(different) or len(copies) else ():
         share = np.histogram(values, bins)[0] / max(1, len(values))
         axes.stairs(share, bins, fill=True, color=colour, alpha=0.4, label=label)
         axes.stairs(share, bins, color=colour, lw=1)
@@ -159,7 +159,7 @@ def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> N
         limit = method["levels"].get(level, {}).get("limit")
         if limit is not None:
             axes.axvline(limit**power, color=INK, ls=dash, lw=1.2, label=label)
-    axes.set(ylim=(1e-6, 1), xlim=(bins[0], bins[-1]), title=method["name"])
+    axes.set(yscale="log", ylim=(1e-6, 1), xlim=(bins[0], bins[-1]), title=method["name"])
     axes.set_xlabel("bits" if bits else "distance", fontsize=8)
     axes.tick_params(labelsize=8)
 
