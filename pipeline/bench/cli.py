@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -15,17 +16,21 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline import show
 from twinpix.pipeline.bench.split import Split
 
+ORIGINALS, QUERIES = 1500, 300
+
 
 def bench(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures that no method was trained on.")],
     groups: Annotated[Path | None, typer.Option(help="A JSON file of known groups: same, view, alone.")] = None,
-    model: Annotated[list[Path] | None, typer.Option(help="A .onnx encoder.", show_default="the shipped one")] = None,
-    methods: Annotated[str | None, typer.Option(help="Names, or all.", show_default="all but EfficientNet-B0")] = None,
+    model: Annotated[list[Path] | None, typer.Option(help="A .onnx encoder, for a row of its own.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Names, separated by commas; or all.", show_default="all but EfficientNet-B0")
+    ] = None,
     baseline: Annotated[Path | None, typer.Option(help="The .onnx of the autoencoder.")] = None,
     weights: Annotated[Path | None, typer.Option(help="EfficientNet-B0 weights; random ones without.")] = None,
     split: Annotated[Split, typer.Option(help="Choose on develop, report on report.")] = Split.REPORT,
-    limit: Annotated[int, typer.Option(min=1, help="Most originals.")] = 1500,
-    queries: Annotated[int, typer.Option(min=1, help="Most originals that are edited.")] = 300,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most originals.", show_default="1500")] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Most originals edited.", show_default="300")] = None,
     rate: Annotated[list[float] | None, typer.Option(help="False-match rate.", show_default="1e-4, 1e-6")] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots to this file.")] = None,
@@ -44,6 +49,8 @@ def bench(
 
     names = tuple(name.strip().lower() for name in methods.split(",")) if methods is not None else ()
     choice = Choice(names, tuple(model or ()), baseline, weights)
+    if groups is not None and (limit, queries) != (None, None):
+        raise InputError("--limit and --queries choose pictures to edit: they mean nothing with --groups")
     if html is not None:
         run.require_matplotlib()
     for target in (json, html):  # not after minutes of measuring
@@ -51,16 +58,16 @@ def bench(
             raise InputError(f"{target}: can't be written there: no such folder, or a folder itself")
     rates = _checked(rate or (1e-4, 1e-6))
     measured = (
-        run.by_edits(folder, choice, split, limit, queries, rates)
+        run.by_edits(folder, choice, split, limit or ORIGINALS, queries or QUERIES, rates)
         if groups is None
-        else run.by_groups(folder, groups, choice, split)
+        else run.by_groups(folder, groups, choice, split, rates)
     )
     numbers = {
         "schema": run.SCHEMA,
-        "command": " ".join(["twinpix bench", *map(str, sys.argv[2:])]),
+        "command": shlex.join(["twinpix", "bench", *sys.argv[2:]]),
         "date": time.strftime("%Y-%m-%d"),
         "versions": run.versions(),
-        "folder": folder.name,
+        "folder": folder.resolve().name or str(folder.resolve()),
         "split": str(split),
         **measured.numbers,
     }
@@ -68,7 +75,7 @@ def bench(
     if json is not None:
         json.write_text(jsonlib.dumps(numbers, indent=1, allow_nan=False) + "\n")
     if html is not None:
-        html.write_text(run.page(numbers, measured.scores), encoding="utf-8")
+        html.write_text(run.page(numbers, measured.spreads), encoding="utf-8")
     return show.SOME_SKIPPED if numbers.get("missing") else 0
 
 

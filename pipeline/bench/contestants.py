@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from twinpix.encoder.errors import InputError, MissingPackageError
-from twinpix.encoder.onnx import load_encoder
+from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.method import Contestant, Distances, Floats, Method, Plain, encode_with
 from twinpix.pipeline.blocks import Blocks
 from twinpix.pipeline.calibration.alikeness import alikeness
-from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
+from twinpix.pipeline.calibration.calibrations import in_force
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.classic.metrics import METRICS, choose
 from twinpix.pipeline.duplicates import known_threshold, limits
@@ -37,7 +36,7 @@ class Choice:
 
     Attributes:
         methods: names; empty for the default ones.
-        models: `.onnx` files: the first is the subject, the others are rows of their own; empty for the shipped one.
+        models: `.onnx` files: rows of their own, beside the shipped encoder.
         baseline: the `.onnx` of the autoencoder, for the row with k-means blocks.
         weights: EfficientNet-B0's.
     """
@@ -63,6 +62,24 @@ class Choice:
         chosen |= {BASELINE} if self.baseline is not None else set()
         return tuple(name for name in known if name in chosen and (name != BASELINE or self.baseline is not None))
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The keys of the methods that were asked for by name or by file."""
+        return (*self.methods, *map(str, self.models), *([BASELINE] if self.baseline is not None else []))
+
+    def own(self) -> list[OnnxEncoder]:
+        """The encoders of `models`, each once.
+
+        Raises:
+            ModelError: one of them can't be used.
+        """
+        return list({encoder.fingerprint: encoder for encoder in map(load_encoder, self.models)}.values())
+
+    def check(self) -> None:
+        """Raises what `wanted` and `own` raise: a wrong name is said before anything takes time."""
+        self.wanted()
+        self.own()
+
 
 def load_methods(choice: Choice, images: int) -> tuple[dict[str, Method], Encoder | None, list[str]]:
     """The methods that take part, without the second look.
@@ -76,32 +93,36 @@ def load_methods(choice: Choice, images: int) -> tuple[dict[str, Method], Encode
     Raises:
         ModelError, InputError: a model or a name can't be used.
     """
-    wanted, methods, left_out, looked = choice.wanted(), {}, [], None
-    if {TWINPIX, EMBEDDING} & set(wanted):
-        subject = load_encoder(choice.models[0] if choice.models else None)
-        methods[EMBEDDING] = encoder_method(EMBEDDING, "embedding alone", subject, images)
-        looked = subject if TWINPIX in wanted and is_calibrated(subject) else None
-        if TWINPIX in wanted and looked is None:
-            left_out.append(f"twinpix with the second look is left out: {subject.name} is not calibrated")
-    for path in choice.models[1:]:
-        encoder = load_encoder(path)
-        methods[str(path)] = encoder_method(str(path), encoder.name, encoder, images)
+    wanted, own = choice.wanted(), choice.own()
+    methods: dict[str, Method] = {}
+    left_out: list[str] = []
+    shipped = load_encoder() if {TWINPIX, EMBEDDING} & set(wanted) else None
+    if shipped is not None:
+        methods[EMBEDDING] = encoder_method(EMBEDDING, "embedding alone", shipped, images)
+    for encoder in own:
+        if shipped is not None and encoder.fingerprint == shipped.fingerprint:
+            left_out.append(f"{encoder.path} has no row of its own: it is the shipped encoder")
+        else:
+            methods[str(encoder.path)] = encoder_method(str(encoder.path), encoder.name, encoder, images)
     for key in wanted:
-        make = _maker(key, choice)
-        if make is not None:
+        if key not in (TWINPIX, EMBEDDING):
             try:
-                methods[key] = make()
+                methods[key] = load_method(key, choice, images)
             except MissingPackageError as error:
                 left_out.append(f"{key} is left out: {error}")
-    return methods, looked, left_out
+    return methods, shipped if TWINPIX in wanted else None, left_out
 
 
-def _maker(key: str, choice: Choice) -> Callable[[], Method] | None:
+def load_method(key: str, choice: Choice, images: int) -> Method:
+    """One method by its key; arguments and errors as in `load_methods`."""
+    if key == EMBEDDING:
+        return encoder_method(key, "embedding alone", load_encoder(), images)
     if key in METRICS:
-        return partial(metric_method, key, choice.weights)
+        return metric_method(key, choice.weights)
     if key == BASELINE and choice.baseline is not None:
-        return partial(baseline_method, choice.baseline)
-    return None
+        return baseline_method(choice.baseline)
+    encoder = load_encoder(key)
+    return encoder_method(key, encoder.name, encoder, images)
 
 
 def enter(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.decode import decode
-from twinpix.pipeline.bench.contestants import BASELINE, EMBEDDING, Choice, load_methods
+from twinpix.pipeline.bench.contestants import Choice, load_method
 from twinpix.pipeline.bench.folder import PX
 
 IMAGES = 100
@@ -42,12 +42,9 @@ class Cost:
 
 def cost(key: str, choice: Choice, files: Sequence[Path]) -> Cost | None:
     """Run one method over files in a fresh Python; None if that fails."""
-    is_model = key == EMBEDDING or key in map(str, choice.models[1:])
-    model = key if is_model and key != EMBEDDING else next(map(str, choice.models), None)
     asked = {
-        "key": EMBEDDING if is_model else key,
-        "model": model if is_model else None,
-        "baseline": None if choice.baseline is None or key != BASELINE else str(choice.baseline),
+        "key": key,
+        "baseline": None if choice.baseline is None else str(choice.baseline),
         "weights": None if choice.weights is None else str(choice.weights),
         "files": [str(path) for path in files],
     }
@@ -57,12 +54,9 @@ def cost(key: str, choice: Choice, files: Sequence[Path]) -> Cost | None:
 
 
 def _measure(asked: dict[str, Any]) -> Cost:
-    model, baseline, weights = (
-        None if asked[name] is None else Path(asked[name]) for name in ("model", "baseline", "weights")
-    )
-    key, files = asked["key"], [Path(file) for file in asked["files"]]
-    choice = Choice((key,), () if model is None else (model,), baseline, weights)
-    method = load_methods(choice, len(files))[0][key]
+    baseline, weights = (None if asked[name] is None else Path(asked[name]) for name in ("baseline", "weights"))
+    files = [Path(file) for file in asked["files"]]
+    method = load_method(asked["key"], Choice(baseline=baseline, weights=weights), len(files))
     method.encode([decode(files[0], at_least=PX)])  # what is loaded at first use is not the method's speed
     decoding = encoding = 0.0
     for start in range(0, len(files), BATCH):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,18 +63,25 @@ def choose_pictures(folder: Path, limit: int, queries: int, split: Split) -> Pic
         queries: most of them that are edited; all of one split.
 
     Raises:
-        InputError: too few different pictures.
+        InputError: too few different pictures, or a limit that leaves too few.
     """
-    loaded, pictures = load_folder(folder, limit + PASTED)
+    if limit < FEWEST:
+        raise InputError(f"--limit {limit}: a measurement needs at least {FEWEST} different pictures")
+    loaded = load_folder(folder, limit + PASTED)
+    names, pictures = loaded.names, loaded.pictures
     kept = without_twins(pictures)
     pasted = kept[len(kept) - max(1, min(PASTED, len(kept) // 10)) :]
     rows = kept[: len(kept) - len(pasted)][:limit]
-    mine = np.array([k for k, row in enumerate(rows) if split.holds(loaded[row])], np.intp)
+    mine = np.array([k for k, row in enumerate(rows) if split.holds(names[row])], np.intp)
     if len(rows) < FEWEST or len(mine) < 2:
-        raise InputError(f"{folder}: too few different pictures to measure with ({len(kept)} of {len(loaded)} images)")
+        at_limit = f"; --limit {limit} ends there" if len(names) == limit + PASTED else ""
+        raise InputError(
+            f"{folder}: too few different pictures to measure with ({len(kept)} of {loaded}{at_limit}): {FEWEST} and "
+            f"one to paste are needed, 2 of them in the half that is measured"
+        )
     matched = max(1, min(queries // 3, len(mine) // DISC_SHARE))
     return Pictures(
-        names=tuple(loaded[row] for row in rows),
+        names=tuple(names[row] for row in rows),
         originals=tuple(pictures[row] for row in rows),
         queries=mine[:queries],
         matched=mine[:matched],
@@ -91,10 +99,30 @@ def without_twins(pictures: Sequence[Image.Image]) -> list[int]:
     return [int(row) for row in rows]
 
 
-def load_folder(folder: Path, limit: int | None = None, px: int = PX) -> tuple[list[str], list[Image.Image]]:
-    """Names (relative) and RGB pictures (longer side at most `px`), in an order drawn by name.
+@dataclass(frozen=True)
+class Loaded:
+    """What a folder's files gave, in an order drawn by name.
 
-    Unreadable files are left out; a large folder is read only as far as `limit` needs.
+    Attributes:
+        names: of n pictures, relative to the folder.
+        pictures: n, RGB.
+        skipped: the reason of each file that gave none.
+    """
+
+    names: list[str]
+    pictures: list[Image.Image]
+    skipped: list[str]
+
+    def __str__(self) -> str:
+        """How many images there are, and why files gave none: one line."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(self.skipped).items()))
+        files = "file" if len(self.skipped) == 1 else "files"
+        skipped = f"; {len(self.skipped)} {files} skipped: {reasons}" if reasons else ""
+        return f"{len(self.names)} images{skipped}"
+
+
+def load_folder(folder: Path, limit: int | None = None, px: int = PX) -> Loaded:
+    """The pictures of a folder, longer side at most `px`; a large folder is read only as far as `limit` needs.
 
     Raises:
         InputError: no such folder.
@@ -104,18 +132,21 @@ def load_folder(folder: Path, limit: int | None = None, px: int = PX) -> tuple[l
     base = folder.resolve()
     files = sorted(list_files([folder])[0], key=lambda path: draw(str(path.relative_to(base))))
 
-    def read(path: Path) -> tuple[str, Image.Image] | None:
+    def read(path: Path) -> tuple[str, Image.Image] | str:
         try:
             picture = decode(path, at_least=px)
-        except ImageError:
-            return None
+        except ImageError as error:
+            return error.reason
         picture.thumbnail((px, px), Image.Resampling.LANCZOS)
         return str(path.relative_to(base)), picture
 
     rows: list[tuple[str, Image.Image]] = []
+    skipped: list[str] = []
     with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(files), READ_BLOCK):
             if limit is not None and len(rows) >= limit:
                 break
-            rows += [row for row in pool.map(read, files[start : start + READ_BLOCK]) if row is not None]
-    return [name for name, _ in rows[:limit]], [picture for _, picture in rows[:limit]]
+            found = list(pool.map(read, files[start : start + READ_BLOCK]))
+            rows += [row for row in found if not isinstance(row, str)]
+            skipped += [row for row in found if isinstance(row, str)]
+    return Loaded([name for name, _ in rows[:limit]], [picture for _, picture in rows[:limit]], skipped)

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from twinpix.encoder.calibration import pairs
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Floats, Method
 from twinpix.pipeline.bench.split import Split
-from twinpix.pipeline.decisions import Decisions
-from twinpix.pipeline.duplicates import group_duplicates
-from twinpix.pipeline.report import Embeddings
 
 Called = frozenset[frozenset[str]]
 Counts = tuple[int, int]  # (pairs called duplicates, all pairs)
@@ -66,7 +59,7 @@ def read_groups(path: Path) -> Groups:
     """Read a JSON file with `same`, `view` and perhaps `alone`.
 
     Raises:
-        InputError: it is not such a file.
+        InputError: it is not such a file, or names no picture.
     """
     try:
         known = json.loads(path.read_text())
@@ -77,6 +70,8 @@ def read_groups(path: Path) -> Groups:
         raise InputError(f"{path}: can't be read ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a JSON file of groups: `same` and `view`, each name -> list of files") from None
+    if not groups.names:
+        raise InputError(f"{path}: names no picture")
     return groups
 
 
@@ -100,7 +95,7 @@ def score_groups(called: Called, names: Sequence[str], groups: Groups, split: Sp
         names: of the images that could be read.
     """
     there = set(names)
-    found, wrong = (_by_source(kind, there, split) for kind in (groups.same, groups.view))
+    found, wrong = (by_source(kind, there, split) for kind in (groups.same, groups.view))
     return GroupScore(
         {source: _count(called, known) for source, known in found.items()},
         {source: _count(called, known) for source, known in wrong.items()},
@@ -112,7 +107,8 @@ def _count(called: Called, known: Called) -> Counts:
     return len(called & known), len(known)
 
 
-def _by_source(groups: Mapping[str, Sequence[str]], there: set[str], split: Split) -> dict[str, Called]:
+def by_source(groups: Mapping[str, Sequence[str]], there: set[str], split: Split) -> dict[str, Called]:
+    """The pairs inside the groups of a split, by source; only of pictures that are `there`."""
     found: dict[str, Called] = {}
     for name, members in groups.items():
         if split.holds(name):
@@ -123,16 +119,10 @@ def _by_source(groups: Mapping[str, Sequence[str]], there: set[str], split: Spli
 
 
 def _unrelated(called: Called, there: set[str], groups: Groups, split: Split) -> dict[str, Counts]:
-    kinds = {"same": groups.same, "view": groups.view}
-    member = {kind: {name for members in known.values() for name in members} & there for kind, known in kinds.items()}
-    held = {name for known in kinds.values() for group, members in known.items() if split.holds(group)
-            for name in members} & there  # fmt: skip
-    without = there - member["same"] - member["view"]
-    alone = {name for name in (without if groups.alone is None else without & set(groups.alone)) if split.holds(name)}
-    everyone = Split.ALL
-    related = frozenset().union(*(p for kind in kinds.values() for p in _by_source(kind, there, everyone).values()))
+    held, alone = members_of(there, groups, split)
+    related, viewed = related_pairs(there, groups), {name for members in groups.view.values() for name in members}
     mine = held | alone
-    classes = {"alone": alone, "view": member["view"] & held, "same": held}
+    classes = {"alone": alone, "view": viewed & held, "same": held}
     counts: dict[str, Counts] = {}
     rest, wrong, near = mine, {p for p in called - related if p <= mine}, {p for p in related if p <= mine}
     for kind, members in classes.items():  # a pair counts in the first class that one of the two is in
@@ -141,6 +131,22 @@ def _unrelated(called: Called, there: set[str], groups: Groups, split: Split) ->
         counts[kind] = (sum(not p <= others for p in wrong if p <= rest), formed)
         rest = others
     return counts
+
+
+def members_of(there: set[str], groups: Groups, split: Split) -> tuple[set[str], set[str]]:
+    """The pictures of a split: those in groups, and those without a partner."""
+    known = [*groups.same.items(), *groups.view.items()]
+    held = {name for group, members in known if split.holds(group) for name in members} & there
+    without = there.difference(*(members for _, members in known))
+    alone = without if groups.alone is None else without & set(groups.alone)
+    return held, {name for name in alone if split.holds(name)}
+
+
+def related_pairs(there: set[str], groups: Groups) -> Called:
+    """The pairs inside all groups, of both halves."""
+    return NOTHING.union(
+        *(p for kind in (groups.same, groups.view) for p in by_source(kind, there, Split.ALL).values())
+    )
 
 
 def total(counts: Mapping[str, Counts]) -> Counts:
@@ -152,28 +158,3 @@ def average(counts: Mapping[str, Counts]) -> float | None:
     """The plain mean of the sources' shares, 0..1: no source drowns another. None without a source."""
     shares = [called / formed for called, formed in counts.values() if formed]
     return sum(shares) / len(shares) if shares else None
-
-
-def called_by_twinpix(encoder: Encoder, folder: Path, embeddings: Embeddings, verify: bool | None = None) -> Called:
-    """The pairs that `find-duplicates FOLDER` reports, as names relative to it; `embeddings` are the folder's."""
-    base = folder.resolve()
-    matches = group_duplicates(embeddings, encoder, verify=verify, decisions=Decisions({})).matches
-    names = ((Path(m.query), Path(m.reference)) for m in matches)
-    return frozenset(frozenset(str(path.relative_to(base)) for path in pair) for pair in names)
-
-
-def called_by_method(method: Method, names: Sequence[str], vectors: Floats) -> Called:
-    """The pairs within the method's threshold.
-
-    Args:
-        names: n.
-        vectors: float32 (n, dim).
-    """
-    if method.threshold is None:
-        return NOTHING
-    distances, found = method.learn(vectors), []
-    for start in range(0, len(names), BLOCK):
-        near = distances(vectors[start : start + BLOCK], vectors[start:]) <= method.threshold + ROUNDING
-        i, j = np.nonzero(np.triu(near, 1))
-        found += [frozenset((names[start + a], names[start + b])) for a, b in zip(i.tolist(), j.tolist(), strict=True)]
-    return frozenset(found)

@@ -33,6 +33,23 @@ from twinpix.pipeline.threads import cores
 Outcomes = NDArray[np.object_]
 
 
+def settled(distance: Floats, outcomes: Outcomes, limits: Limits) -> Floats:
+    """Scores of k candidate pairs as `SecondLooked` has them, float32 (k,): infinite where a pair is no duplicate.
+
+    Args:
+        distance: L2 (k,), at most `limits.candidate`.
+        outcomes: of the second look, (k,).
+    """
+    worn = max(limits.likely, limits.unverified)
+    confirmed = outcomes == Outcome.CONFIRMED
+    unclear = (outcomes == Outcome.UNCLEAR) & (distance <= limits.unverified)
+    likely = (outcomes == Outcome.LIKELY) & (distance <= worn)
+    scores = np.where(unclear, distance, np.inf).astype(np.float32)
+    scores[likely] = distance[likely] * (limits.unverified / worn)
+    scores[confirmed] = distance[confirmed] * (limits.unverified / limits.candidate)
+    return scores
+
+
 class SecondLooked:
     """A calibrated encoder with the second look.
 
@@ -104,14 +121,7 @@ class SecondLooked:
         return outcomes
 
     def _score(self, distance: Floats, outcomes: Outcomes) -> Floats:
-        confirmed = outcomes == Outcome.CONFIRMED
-        limits = self._limits
-        unclear = (outcomes == Outcome.UNCLEAR) & (distance <= limits.unverified)
-        likely = (outcomes == Outcome.LIKELY) & (distance <= limits.likely)
-        scores = np.where(unclear, distance, np.inf).astype(np.float32)
-        scores[likely] = distance[likely] * (limits.unverified / max(limits.likely, limits.unverified))
-        scores[confirmed] = distance[confirmed] * (self._limits.unverified / self._limits.candidate)
-        return scores
+        return settled(distance, outcomes, self._limits)
 
     def _is_among_nearest(self, rows: Rows, vectors: Floats, own: Floats) -> NDArray[np.bool_]:
         # whether the copy would be looked at beside its original: few pictures are nearer to either of them

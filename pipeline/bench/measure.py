@@ -37,6 +37,19 @@ class Scores:
     recall_at_1: float
 
 
+@dataclass(frozen=True)
+class Spread:
+    """The scores that a method gave, for the histograms.
+
+    Attributes:
+        same: float32, of copies with their originals, or of pairs of one picture; infinite where it never compares.
+        different: float32, of different pictures: all that are finite.
+    """
+
+    same: Floats
+    different: Floats
+
+
 def measure(
     contestants: Sequence[Contestant], pictures: Pictures, edits: Sequence[Edit], tell: Tell = lambda text: None
 ) -> list[Scores]:

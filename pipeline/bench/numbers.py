@@ -14,13 +14,15 @@ from twinpix.encoder.calibration import pairs
 from twinpix.pipeline.bench.cost import Cost
 from twinpix.pipeline.bench.edits import CHAINED, Edit, extra_edits, means
 from twinpix.pipeline.bench.folder import Pictures
-from twinpix.pipeline.bench.groups import GroupScore, average
+from twinpix.pipeline.bench.group_scores import GroupRow
+from twinpix.pipeline.bench.groups import average
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.measure import Scores
 from twinpix.pipeline.bench.method import Method
-from twinpix.pipeline.bench.recall import Level, curve, levels, mean_recall, recall
+from twinpix.pipeline.bench.recall import Level, curve, levels, mean_recall, measured_levels, recall
 
 SCHEMA = 1
+HEADLINES = {"edits": "all single edits", "groups": "same pairs"}  # kind -> the mean that methods are judged by
 PACKAGES = ("twinpix", "numpy", "pillow", "onnxruntime", "faiss-cpu", "opencv-python-headless", "imagehash", "pdqhash",
             "torch")  # fmt: skip
 Numbers = dict[str, Any]
@@ -113,17 +115,35 @@ def _cost(cost: Cost) -> Numbers:
     }
 
 
-def group_numbers(scores: Mapping[str, GroupScore], images: int) -> Numbers:
+def group_numbers(
+    rows: Sequence[GroupRow], images: int, rates: Sequence[float], costs: Mapping[str, Cost | None]
+) -> Numbers:
     """Everything that known groups say, but where and when. Counts are (pairs called duplicates, all pairs)."""
-    rows = [
-        {
-            "name": name,
-            "same": score.found,
-            "same_average": average(score.found),
-            "view": score.wrong,
-            "view_average": average(score.wrong),
-            "unrelated": score.unrelated,
-        }
-        for name, score in scores.items()
-    ]
-    return {"kind": "groups", "pictures": images, "methods": rows}
+    methods = [_group_row(row, measured_levels(row.limit, row.different, rates), costs) for row in rows]
+    return {
+        "kind": "groups",
+        "pictures": images,
+        "same_pairs": len(rows[0].same),
+        "pairs": rows[0].different.pairs,
+        "levels": list(methods[0]["levels"]),
+        "methods": methods,
+    }
+
+
+def _group_row(row: GroupRow, at: Sequence[Level], costs: Mapping[str, Cost | None]) -> Numbers:
+    cost = costs.get(row.method.key)
+    return {
+        "key": row.method.key,
+        "name": row.name,
+        "second_look": row.second_look,
+        "scale": row.method.scale,
+        "same": row.counts.found,
+        "same_average": average(row.counts.found),
+        "view": row.counts.wrong,
+        "view_average": average(row.counts.wrong),
+        "unrelated": row.counts.unrelated,
+        "levels": {level.name: _level(level, row.method) for level in at},
+        "means": {HEADLINES["groups"]: {level.name: recall(row.same, level) for level in at}},
+        "curve": dict(zip(("rates", "recall"), curve(row.different, row.same), strict=True)),
+        "cost": None if cost is None else _cost(cost),
+    }

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from html import escape
 
 from twinpix.pipeline.bench import plots
-from twinpix.pipeline.bench.measure import Scores
+from twinpix.pipeline.bench.measure import Spread
 from twinpix.pipeline.bench.numbers import Numbers
 from twinpix.pipeline.bench.plots import require_matplotlib
 from twinpix.pipeline.bench.recall import DEFAULT
 from twinpix.pipeline.bench.tables import Table, edit_tables, group_tables, heading, strictest
 
+SCALES = "share of all pairs, on a log scale; each method without a second look, on a scale of its own"
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2127; --dim: #69707a; --back: #fbfbfa; --card: #fff; --line: #e4e4e0;
   --good: 18, 166, 106 }
@@ -37,17 +38,17 @@ tr.sum + tr.sum td { border-top: 0 }
 """
 
 
-def page(numbers: Numbers, scores: Sequence[Scores]) -> str:
+def page(numbers: Numbers, spreads: Sequence[Spread]) -> str:
     """The page of a run, as HTML.
 
     Args:
         numbers: as `--json` writes them.
-        scores: of each method in the same order; empty for known groups.
+        spreads: of each method in the same order.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    parts = _edit_parts(numbers, scores) if numbers["kind"] == "edits" else _group_parts(numbers)
+    parts = (_edit_parts if numbers["kind"] == "edits" else _group_parts)(numbers, spreads)
     about = "".join(f"<p>{escape(line)}.</p>" for line in heading(numbers))
     used = ", ".join(f"{name} {number}" for name, number in numbers["versions"].items())
     left_out = "".join(f"<p class=dim>{escape(line)}</p>" for line in numbers["left_out"])
@@ -64,45 +65,56 @@ def _text(name: str) -> str:
     return escape(name.encode("utf-8", "backslashreplace").decode())
 
 
-def _edit_parts(numbers: Numbers, scores: Sequence[Scores]) -> list[str]:
-    edits, summary, costs = edit_tables(numbers, everything=True)
+def _edit_parts(numbers: Numbers, spreads: Sequence[Spread]) -> list[str]:
+    subject, edits, summary, costs = edit_tables(numbers, everything=True)
+    best = "by µAP" if strictest(numbers) == DEFAULT else "by mean recall at that rate"
     alike = "the curve counts every single edit of the protocol alike"
     return [
         _cards(numbers),
         _panel("Recall against false-match rate", plots.recall_by_rate(numbers), alike),
-        _panel("Recall per edit", plots.recall_per_edit(numbers), "the subject, and the three best of the others"),
+        _panel(
+            "Recall per edit", plots.recall_per_edit(numbers), f"the subject, and the three best of the others {best}"
+        ),
         _panel(
             "Distances of edited copies and of different pictures",
-            plots.histograms(numbers, scores),
-            "share of all pairs, on a log scale; each method without a second look, on a scale of its own",
+            plots.histograms(numbers, spreads),
+            SCALES,
         ),
         _table("Every method", summary),
         _table("Ranking and cost", costs),
-        _table("Every edit", edits),
+        _table(f"Every edit: {numbers['methods'][0]['name']}", subject),
+        _table("Every edit: every method", edits),
     ]
 
 
 def _cards(numbers: Numbers) -> str:
     level, first = strictest(numbers), numbers["methods"][0]
     cards = [(mean, first["means"][mean][level], first["means"][mean][DEFAULT]) for mean in list(numbers["means"])[:4]]
-    at = "default threshold" if level == DEFAULT else f"at false-match rate {level}"
     shown = "".join(
         f"<div class=card><span>{escape(mean)}</span><b>{_percent(share)}</b>"
-        f"<small>{at}; {_percent(default)} by default</small></div>"
+        f"<small>{_card_note(level, default)}</small></div>"
         for mean, share, default in cards
     )
     return f"<h2>{_text(first['name'])}</h2><div class=cards>{shown}</div>"
+
+
+def _card_note(level: str, default: float | None) -> str:
+    return "default threshold" if level == DEFAULT else f"at false-match rate {level}; {_percent(default)} by default"
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _group_parts(numbers: Numbers) -> list[str]:
-    tables = group_tables(numbers)
+def _group_parts(numbers: Numbers, spreads: Sequence[Spread]) -> list[str]:
+    sources, costs = group_tables(numbers)
+    rate = "of pairs of one picture, among pairs of different pictures, views included"
     return [
         _panel("Averages over the sources", plots.group_bars(numbers), "each source counts alike"),
-        *(_table("Every source", table) for table in tables),
+        _panel("Recall against false-match rate", plots.recall_by_rate(numbers), rate),
+        _panel("Distances in and across groups", plots.histograms(numbers, spreads), SCALES),
+        _table("Recall and cost", costs),
+        _table("Every source", sources),
     ]
 
 

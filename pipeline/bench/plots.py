@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from twinpix.encoder.errors import MissingPackageError
-from twinpix.pipeline.bench.measure import Scores
-from twinpix.pipeline.bench.method import Plain
-from twinpix.pipeline.bench.numbers import Numbers
+from twinpix.pipeline.bench.measure import Spread
+from twinpix.pipeline.bench.numbers import HEADLINES, Numbers
 from twinpix.pipeline.bench.recall import DEFAULT
 from twinpix.pipeline.bench.tables import MARK, strictest
 
@@ -20,6 +19,7 @@ COLOURS = ("#e8590c", "#4c8dff", "#12a66a", "#b06cf0", "#d9a400", "#e0508f", "#1
 INK, FAINT = "#010203", "#808080"  # the first is replaced by the page's text colour
 BINS = 60
 MOST = 4  # methods in the plot of edits
+COPIES = {"edits": "edited copies", "groups": "pairs of one picture"}
 DODGE = 0.18  # of a row, so that equal values of two methods don't hide one another
 
 
@@ -56,11 +56,20 @@ def svg(figure: Any) -> str:
 
 
 def main_methods(numbers: Numbers) -> list[int]:
-    """Rows of the methods that the plot of edits shows: the first, and the best of the others."""
+    """Rows of the methods that the plot of edits shows: the first, and the best of the others.
+
+    Recall at default thresholds ranks nothing, as their false-match rates differ: without a measured rate, µAP does.
+    """
     level = strictest(numbers)
-    score = [m["means"]["all single edits"][level] or 0 for m in numbers["methods"]]
+    score = [_standing(m, HEADLINES[numbers["kind"]], level) for m in numbers["methods"]]
     rest = sorted(range(1, len(score)), key=lambda k: -score[k])
     return [0, *sorted(rest[: MOST - 1])]
+
+
+def _standing(method: Numbers, headline: str, level: str) -> float:
+    if level == DEFAULT and "disc" in method:
+        return float(method["disc"]["average_precision"])
+    return float(method["means"][headline][level] or 0)
 
 
 def recall_per_edit(numbers: Numbers) -> str:
@@ -95,8 +104,9 @@ def _at(level: str) -> str:
 
 
 def recall_by_rate(numbers: Numbers) -> str:
-    """Mean recall over all single edits against the false-match rate, and each method's default threshold."""
+    """Recall against the false-match rate, and each method's default threshold."""
     figure, axes = require_matplotlib().subplots(figsize=(9, 5))
+    headline = HEADLINES[numbers["kind"]]
     shown = set(main_methods(numbers))
     for row, method in enumerate(numbers["methods"]):
         colour, is_main = COLOURS[row % len(COLOURS)], row in shown
@@ -105,20 +115,20 @@ def recall_by_rate(numbers: Numbers) -> str:
         axes.plot(
             curve["rates"], 100 * np.array(curve["recall"]), label=method["name"], drawstyle="steps-post", **style
         )
-        default, share = method["levels"][DEFAULT], method["means"]["all single edits"][DEFAULT]
-        if share is not None:
+        default, share = method["levels"][DEFAULT], method["means"][headline][DEFAULT]
+        if share is not None and curve["rates"]:
             rate = max(default["false_match_rate"], curve["rates"][0])
             axes.plot(rate, 100 * share, "*", color=colour, ms=12, zorder=10, mec="none")
-    axes.set(xscale="log", ylim=(0, 101), ylabel="mean recall over all single edits, %")
+    axes.set(xscale="log", ylim=(0, 101), ylabel=f"recall over {headline}, %")
     axes.set_xlabel("false-match rate (a star: the default threshold; at the left edge: none was seen)")
     axes.grid(True)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return svg(figure)
 
 
-def histograms(numbers: Numbers, scores: Sequence[Scores]) -> str:
-    """Distances of edited copies to their originals, and of different pictures: each method without a second look."""
-    plain = [k for k, one in enumerate(scores) if isinstance(one.contestant, Plain)]
+def histograms(numbers: Numbers, spreads: Sequence[Spread]) -> str:
+    """Distances of copies to their originals, and of different pictures: each method without a second look."""
+    plain = [k for k, method in enumerate(numbers["methods"]) if not method["second_look"]]
     across = min(3, max(1, len(plain)))
     down = max(1, -(-len(plain) // across))
     figure, grid = require_matplotlib().subplots(
@@ -127,21 +137,21 @@ def histograms(numbers: Numbers, scores: Sequence[Scores]) -> str:
     for axes in grid.ravel()[len(plain) :]:
         axes.set_axis_off()
     for axes, k in zip(grid.ravel(), plain, strict=False):
-        _histogram(axes, numbers["methods"][k], scores[k])
+        _histogram(axes, numbers["methods"][k], spreads[k], COPIES[numbers["kind"]])
     if plain:
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return svg(figure)
 
 
-def _histogram(axes: Any, method: Numbers, scores: Scores) -> None:
+def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> None:
     bits = method["scale"].startswith("Hamming")  # whole numbers: one bar each
     power = 2 if bits else 1
-    copies = np.concatenate([found[np.isfinite(found)] for found in scores.by_edit.values()]) ** power
-    different = scores.unrelated.scores**power
+    copies, different = spread.same[np.isfinite(spread.same)] ** power, spread.different**power
     top = float(max(np.quantile(different, 0.999) if len(different) else 1, copies.max(initial=0))) or 1.0
     step = max(1, round(top / BINS))
     bins = np.arange(-0.5, top + step, step) if bits else np.linspace(0, top, BINS + 1)
-    for values, colour, label in ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], "edited copies")):
+    sets = ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], copies_are))
+    for values, colour, label in sets if len(different) or len(copies) else ():
         share = np.histogram(values, bins)[0] / max(1, len(values))
         axes.stairs(share, bins, fill=True, color=colour, alpha=0.4, label=label)
         axes.stairs(share, bins, color=colour, lw=1)

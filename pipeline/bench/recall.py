@@ -40,12 +40,19 @@ class Level:
 
 def levels(contestant: Contestant, unrelated: Unrelated, rates: Sequence[float]) -> tuple[Level, ...]:
     """The default threshold, each of the rates, and 1e-8."""
-    default = NO_DEFAULT if contestant.limit is None else contestant.limit + ROUNDING
-    rows = [_level(DEFAULT, default, unrelated)]
+    return (
+        *measured_levels(contestant.limit, unrelated, rates),
+        _level(rate_name(EXTRAPOLATED), _extrapolated(unrelated), unrelated),
+    )
+
+
+def measured_levels(limit: float | None, unrelated: Unrelated, rates: Sequence[float]) -> tuple[Level, ...]:
+    """The default threshold `limit`, and each of the rates."""
+    rows = [_level(DEFAULT, NO_DEFAULT if limit is None else limit + ROUNDING, unrelated)]
     for rate in rates:
-        limit = unrelated.limit(rate)
-        rows.append(_level(rate_name(rate), TOO_FEW if np.isnan(limit) else limit, unrelated))
-    return (*rows, _level(rate_name(EXTRAPOLATED), _extrapolated(unrelated), unrelated))
+        found = unrelated.limit(rate)
+        rows.append(_level(rate_name(rate), TOO_FEW if np.isnan(found) else found, unrelated))
+    return tuple(rows)
 
 
 def rate_name(rate: float) -> str:
@@ -61,7 +68,7 @@ def rate_name(rate: float) -> str:
 def _level(name: str, limit: float | str, unrelated: Unrelated) -> Level:
     if isinstance(limit, str):
         return Level(name, None, limit)
-    return Level(name, limit, rate=float(np.searchsorted(unrelated.scores, limit) / unrelated.pairs))
+    return Level(name, limit, rate=float(np.searchsorted(unrelated.scores, limit) / max(1, unrelated.pairs)))
 
 
 def _extrapolated(unrelated: Unrelated) -> float | str:
@@ -71,8 +78,8 @@ def _extrapolated(unrelated: Unrelated) -> float | str:
 
 
 def recall(scores: Floats, level: Level) -> float | None:
-    """Share of the copies that score better than the level's limit, 0..1; a tie is a miss."""
-    return None if level.limit is None else float((scores < level.limit).mean())
+    """Share of the copies that score better than the level's limit, 0..1; a tie is a miss. None without a copy."""
+    return None if level.limit is None or not len(scores) else float((scores < level.limit).mean())
 
 
 def mean_recall(by_edit: Mapping[str, Floats], mean: Mean, level: Level) -> float | None:
@@ -83,7 +90,9 @@ def mean_recall(by_edit: Mapping[str, Floats], mean: Mean, level: Level) -> floa
 
 
 def curve(unrelated: Unrelated, copies: Floats) -> tuple[list[float], list[float]]:
-    """Recall of the copies against the false-match rate: (rates ascending, recall)."""
+    """Recall of copies against the false-match rate: (rates ascending, recall), nothing where there are no pairs."""
+    if not unrelated.pairs or not len(copies):
+        return [], []
     rates = np.logspace(np.log10(1 / max(1, unrelated.pairs)), -1, CURVE)
     limits = np.array([unrelated.limit(rate) for rate in rates])
     found = np.searchsorted(np.sort(copies[np.isfinite(copies)]), limits) / max(1, len(copies))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 
 from twinpix.encoder.errors import InputError
+from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.bench import tables
 from twinpix.pipeline.bench.contestants import EMBEDDING, Choice, enter, load_methods
 from twinpix.pipeline.bench.cost import IMAGES, Cost, cost
 from twinpix.pipeline.bench.edits import protocol
 from twinpix.pipeline.bench.folder import choose_pictures, load_folder
-from twinpix.pipeline.bench.groups import GroupScore, called_by_method, called_by_twinpix, read_groups, score_groups
-from twinpix.pipeline.bench.measure import Scores, Tell, measure
+from twinpix.pipeline.bench.group_scores import GroupRow, Truth, scores_by_method, scores_by_twinpix
+from twinpix.pipeline.bench.groups import read_groups
+from twinpix.pipeline.bench.measure import Spread, Tell, measure
+from twinpix.pipeline.bench.method import Method
 from twinpix.pipeline.bench.numbers import SCHEMA, Numbers, edit_numbers, group_numbers, versions
 from twinpix.pipeline.bench.page import page, require_matplotlib
 from twinpix.pipeline.bench.split import Split
@@ -30,11 +35,11 @@ class Measured:
 
     Attributes:
         numbers: plain values for JSON.
-        scores: of each method, for the histograms; empty for known groups.
+        spreads: of each method, for the histograms.
     """
 
     numbers: Numbers
-    scores: Sequence[Scores] = ()
+    spreads: Sequence[Spread]
 
 
 def by_edits(folder: Path, choice: Choice, split: Split, limit: int, queries: int, rates: Sequence[float]) -> Measured:
@@ -42,8 +47,9 @@ def by_edits(folder: Path, choice: Choice, split: Split, limit: int, queries: in
 
     Raises:
         InputError: no such folder, too few pictures, an unknown method.
+        ModelError: a model can't be used.
     """
-    choice.wanted()  # a wrong name is said before anything takes time
+    choice.check()
     pictures = choose_pictures(folder, limit, queries, split)
     edits = protocol(pictures.pasted)
     with _telling() as tell:
@@ -53,45 +59,71 @@ def by_edits(folder: Path, choice: Choice, split: Split, limit: int, queries: in
         )
         scores = measure(contestants, pictures, edits, tell)
         files = [folder.resolve() / name for name in pictures.names[:IMAGES]]
-        costs: dict[str, Cost | None] = {}
-        for contestant in contestants:
-            tell(f"seconds and memory: {contestant.method.name}")
-            costs.setdefault(contestant.method.key, cost(contestant.method.key, choice, files))
-    return Measured({**edit_numbers(scores, pictures, edits, rates, costs), "left_out": _said(left_out)}, scores)
+        costs = _costs([contestant.method for contestant in contestants], choice, files, tell)
+    numbers = edit_numbers(scores, pictures, edits, rates, costs)
+    spreads = [Spread(np.concatenate(list(one.by_edit.values())), one.unrelated.scores) for one in scores]
+    return Measured({**numbers, "named": choice.named, "left_out": _said(left_out)}, spreads)
 
 
-def by_groups(folder: Path, groups: Path, choice: Choice, split: Split) -> Measured:
+def by_groups(folder: Path, groups: Path, choice: Choice, split: Split, rates: Sequence[float]) -> Measured:
     """Known groups in a folder.
 
     Raises:
-        InputError: no such folder, no such groups, an unknown method, too few pictures.
+        InputError: no such folder, no such groups, an unknown method, too few pictures, none that the groups name.
+        ModelError: a model can't be used.
     """
     known = read_groups(groups)
-    choice.wanted()
-    names, pictures = load_folder(folder)
-    if len(names) < 2:
-        raise InputError(f"{folder}: too few images to compare")
-    missing = sorted(known.names - set(names))
-    methods, looked, left_out = load_methods(choice, len(names))
-    scores: dict[str, GroupScore] = {}
+    choice.check()
+    loaded = load_folder(folder)
+    if len(loaded.names) < 2:
+        raise InputError(f"{folder}: too few images to compare ({loaded})")
+    missing = sorted(known.names - set(loaded.names))
+    if len(missing) == len(known.names):
+        raise InputError(f"{groups}: none of the {len(missing)} pictures it names is in {folder} ({loaded})")
+    methods, looked, left_out = load_methods(choice, len(loaded.names))
+    left_out += [f"{m.name} is left out: it has no default threshold" for m in methods.values() if m.threshold is None]
+    truth = Truth(loaded.names, known, split)
     with _telling() as tell:
-        for key, method in methods.items():
-            tell(f"encoding and comparing: {method.name}")
-            if key == EMBEDDING and looked is not None:
-                embeddings = encode_images(folder, encoder=looked)
-                called = called_by_twinpix(looked, folder, embeddings)
-                scores[f"twinpix {looked.fingerprint[:6]}"] = score_groups(called, names, known, split)
-            if key != EMBEDDING or EMBEDDING in choice.wanted():
-                if method.threshold is None:
-                    left_out.append(f"{method.name} is left out: it has no default threshold")
-                    continue
-                called = called_by_method(method, names, method.encode_all(pictures))
-                scores[method.name] = score_groups(called, names, known, split)
-    if not scores:
-        raise InputError("; ".join(left_out) or "name a method")
+        rows = list(_group_rows(folder, choice, methods, looked, loaded.pictures, truth, tell))
+        if not rows:
+            raise InputError("; ".join(left_out) or "name a method")
+        files = [folder.resolve() / name for name in loaded.names[:IMAGES]]
+        costs = _costs([row.method for row in rows], choice, files, tell)
     for name in missing:
         message(f"not there, or not readable, so no pair of it counts: {name}")
-    return Measured({**group_numbers(scores, len(names)), "missing": missing, "left_out": _said(left_out)})
+    numbers = group_numbers(rows, len(loaded.names), rates, costs)
+    spreads = [Spread(row.same, row.different.scores) for row in rows]
+    return Measured({**numbers, "missing": missing, "left_out": _said(left_out)}, spreads)
+
+
+def _group_rows(
+    folder: Path,
+    choice: Choice,
+    methods: Mapping[str, Method],
+    looked: Encoder | None,
+    pictures: Sequence[Image.Image],
+    truth: Truth,
+    tell: Tell,
+) -> Iterator[GroupRow]:
+    for key, method in methods.items():
+        tell(f"encoding and comparing: {method.name}")
+        if key == EMBEDDING and looked is not None:
+            embeddings = encode_images(folder, encoder=looked)
+            name = f"twinpix {looked.fingerprint[:6]}"
+            scores, limit = scores_by_twinpix(looked, folder, truth.names, embeddings)
+            yield truth.measure(name, method, scores, limit, second_look=True)
+        if method.threshold is not None and (key != EMBEDDING or EMBEDDING in choice.wanted()):
+            scores = scores_by_method(method, method.encode_all(pictures))
+            yield truth.measure(method.name, method, scores, method.threshold)
+
+
+def _costs(methods: Iterable[Method], choice: Choice, files: Sequence[Path], tell: Tell) -> dict[str, Cost | None]:
+    costs: dict[str, Cost | None] = {}
+    for method in methods:
+        if method.key not in costs:
+            tell(f"seconds and memory: {method.name}")
+            costs[method.key] = cost(method.key, choice, files)
+    return costs
 
 
 def _said(left_out: list[str]) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinpix.encoder.onnx import MODELS, load_encoder
+
 Paint = Callable[..., Image.Image]
 Floats = NDArray[np.float32]
 
@@ -34,3 +36,11 @@ def flat() -> Callable[[Sequence[int]], list[Image.Image]]:
 def mean_level() -> Callable[[Sequence[Image.Image]], Floats]:
     """An encoder with known answers: the mean level."""
     return lambda pictures: np.array([[np.asarray(picture).mean()] for picture in pictures], np.float32)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Another encoder than the shipped one: its file with another fingerprint."""
+    path, shipped = tmp_path / "mine.onnx", load_encoder().fingerprint.encode()
+    path.write_bytes((MODELS / "twinpix.onnx").read_bytes().replace(shipped, shipped[::-1]))
+    return path

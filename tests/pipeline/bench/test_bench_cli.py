@@ -57,6 +57,8 @@ def test_edits_to_terminal_json_and_page(rows: Path, tmp_path: Path, capsys: pyt
     shown = capsys.readouterr().out
     assert "the half for reporting" in shown
     assert "recall at false-match rate 0.01, 3 queries a row" in shown
+    assert ", by false-match rate" in shown
+    assert "default 0.01 1e-6 1e-8+" in " ".join(shown.split())
     assert "collage 2x2 *" in shown
     assert "too few" in shown
     assert all(len(line) <= 120 for line in shown.splitlines()[2:])
@@ -79,7 +81,7 @@ def test_edits_to_terminal_json_and_page(rows: Path, tmp_path: Path, capsys: pyt
     page = page_file.read_text()
     tags = Tags(page).tags
     assert tags.count("svg") == 3
-    assert tags.count("table") == 3
+    assert tags.count("table") == 4
     assert "b" in tags  # the numbers on the cards
     assert "&lt;b&gt;my &amp; photos" in page
     assert "<b>my" not in page
@@ -108,7 +110,29 @@ def test_known_groups(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert first["same"] == {"a": [0, 6]}
     assert first["view"] == {"b": [0, 6]}
     assert first["unrelated"] == {"alone": [0, 6 * 24 + 15], "view": [0, 12 * 12 + 60], "same": [0, 60]}
-    assert Tags(page.read_text()).tags.count("svg") == 1
+    assert numbers["levels"] == ["default", "1e-4", "1e-6"]
+    assert (numbers["same_pairs"], numbers["pairs"]) == (6, 6 + 6 * 24 + 15 + 12 * 12 + 60 + 60)
+    assert [method["second_look"] for method in numbers["methods"]] == [True, False]
+    assert all(method["levels"]["1e-4"]["missing"] == "too few" for method in numbers["methods"])
+    assert "recall by false-match rate" in shown and "peak MB" in shown
+    tags = Tags(page.read_text()).tags
+    assert (tags.count("svg"), tags.count("table")) == (3, 2)
+
+
+@pytest.mark.usefixtures("cheap", "matplotlib")
+def test_known_groups_without_a_pair_are_no_percentages(
+    rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, page = tmp_path / "groups.json", tmp_path / "out.html"
+    known.write_text(json.dumps({"same": {"a/0": ["00.png"]}, "view": {}, "alone": []}))
+    monkeypatch.chdir(rows)
+    monkeypatch.setattr(sys, "argv", ["twinpix", "bench", ".", "--groups", "my groups.json"])
+    assert bench(Path(), groups=known, methods="twinpix,euclidean", split=Split.ALL, html=page) == 0
+    assert "<title>twinpix bench: rows</title>" in page.read_text()
+    assert "twinpix bench . --groups &#x27;my groups.json&#x27;" in page.read_text()
+    shown = capsys.readouterr().out
+    assert "0/0" not in shown + page.read_text()
+    assert "0.0 %" not in shown
 
 
 @pytest.mark.usefixtures("cheap")
@@ -155,7 +179,12 @@ def test_peak_memory_without_the_kernels_own_account(monkeypatch: pytest.MonkeyP
         (["rows", "--methods", "autoencoder"], "--baseline"),
         (["rows", "--groups", "none.json"], "none.json"),
         (["rows", "--model", "none.onnx"], "none.onnx"),
+        (["rows", "--methods", "euclidean", "--model", "none.onnx"], "none.onnx"),
         (["rows", "--rate", "3"], "between"),
+        (["rows", "--limit", "5"], "--limit 5: a measurement needs at least 12"),
+        (["rows", "--groups", "elsewhere.json"], "none of the 3 pictures it names is in rows (30 images)"),
+        (["rows", "--groups", "elsewhere.json", "--limit", "40"], "--groups"),
+        (["rows", "--groups", "elsewhere.json", "--queries", "4"], "--groups"),
         (["few"], "few: too few different pictures"),
     ],
 )
@@ -165,6 +194,7 @@ def test_wrong_input_is_one_line(
     few = tmp_path / "few"
     few.mkdir()
     (few / "00.png").write_bytes((rows / "00.png").read_bytes())
+    (tmp_path / "elsewhere.json").write_text(json.dumps({"same": {"a/0": ["x", "y"]}, "view": {}, "alone": ["z"]}))
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["bench", *args])
     assert done.exit_code == 2

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from twinpix.encoder.errors import InputError, ModelError
-from twinpix.encoder.onnx import MODELS, OnnxEncoder
+from twinpix.encoder.onnx import MODELS, OnnxEncoder, load_encoder
 from twinpix.pipeline.bench.cli import bench
 from twinpix.pipeline.bench.contestants import (
     EMBEDDING,
@@ -57,14 +57,34 @@ def test_the_shipped_encoder(encoder: OnnxEncoder, paint: Paint) -> None:
     assert left_out == []
 
 
-def test_more_models_are_rows(paint: Paint) -> None:
-    contestants, _ = enter(Choice(("embedding",), (SHIPPED, SHIPPED)), [paint(seed) for seed in range(3)])
-    assert [contestant.method.key for contestant in contestants] == [EMBEDDING, str(SHIPPED)]
+def test_models_are_rows_beside_the_shipped_encoder(paint: Paint, other: Path) -> None:
+    pictures = [paint(seed) for seed in range(3)]
+    contestants, left_out = enter(Choice(("twinpix", "embedding"), (other, other)), pictures)
+    shipped, mine = load_encoder(), load_encoder(other)
+    names = [contestant.name for contestant in contestants]
+    assert names == [f"twinpix {shipped.fingerprint[:6]}", "embedding alone", mine.name]
+    assert contestants[2].method.key == str(other)
+    assert np.array_equal(contestants[1].method.encode(pictures), shipped(pictures))
+    assert left_out == []
+
+
+def test_the_shipped_file_as_a_model_is_no_second_row(paint: Paint) -> None:
+    pictures = [paint(seed) for seed in range(3)]
+    contestants, left_out = enter(Choice(("embedding",), (SHIPPED,)), pictures)
+    assert [contestant.name for contestant in contestants] == ["embedding alone"]
+    assert left_out == [f"{SHIPPED} has no row of its own: it is the shipped encoder"]
+    contestants, left_out = enter(Choice(("euclidean",), (SHIPPED,)), pictures)
+    assert [contestant.name for contestant in contestants] == [load_encoder().name, "Euclidean"]
+    assert left_out == []
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ModelError):
-        load_methods(Choice(models=(tmp_path / "none.onnx",)), 3)
+    for methods in ((), ("euclidean",)):
+        choice = Choice(methods, models=(SHIPPED, tmp_path / "none.onnx"))
+        with pytest.raises(ModelError):
+            choice.check()
+        with pytest.raises(ModelError):
+            load_methods(choice, 3)
 
 
 def test_phash_counts_bits(paint: Paint) -> None:

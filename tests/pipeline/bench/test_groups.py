@@ -10,17 +10,16 @@ import pytest
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline.bench.group_scores import Truth, scores_by_method, scores_by_twinpix
 from twinpix.pipeline.bench.groups import (
     Called,
     Groups,
     average,
-    called_by_method,
-    called_by_twinpix,
     read_groups,
     score_groups,
     total,
 )
-from twinpix.pipeline.bench.method import Method
+from twinpix.pipeline.bench.method import ROUNDING, Floats, Method
 from twinpix.pipeline.bench.split import Split
 from twinpix.pipeline.stream import encode_images
 
@@ -28,8 +27,15 @@ NAMES = ["a1", "a2", "b1", "b2", "c"]
 VECTORS = np.array([[0], [1], [5], [5.5], [0.4]], np.float32)
 
 
-def called(threshold: float | None) -> Called:
-    return called_by_method(Method("v", "v", lambda pictures: VECTORS, threshold), NAMES, VECTORS)
+METHOD = Method("v", "v", lambda pictures: VECTORS, None)
+
+
+def pairs_of(scores: Floats, limit: float) -> Called:
+    return frozenset(pair(NAMES[i], NAMES[j]) for i, j in np.argwhere(scores <= limit + ROUNDING).tolist())
+
+
+def called(threshold: float) -> Called:
+    return pairs_of(scores_by_method(METHOD, VECTORS), threshold)
 
 
 def pair(a: str, b: str) -> frozenset[str]:
@@ -39,7 +45,6 @@ def pair(a: str, b: str) -> frozenset[str]:
 def test_pairs_within_the_threshold() -> None:
     assert called(0.6) == {pair("a2", "c"), pair("a1", "c"), pair("b1", "b2")}
     assert called(0.5) == {pair("a1", "c"), pair("b1", "b2")}  # at the threshold is within it
-    assert called(None) == frozenset()
 
 
 def test_known_groups_are_counted() -> None:
@@ -56,6 +61,26 @@ def test_pictures_that_are_named_nowhere_count_for_nothing() -> None:
     same = {"album/1": ["a1", "a2"]}
     assert score_groups(called(0.7), NAMES, Groups(same, {}, ["b1"]), Split.ALL).unrelated["alone"] == (0, 2)
     assert score_groups(called(0.7), NAMES, Groups(same, {}), Split.ALL).unrelated["alone"] == (3, 9)
+
+
+def test_scores_of_same_and_of_different_pictures() -> None:
+    truth = Truth(NAMES, Groups({"album/1": ["a1", "a2"]}, {"walk/1": ["b1", "b2"]}, ["c"]), Split.ALL)
+    row = truth.measure("v", METHOD, scores_by_method(METHOD, VECTORS), 0.7)
+    assert row.same.tolist() == [1]
+    assert row.different.pairs == 9  # all others, those of the view included
+    assert row.different.scores == pytest.approx([0.4, 0.5, 0.6, 4, 4.5, 4.6, 5, 5.1, 5.5])
+    assert row.counts == score_groups(called(0.7), NAMES, truth.groups, Split.ALL)
+
+
+@pytest.mark.parametrize("split", Split)
+def test_different_pairs_are_those_that_are_counted(split: Split) -> None:
+    names = [f"p{i}" for i in range(40)]
+    same = {f"s/{i}": names[2 * i : 2 * i + 2] for i in range(8)}
+    view = {f"v/{i}": names[2 * i : 2 * i + 3] for i in range(8, 16)}  # neighbours share a picture
+    truth = Truth(names, Groups(same, view), split)
+    counts = score_groups(frozenset(), names, truth.groups, split)
+    assert truth.same.sum() == total(counts.found)[1]
+    assert truth.different.sum() == total(counts.wrong)[1] + total(counts.unrelated)[1]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -86,13 +111,17 @@ def test_no_source_drowns_another() -> None:
 def test_twinpix_calls_what_find_duplicates_calls(encoder: OnnxEncoder, album: Path, verify: bool | None) -> None:
     copies = ("a.png", "a.webp", "sub/a copy.png")
     expected = frozenset(frozenset(pair) for pair in combinations(copies, 2))
-    assert called_by_twinpix(encoder, album, encode_images(album, encoder=encoder), verify) == expected
+    embeddings = encode_images(album, encoder=encoder)
+    names = [str(path.relative_to(album.resolve())) for path in reversed(embeddings.paths)]
+    scores, limit = scores_by_twinpix(encoder, album, names, embeddings, verify)
+    assert frozenset(frozenset((names[i], names[j])) for i, j in np.argwhere(scores <= limit).tolist()) == expected
+    assert np.isfinite(scores).sum() == len(expected)
 
 
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "{}", "null", '{"same": []}', '{"same": {"a": "b"}, "view": {}}', '{"same": {"a": [1]}, "view": {}}',
-     '{"same": {}, "view": {}, "alone": 3}'],
+     '{"same": {}, "view": {}, "alone": 3}', '{"same": {}, "view": {}}', '{"same": {"a/0": []}, "view": {}}'],
 )  # fmt: skip
 def test_damaged_files(content: str, tmp_path: Path) -> None:
     path = tmp_path / "groups.json"
