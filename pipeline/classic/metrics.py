@@ -102,7 +102,7 @@ _ROWS = (
     _hamming(classic.colorhash, 42, 1),
     _hamming(classic.pdq, 256, 31),  # 31 of 256 bits: ThreatExchange's recommendation
     _hamming(classic.pdq8, 256, 31, nearest_orientation_l2),
-    *_cnn(None, 0.9, 0.99),  # random weights tell hardly more than re-encoded copies from other pictures, wherever it is
+    *_cnn(None, 0.9, 0.99),  # random weights know re-encoded copies at best, wherever it is
 )  # fmt: skip
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ROWS})
 
