@@ -77,15 +77,27 @@ def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) 
     so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
     """
     workers = workers or cores()
-    chunks = (paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK))
     pending: deque[Future[Chunk]] = deque()
     with decoding_threads(workers) as pool:
-        for chunk in chunks:
+        for chunk in in_runs(paths, workers, CHUNK):
             pending.append(pool.submit(_embed, encoder, chunk))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def in_runs(paths: Sequence[Path], workers: int, most: int) -> Iterator[Sequence[Path]]:
+    """The files in runs of up to `most`, shorter ones towards the end, so that all workers have something to do.
+
+    Guided self-scheduling (Polychronopoulos & Kuck 1987). An embedding does not depend on what else is in its batch.
+    """
+    start = 0
+    while start < len(paths):
+        share = -(-(len(paths) - start) // (2 * workers))
+        end = start + min(most, share)
+        yield paths[start:end]
+        start = end
 
 
 def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:

@@ -17,7 +17,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.library.read import Reading, read_file, stamp_at
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.stream import CHUNK
+from twinpix.pipeline.stream import CHUNK, in_runs
 from twinpix.pipeline.threads import cores, decoding_threads
 
 OF_THE_CONTENT = {"corrupt"}  # reasons that the same bytes will give again
@@ -61,8 +61,8 @@ def scan(encoder: Encoder, paths: Sequence[Path], known: set[bytes], workers: in
     workers, claims = workers or cores(), Claims(known)
     pending: deque[Future[Found]] = deque()
     with decoding_threads(workers) as pool:
-        for start in range(0, len(paths), CHUNK):
-            pending.append(pool.submit(_read_chunk, encoder, paths[start : start + CHUNK], claims))
+        for chunk in in_runs(paths, workers, CHUNK):
+            pending.append(pool.submit(_read_chunk, encoder, chunk, claims))
             if len(pending) >= 2 * workers:
                 yield pending.popleft().result()
         while pending:

@@ -17,7 +17,7 @@ from PIL import Image
 import twinpix
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.stream import CHUNK, Chunk, encode_images, list_files, stream
+from twinpix.pipeline.stream import CHUNK, Chunk, encode_images, in_runs, list_files, stream
 from twinpix.pipeline.threads import cores
 
 Paint = Callable[..., Image.Image]
@@ -48,6 +48,23 @@ def test_outcomes_come_in_order(workers: int, n: int) -> None:
     assert [s.path for c in chunks for s in c.skipped] == [p for p in paths if "x" in p.name]
     for chunk in chunks:
         assert chunk.vectors[:, 0].tolist() == [float(p.stem) for p in chunk.paths]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 16])
+def test_all_workers_have_something_to_do(workers: int) -> None:
+    for n in (1, 10, 16 * CHUNK, 1000):
+        files = [Path(str(i)) for i in range(n)]
+        runs = list(in_runs(files, workers, CHUNK))
+        assert [path for run in runs for path in run] == files
+        assert len(runs) >= min(n, 2 * workers) and max(map(len, runs)) <= CHUNK
+        assert len(runs) <= n / CHUNK + 2 * workers * CHUNK  # and few of them are short
+        assert len(runs[-1]) == 1
+
+
+def test_an_embedding_does_not_depend_on_its_batch(encoder: OnnxEncoder, paint: Callable[..., Image.Image]) -> None:
+    pictures = np.stack([encoder.prepare(paint(seed, 96, 96)) for seed in range(7)])
+    alone = np.concatenate([encoder.encode(pictures[i : i + 1]) for i in range(7)])
+    assert np.array_equal(encoder.encode(pictures), alone)
 
 
 def test_at_most_two_chunks_per_worker_are_ahead_of_the_reader() -> None:
@@ -132,8 +149,8 @@ def test_every_regular_file_has_one_outcome(encoder: OnnxEncoder, tmp_path: Path
 def test_a_file_that_vanishes_is_skipped(encoder: OnnxEncoder, album: Path) -> None:
     files, _ = list_files([album])
     (album / "a.png").unlink()
-    (chunk,) = stream(encoder, files)
-    assert [(s.path.name, s.reason) for s in chunk.skipped] == [("a.png", "vanished"), ("notes.txt", "not_an_image")]
+    skipped = [s for chunk in stream(encoder, files) for s in chunk.skipped]
+    assert [(s.path.name, s.reason) for s in skipped] == [("a.png", "vanished"), ("notes.txt", "not_an_image")]
 
 
 def test_an_unlistable_folder_is_skipped(encoder: OnnxEncoder, album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
