@@ -9,7 +9,7 @@ import numpy as np
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError, MissingPackageError
-from twinpix.pipeline.classic.metrics import METRICS, Metric, choose
+from twinpix.pipeline.classic.metrics import METRICS, Metric, choose, takes_weights
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def compare_by_all(
     said, left_out = [], []
     for name in METRICS:
         try:
-            said.append(compare_by(choose(name, weights if name.startswith("cnn") else None), query, reference))
+            said.append(compare_by(choose(name, weights if takes_weights(name) else None), query, reference))
         except (MissingPackageError, InputError) as error:
             left_out.append(LeftOut(name, str(error)))
     return tuple(said), tuple(left_out)

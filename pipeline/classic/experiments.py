@@ -20,7 +20,7 @@ from twinpix.pipeline.bench.geometry import crop, flip, mirror, rotate, zoom
 from twinpix.pipeline.bench.levels import blur, gamma, grey, jitter, jpeg, noise, salt_and_pepper
 from twinpix.pipeline.classic.compare import LeftOut
 from twinpix.pipeline.classic.distances import l2
-from twinpix.pipeline.classic.metrics import METRICS, Distances, choose
+from twinpix.pipeline.classic.metrics import METRICS, Distances, choose, takes_weights
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import list_files
 
@@ -107,7 +107,7 @@ def named(text: str | None, weights: Path | None = None) -> tuple[str, ...]:
     names = CONTENDERS if text is None else tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
     if unknown := [name for name in names if name not in CONTENDERS]:
         raise InputError(f"no metric is called {unknown[0]!r}: choose from {', '.join(CONTENDERS)}")
-    if weights is not None and not any(map(_is_cnn, names)):
+    if weights is not None and not any(map(takes_weights, names)):
         raise InputError("--weights are for cnn-euclidean and cnn-cosine")
     return names
 
@@ -130,13 +130,9 @@ def contenders(names: Sequence[str], weights: Path | None = None) -> tuple[list[
 def _contender(name: str, weights: Path | None) -> Contender:
     if name == EMBEDDING:
         return Contender("twinpix, embedding alone", load_encoder(), l2)
-    chosen = choose(name, weights if _is_cnn(name) else None)
+    chosen = choose(name, weights if takes_weights(name) else None)
     encoder = chosen.make()
     return Contender(encoder.name, encoder, chosen.distances)
-
-
-def _is_cnn(name: str) -> bool:
-    return name.startswith("cnn")
 
 
 def read_groups(folder: Path, limit: int) -> tuple[dict[str, list[Image.Image]], list[Skipped]]:

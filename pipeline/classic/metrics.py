@@ -107,6 +107,11 @@ _ROWS = (
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ROWS})
 
 
+def takes_weights(name: str) -> bool:
+    """Whether the metric of that name is a network's."""
+    return name.startswith("cnn")
+
+
 def choose(name: str, weights: str | os.PathLike[str] | None = None) -> Metric:
     """The metric of that name; `weights` are for the CNN's.
 
