@@ -14,6 +14,7 @@ from typing import Any
 from twinpix.encoder.decode import decode
 from twinpix.pipeline.bench.contestants import Choice, load_method
 from twinpix.pipeline.bench.folder import PX
+from twinpix.pipeline.peak_memory import peak_mb
 
 IMAGES = 100
 BATCH = 32
@@ -65,22 +66,7 @@ def _measure(asked: dict[str, Any]) -> Cost:
         decoded = time.perf_counter()
         method.encode(pictures)
         decoding, encoding = decoding + decoded - begun, encoding + time.perf_counter() - decoded
-    return Cost(len(files), decoding, encoding, _peak_mb())
-
-
-def _peak_mb() -> float | None:
-    # the kernel's own high-water mark of this program; getrusage would count what the parent held before
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+    return Cost(len(files), decoding, encoding, peak_mb())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
-import os
+import math
 import subprocess
 import sys
 import tempfile
@@ -83,7 +83,7 @@ def line(row: dict[str, Any]) -> str:
         f"({row['cpu_seconds']:.0f} s of CPU); {row['pairs']:,} pairs, "
         f"{row['recall']:.3%} of {row['planted']:,} planted{said}; {row['checked_recall']:.3%} of the "
         f"{row['checked_pairs']:,} that {row['checked']:,} vectors, compared with all, are in; "
-        f"peak {row['peak_mb']:.0f} MB{bare}"
+        f"peak {row['peak_mb'] or math.nan:.0f} MB{bare}"
     )
 
 
@@ -127,23 +127,20 @@ def _measure(drawn: Drawn, within: float, index: str | None) -> dict[str, Any]:
         np.save(folder / "vectors.npy", drawn.vectors)
         if count > EXACT_TOO:
             drawn.vectors.resize(0, refcheck=False)  # the other processes need the memory
-        said, peak = _run("scale_run", folder, str(within), index or "")
-        checked, _ = _run("scale_check", folder, str(within), str(CHECKED))
+        said = _run("scale_run", folder, str(within), index or "")
+        checked = _run("scale_check", folder, str(within), str(CHECKED))
     bare = _bare_seconds(drawn.vectors, within) if count <= EXACT_TOO else None
-    row = {"vectors": count, **said, **checked, "peak_mb": peak, "bare_seconds": bare}
+    row = {"vectors": count, **said, **checked, "bare_seconds": bare}
     return {**row, "ratio": None if bare is None else row["seconds"] / bare}
 
 
-def _run(module: str, *arguments: str | Path) -> tuple[dict[str, Any], float]:
-    # what it says, and its peak memory in MB
+def _run(module: str, *arguments: str | Path) -> dict[str, Any]:
     command = [sys.executable, "-m", f"twinpix.pipeline.bench.{module}", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    said = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
-    if status != 0:
-        raise InputError(f"measuring failed: {module} ended with status {status}")
-    return jsonlib.loads(said), usage.ru_maxrss / 1024
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"measuring failed: {module} ended with status {done.returncode}")
+    said: dict[str, Any] = jsonlib.loads(done.stdout)
+    return said
 
 
 def _bare_seconds(vectors: Floats, within: float) -> float:

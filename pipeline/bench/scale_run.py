@@ -19,6 +19,7 @@ from twinpix.pipeline.duplicates import find_candidates
 from twinpix.pipeline.library.generations import State, generations
 from twinpix.pipeline.library.serve import stored_embeddings
 from twinpix.pipeline.library.store import open_to_read, open_to_write, put, transaction
+from twinpix.pipeline.peak_memory import peak_mb
 
 FINGERPRINT, SURE = "drawn", 0.04
 
@@ -57,7 +58,7 @@ def main() -> None:
     figures = {"index": asdict(used), "read_seconds": read - begun, "seconds": seconds, "cpu_seconds": cpu,
                "pairs": len(i), "planted": len(planted), "recall": float(found.mean())}  # fmt: skip
     np.save(folder / "found.npy", np.sort(np.minimum(i, j).astype(np.int64) * count + np.maximum(i, j)))
-    print(json.dumps(figures))
+    print(json.dumps({**figures, "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,15 @@ ROUNDS = 3
 SMALL_PX, SMALL_QUALITY = 500, 90  # longer side, and quality, of the small pictures that are made of the large ones
 MORE = 20  # as many of the small ones, so that a round takes as long
 PROFILED = 48  # files
+# a command, and then the peak memory of its process
+WATCHED = """
+from twinpix.pipeline.cli import app
+from twinpix.pipeline.peak_memory import peak_mb
+try:
+    app()
+finally:
+    print(peak_mb() or "nan")
+"""
 
 
 def speed(
@@ -116,9 +124,8 @@ def _write_pictures(folder: Path, first: int, last: int) -> None:
 
 
 def _peak_mb(folder: Path, output: Path) -> float:
-    command = [sys.executable, "-m", "twinpix.pipeline", "encode-images", str(folder), "-o", str(output)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        raise InputError(f"encode-images failed with status {status}")
-    return usage.ru_maxrss / 1024
+    command = [sys.executable, "-c", WATCHED, "encode-images", str(folder), "-o", str(output)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError(f"encode-images failed with status {done.returncode}")
+    return float(done.stdout.splitlines()[-1])

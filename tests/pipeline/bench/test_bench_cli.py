@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from twinpix.encoder.errors import MissingPackageError
-from twinpix.pipeline.bench import cost as cost_room
+from twinpix.pipeline import peak_memory
 from twinpix.pipeline.bench.cli import bench
 from twinpix.pipeline.bench.contestants import Choice
 from twinpix.pipeline.bench.cost import cost
@@ -167,7 +167,7 @@ def test_peak_memory_without_the_kernels_own_account(monkeypatch: pytest.MonkeyP
         raise OSError
 
     monkeypatch.setattr(Path, "read_text", absent)
-    peak = cost_room._peak_mb()
+    peak = peak_memory.peak_mb()
     assert peak is None or peak > 10
 
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.bench.speed import speed
+from twinpix.pipeline.bench.speed import _peak_mb, speed
 
 
 def test_rates_are_printed(album: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +28,11 @@ def test_rates_are_printed(album: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_folder_without_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no readable image"):
         speed(tmp_path)
+
+
+def test_what_the_parent_held_is_not_the_peak_of_its_child(album: Path, tmp_path: Path) -> None:
+    held = np.ones(700_000_000, np.uint8)
+    assert 50 < _peak_mb(album, tmp_path / "out.npz") < held.nbytes / 2**20
 
 
 def test_the_package_runs_as_a_module(album: Path) -> None:

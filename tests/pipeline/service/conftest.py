@@ -34,11 +34,13 @@ class Served:
         process: its process.
         address: where it listens.
         library: its library.
+        said: what it told until it listened.
     """
 
     process: subprocess.Popen[str]
     address: str
     library: Path
+    said: str
 
     @property
     def port(self) -> int:
@@ -92,9 +94,13 @@ def serve() -> Serve:
         ) as process:
             try:
                 assert process.stdout is not None
-                line = process.stdout.readline()
-                assert "http://" in line, line + process.stdout.read()
-                yield Served(process, "http://" + line.split("http://")[1].split()[0], library)
+                said = ""  # it may tell what it made good before it tells its address
+                for line in process.stdout:
+                    said += line
+                    if "http://" in line:
+                        break
+                assert "http://" in said, said
+                yield Served(process, "http://" + said.split("http://")[1].split()[0], library, said)
             finally:
                 process.kill()
 

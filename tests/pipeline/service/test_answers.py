@@ -190,12 +190,17 @@ def test_killed_in_the_middle_of_uploads_it_loses_none_that_it_confirmed(
             running.process.wait(10)
     (library / "uploads" / "00").mkdir(exist_ok=True)
     (library / "uploads" / "00" / f"{'00' * 16}.part").write_bytes(b"half")
+    whole = name_of(draw(999))  # it was killed before the library knew this one
+    (library / "uploads" / whole[:2]).mkdir(exist_ok=True)
+    (library / "uploads" / whole[:2] / f"{whole}.png").write_bytes(draw(999))
     with serve(library) as running:
+        assert "had not finished are added" in running.said
         for name in confirmed:
             assert running.ask("GET", f"/search?id={name}").status_code == 200
         assert running.stop() == 0
     assert not list((library / "uploads").rglob("*.part"))
     stored = {path.stem for path in (library / "uploads").glob("??/*")}
+    assert whole in stored
     assert stored == {path.stem for path in Library(library).embeddings().paths} and set(confirmed) <= stored
 
 
