@@ -139,14 +139,14 @@ class Decoders:
         with self._lock:
             return tuple(self._all)
 
-    def decode(self, source: str | bytes, at_least: int | None) -> Image.Image:
+    def decode(self, source: str | bytes, at_least: int | None, jpeg_at_least: int | None = None) -> Image.Image:
         """As `twinpix.encoder.decode.decode`, level by level.
 
         Raises:
             ImageError: as there, and `decoder_crashed`, `timed_out`, `out_of_memory`.
             DecodingError, OSError: no process can be started.
         """
-        return Image.fromarray(self._ask(source, {"at_least": at_least}, _levels))
+        return Image.fromarray(self._ask(source, {"at_least": at_least, "jpeg_at_least": jpeg_at_least}, _levels))
 
     def film(self, source: str | bytes) -> Image.Image:
         """As `twinpix.encoder.film.decode_film`, level by level; errors as in `decode`."""
@@ -160,8 +160,11 @@ class Decoders:
         """The same, and preprocessed; a preprocessing that no worker knows is done here."""
         kind = type(preprocess)
         if PREPROCESSINGS.get(kind.__name__) is not kind:
-            return preprocess(self.decode(source, preprocess.size))
-        wish = {"at_least": preprocess.size, "preprocess": kind.__name__, "settings": preprocess.to_dict()}
+            return preprocess(self.decode(source, preprocess.size, preprocess.jpeg_at_least))
+        wish = {
+            "at_least": preprocess.size, "jpeg_at_least": preprocess.jpeg_at_least, "preprocess": kind.__name__,
+            "settings": preprocess.to_dict(),
+        }  # fmt: skip
         return self._ask(source, wish, _levels).copy()
 
     def _ask(

@@ -91,12 +91,12 @@ def _sniff_iso_media(header: bytes) -> str:
     raise ImageError("not_an_image", "a video or another ISO media file, not an image")
 
 
-def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
+def read_picture(source: ImageLike, at_least: int | None = None, jpeg_at_least: int | None = None) -> Image.Image:
     """Whatever can be turned into a picture -> upright RGB.
 
     Args:
         source: path, bytes of a file, Pillow image or uint8 array (height, width[, 1|3|4]).
-        at_least: px; as in `decode`.
+        at_least, jpeg_at_least: px; as in `decode`. A picture in memory is no JPEG.
 
     Raises:
         ImageError: it can't be used.
@@ -107,7 +107,9 @@ def read_picture(source: ImageLike, at_least: int | None = None) -> Image.Image:
     if isinstance(source, np.ndarray):
         return upright(_from_array(source), at_least)
     file, decoder = as_file(source), elsewhere()
-    return decode(file, at_least) if decoder is None else decoder.decode(file, at_least)
+    if decoder is None:
+        return decode(file, at_least, jpeg_at_least=jpeg_at_least)
+    return decoder.decode(file, at_least, jpeg_at_least)
 
 
 def as_file(source: str | os.PathLike[str] | bytes) -> str | bytes:
@@ -136,6 +138,7 @@ def decode(
     at_least: int | None = None,
     max_pixels: int = MAX_PIXELS,
     begun: Callable[[], object] = lambda: None,
+    jpeg_at_least: int | None = None,
 ) -> Image.Image:
     """Read one image, first frame, upright, alpha composited on mid grey.
 
@@ -146,6 +149,7 @@ def decode(
             decoder, which is where the time is saved), so that copies in different formats still agree.
         max_pixels: what a file may decode to; more is refused from the header alone.
         begun: called once the file is read and decoding begins.
+        jpeg_at_least: px; the same for JPEG, where less is decoded in less time. As for the others by default.
 
     Returns:
         A Pillow image of mode RGB.
@@ -157,7 +161,7 @@ def decode(
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else _read(source) as file:
             begun()
-            return _decode_stream(file, at_least, max_pixels)
+            return _decode_stream(file, at_least, max_pixels, jpeg_at_least)
     except ImageError as error:
         raise ImageError(error.reason, f"{name}: {error}") from None
     except FileNotFoundError:
@@ -214,17 +218,20 @@ def open_image(file: IO[bytes]) -> Image.Image:
     return _open(file, kind)
 
 
-def _decode_stream(file: IO[bytes], at_least: int | None, max_pixels: int) -> Image.Image:
-    return _turned(*_decode_as_stored(file, at_least, max_pixels))
+def _decode_stream(
+    file: IO[bytes], at_least: int | None, max_pixels: int, jpeg_at_least: int | None = None
+) -> Image.Image:
+    return _turned(*_decode_as_stored(file, at_least, max_pixels, jpeg_at_least))
 
 
 def _decode_as_stored(
-    file: IO[bytes], at_least: int | None, max_pixels: int
+    file: IO[bytes], at_least: int | None, max_pixels: int, jpeg_at_least: int | None
 ) -> tuple[Image.Image, Image.Transpose | None]:
     with open_image(file) as image:
-        factor = _shrink_factor(image.size, at_least)
+        is_jpeg = image.format in ("JPEG", "MPO")
+        factor = _shrink_factor(image.size, jpeg_at_least or at_least if is_jpeg else at_least)
         refuse_bombs(image, factor, max_pixels)
-        if image.format in ("JPEG", "MPO") and factor > 1:
+        if is_jpeg and factor > 1:
             width = image.width
             image.draft(None, (image.width // factor, image.height // factor))
             factor //= round(width / image.width)

@@ -187,7 +187,7 @@ def decoded(facts: dict[str, Any], body: bytes, watch: Watch) -> Image.Image | N
     source = _source(facts, body)
     if "film" in facts:
         return decode_film(source, begun=watch.begin)
-    picture = decode(source, facts["at_least"], begun=watch.begin)
+    picture = decode(source, facts["at_least"], begun=watch.begin, jpeg_at_least=facts["jpeg_at_least"])
     if "preprocess" not in facts:
         return picture
     return prepared(picture, PREPROCESSINGS[facts["preprocess"]](**facts["settings"]))

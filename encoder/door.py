@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Decoder(Protocol):
     """Decodes files, given as a path or as their bytes. Raises ImageError."""
 
-    def decode(self, source: str | bytes, at_least: int | None) -> Image.Image:
+    def decode(self, source: str | bytes, at_least: int | None, jpeg_at_least: int | None = None) -> Image.Image:
         """Upright RGB, as `twinpix.encoder.decode.decode`."""
 
     def prepare(self, source: str | bytes, preprocess: Preprocess) -> NDArray[np.uint8]:

@@ -114,7 +114,8 @@ class OnnxEncoder:
         """
         decoder = elsewhere()
         if decoder is None or isinstance(source, (Image.Image, np.ndarray)):
-            return prepared(read_picture(source, at_least=self.preprocess.size), self.preprocess)
+            size, of_jpeg = self.preprocess.size, self.preprocess.jpeg_at_least
+            return prepared(read_picture(source, size, of_jpeg), self.preprocess)
         return decoder.prepare(as_file(source), self.preprocess)  # where fewer levels need to travel
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:

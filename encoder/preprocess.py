@@ -26,8 +26,8 @@ class Preprocess:
         interpolation: Pillow's antialiased filter: `bilinear`, `bicubic` or `box`.
         despeckle: whether salt-and-pepper noise is taken out first, at the size the picture was decoded at: averaged
             into its surroundings, nothing could tell it from them any more.
-        reducing_gap: before it filters, Pillow averages plainly as far as that leaves so many times `size`: the
-            smaller, the faster.
+        reducing_gap: before it filters, Pillow averages plainly as far as that leaves so many times `size`, and so
+            does a JPEG's decoder: the smaller, the faster. Other formats are despeckled as they are.
 
     Levels stay 0..255: standardising them is the network's first layer.
     """
@@ -49,6 +49,11 @@ class Preprocess:
         side, how = (self.size, self.size), FILTERS[self.interpolation]
         squeezed = picture.resize(side, how, reducing_gap=self.reducing_gap)
         return np.ascontiguousarray(np.asarray(squeezed).transpose(2, 0, 1))
+
+    @property
+    def jpeg_at_least(self) -> int:
+        """What to decode a JPEG at, px: see `decode`, which keeps twice as many."""
+        return math.ceil(self.size * min(self.reducing_gap, 2.0) / 2)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

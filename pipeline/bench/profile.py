@@ -30,7 +30,7 @@ def profile(encoder: OnnxEncoder, files: Sequence[Path]) -> dict[str, float]:
         files: readable images.
     """
     spent: dict[str, float] = {}
-    size = encoder.preprocess.size
+    size, of_jpeg = encoder.preprocess.size, encoder.preprocess.jpeg_at_least
 
     def stage(name: str, work: Callable[[], T]) -> T:
         begun = time.thread_time()
@@ -39,7 +39,7 @@ def profile(encoder: OnnxEncoder, files: Sequence[Path]) -> dict[str, float]:
         return outcome
 
     data = stage("read", lambda: [path.read_bytes() for path in files])
-    pictures = stage("decode", lambda: [decode(content, at_least=size) for content in data])
+    pictures = stage("decode", lambda: [decode(content, size, jpeg_at_least=of_jpeg) for content in data])
     prepared = stage("resize", lambda: np.stack([encoder.preprocess(picture) for picture in pictures]))
     spent["transfer"] = transfer_ms(encoder)
     encoder.encode(prepared[:CHUNK])  # what is loaded at first use is no image's

@@ -82,6 +82,8 @@ def test_levels_are_those_of_decoding_here(
     here = decode(data, at_least)
     for source in (data, str(path)):
         assert np.array_equal(np.asarray(decoders.decode(source, at_least)), np.asarray(here))
+    smaller = decode(data, at_least, jpeg_at_least=20)
+    assert np.array_equal(np.asarray(decoders.decode(data, at_least, 20)), np.asarray(smaller))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_levels_are_those_of_decoding_here(
         Preprocess(48),
         Preprocess(32, "bicubic"),
         Preprocess(48, despeckle=True),
+        Preprocess(200, despeckle=True, reducing_gap=1.2),
         Recipe(40, width=50, fit="crop", crop_pct=0.9, mean=(0.5, 0.4, 0.3)),
     ],
 )
@@ -98,12 +101,13 @@ def test_preprocessing_there_is_preprocessing_here(
 ) -> None:
     levels = np.asarray(paint(2, 700, 500)).copy()
     levels[np.random.default_rng(0).random(levels.shape[:2]) < 0.05] = 255  # salt
-    data = pack(Image.fromarray(levels), "PNG")
-    here = preprocess(decode(data, preprocess.size))
-    there = decoders.prepare(data, preprocess)
-    assert (there.dtype, there.shape) == (here.dtype, here.shape)
-    assert np.array_equal(there, here)
-    there[:] = 0  # its owner's
+    for kind in ("PNG", "JPEG"):
+        data = pack(Image.fromarray(levels), kind)
+        here = preprocess(decode(data, preprocess.size, jpeg_at_least=preprocess.jpeg_at_least))
+        there = decoders.prepare(data, preprocess)
+        assert (there.dtype, there.shape) == (here.dtype, here.shape)
+        assert np.array_equal(there, here)
+        there[:] = 0  # its owner's
 
 
 def test_a_preprocessing_of_ones_own(decoders: Decoders, paint: Paint, pack: Pack) -> None:

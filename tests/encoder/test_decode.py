@@ -121,6 +121,15 @@ def test_exif_orientation(kind: str, orientation: int, at_least: int | None, pai
         assert gap(upright(opened, at_least), decoded) < 3
 
 
+def test_a_jpeg_may_be_decoded_smaller_than_others(paint: Paint, pack: Pack) -> None:
+    picture = paint(1, 500, 375)
+    for kind, size in (("JPEG", (250, 188)), ("PNG", (500, 375)), ("WEBP", (500, 375))):
+        small = decode(pack(picture, kind, quality=95), 96, jpeg_at_least=68)
+        assert small.size == size and gap(small, picture.resize(size, Image.Resampling.BOX)) < 8
+    assert decode(pack(picture, "JPEG"), 96).size == (500, 375)
+    assert decode(pack(picture, "JPEG"), jpeg_at_least=68).size == (250, 188)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_nonsense_orientation_is_ignored(orientation: int, paint: Paint, pack: Pack) -> None:
     exif = Image.Exif()

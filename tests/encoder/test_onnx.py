@@ -35,6 +35,14 @@ def test_one_image_one_vector(encoder: OnnxEncoder, paint: Paint) -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_jpeg_that_is_decoded_small_hardly_differs_from_its_levels(
+    encoder: OnnxEncoder, paint: Paint, pack: Pack
+) -> None:
+    data = pack(paint(1, 500, 375), "JPEG", quality=95)
+    small, whole = encoder(data), encoder(Image.open(io.BytesIO(data)))
+    assert 0 < distance(small, whole) < 0.1
+
+
 def test_a_list_gives_rows(encoder: OnnxEncoder, tmp_path: Path, paint: Paint) -> None:
     paint(0).save(tmp_path / "a.png")
     vectors = encoder([str(tmp_path / "a.png"), paint(1), np.asarray(paint(2))])

@@ -43,6 +43,11 @@ def test_round_trip() -> None:
     assert Preprocess(**some.to_dict()) == some  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("gap", "pixels"), [(2.0, 96), (1.4, 68), (1.0, 48), (9.0, 96)])
+def test_the_gap_holds_for_the_decoder_of_a_jpeg(gap: float, pixels: int) -> None:
+    assert Preprocess(96, reducing_gap=gap).jpeg_at_least == pixels
+
+
 def test_smaller_gap_hardly_changes_levels(paint: Paint) -> None:
     picture = paint(3, 500, 375)
     wide, narrow = (Preprocess(96, reducing_gap=gap)(picture).astype(int) for gap in (2.0, 1.4))
