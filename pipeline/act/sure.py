@@ -18,7 +18,7 @@ from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
 from twinpix.pipeline.second_look.look import Look, import_cv2
-from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, POOR, Outcome, examine, verify
+from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, Outcome, examine, verify
 
 IDENTICAL = "the same bytes"
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
@@ -87,7 +87,7 @@ class Sureness:
         distance = f"L2 distance {match.l2_distance:.3f}"
         if outcome is not Outcome.CONFIRMED:
             return Verdict(False, f"{distance}, and a second look is not sure ({outcome.value})")
-        if min(len(a.look.points), len(b.look.points)) < POOR:
+        if not (a.look.is_detailed and b.look.is_detailed):
             return Verdict(False, f"{distance}, but hardly any detail to tell pictures apart by")
         if a.look.is_animated or b.look.is_animated:
             return Verdict(False, f"{distance}, but animated: any of its frames may be another")

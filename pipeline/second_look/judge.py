@@ -103,9 +103,10 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
     aligned, motion, agreement = laid, 0.0, agree(laid)
     promising = LAID_PROMISING if alignment.is_in_place else PROMISING
     if alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= promising:
-        alignment, motion = refine(query, reference, alignment, agreement.tone)
-        aligned = superpose(query, reference, alignment)
-        agreement = agree(aligned)
+        better, motion = refine(query, reference, alignment, agreement.tone)
+        if better is not alignment:
+            alignment, aligned = better, superpose(query, reference, better)
+            agreement = agree(aligned)
     # refining is misled where detail is lost
     finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
     if finding.outcome is Outcome.CONFIRMED or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:

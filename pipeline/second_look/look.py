@@ -14,7 +14,14 @@ from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.film import read_film
 from twinpix.encoder.specks import without_specks
-from twinpix.pipeline.second_look.features import Features, Levels, find_features, import_cv2, mirrored_features
+from twinpix.pipeline.second_look.features import (
+    Features,
+    Levels,
+    find_features,
+    has_corners,
+    import_cv2,
+    mirrored_features,
+)
 from twinpix.pipeline.second_look.lockless import cached_property
 from twinpix.pipeline.twins import THUMB, Structures, fine_structure
 
@@ -28,6 +35,7 @@ LEGIBLE = 256
 TINY = 16  # px; the shorter side
 SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
 SHRUNK = 4
+POOR = 20  # local features below which a picture can't be aligned at all
 
 _NO_TONES = np.empty((0, 0, 3), np.uint8)
 
@@ -55,6 +63,16 @@ class Look:
     def features(self) -> Features:
         """The local features of the luma: most of what a look costs, and relations do without."""
         return find_features(self.tones[..., 0])
+
+    @cached_property
+    def is_detailed(self) -> bool:
+        """Whether it has local features enough to look for alignments at all."""
+        return (not self.has_features and has_corners(self.tones[..., 0], POOR)) or len(self.points) >= POOR
+
+    @property
+    def has_features(self) -> bool:
+        """Whether its features have been found."""
+        return "features" in self.__dict__
 
     @property
     def points(self) -> NDArray[np.float32]:
@@ -238,16 +256,11 @@ def look(source: ImageLike) -> Look:
     )
 
 
-def look_again_at(source: ImageLike, known: Look) -> Look:
-    """The same where the features are known, from an earlier look or `features_only`: they are most of the work.
-
-    Raises:
-        ImageError: it can't be used (any more).
-    """
-    seen = look(source)
-    mirror = _with_features(np.ascontiguousarray(seen.tones[:, ::-1]), known.mirrored.features)
-    seen.__dict__.update(features=known.features, mirrored=mirror)
-    return seen
+def lend_features(seen: Look, known: Look) -> None:
+    """Give a look the features of another at the same picture, or of its `features_only`: they are most of the work."""
+    if not seen.has_features:
+        mirror = _with_features(np.ascontiguousarray(seen.tones[:, ::-1]), known.mirrored.features)
+        seen.__dict__.update(features=known.features, mirrored=mirror)
 
 
 def _with_features(tones: Levels, features: Features) -> Look:
@@ -288,4 +301,4 @@ def _tones(rgb: Levels) -> Levels:
     return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
 
 
-__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "look", "look_again_at"]
+__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "lend_features", "look"]

@@ -16,7 +16,7 @@ from twinpix.pipeline.index import Pairs, import_faiss, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
-from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, look, look_again_at
+from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, lend_features, look
 from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Codes, Remembered, checks_of
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import (
@@ -29,10 +29,13 @@ from twinpix.pipeline.second_look.verify import (
 )
 from twinpix.pipeline.threads import decoding_threads
 
+NEAR = 0.3  # L2; pairs so near are looked at closely at once
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
-# what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures
-PATIENCE, PATIENCE_SHARE, PAIR = 2000, 0.1, 1 / 16  # and what a pair costs once both pictures have had theirs
+# what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures; and all
+# pictures together, where they are so few
+PATIENCE, PATIENCE_SHARE, ALL_OF_THEM = 500, 0.1, 2000
+PAIR = 1 / 16  # of a coarse look; what a pair costs once both pictures have had theirs
 SKETCHES_KEPT = 7_000  # pictures, 55 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
@@ -111,15 +114,32 @@ def look_again(
     delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, partial(_try, seems_delicate)))
     sketched = lru_cache(SKETCHES_KEPT)(lambda row: read(row, partial(_try, sketch)))
 
+    whole = lru_cache(LOOKS_KEPT)(lambda row: read(row, try_look))
+
+    aligned = set[int]()  # rows whose features are known, if not forgotten again
+
     @lru_cache(FEATURES_KEPT)
     def features(row: int) -> Look | None:
-        whole = read(row, try_look)
-        return None if whole is None else features_only(whole)
+        one = whole(row)
+        aligned.add(row)
+        return None if one is None else features_only(one)
 
-    @lru_cache(LOOKS_KEPT)
     def seen(row: int) -> Look | None:
-        known = features(row)
-        return None if known is None else read(row, partial(try_look, known=known))
+        known, one = features(row), whole(row)
+        if known is not None and one is not None:
+            lend_features(one, known)
+        return one
+
+    def look_closely(pair: tuple[int, int, float], used: list[Look]) -> Examination:
+        query, reference = whole(pair[0]), whole(pair[1])
+        if query is None or reference is None:
+            return Examination(Outcome.UNCLEAR)
+        used += query, reference
+        found = examine(query, reference, pair[2] > far)
+        for row, one in ((pair[0], query), (pair[1], reference)):
+            if one.has_features:  # they are kept for longer than the look
+                features(row)
+        return found
 
     def one(pair: tuple[int, int, float]) -> tuple[Examination | None, bool]:
         used = list[Look]()
@@ -131,6 +151,8 @@ def look_again(
             return None  # the nearest pairs are of one kind: one of the two tells it
         if pair[2] > close and not _may_be_one(sketched(pair[0]), sketched(pair[1])):
             return Examination(Outcome.REFUTED)
+        if (pair[2] > close or pair[2] <= NEAR) and not aligned.issuperset(pair[:2]):
+            return look_closely(pair, used)  # probably a copy: features are found only if it is not in place
         a, b = features(pair[0]), features(pair[1])
         if a is None or b is None:
             return Examination(Outcome.UNCLEAR)
@@ -186,7 +208,7 @@ def in_portions(pairs: Pairs, portion: int) -> Pairs:
 def affordable(images: int) -> int:
     """How many pairs of so many pictures may be looked at without a duplicate: see `PATIENCE`."""
     looks = max(PATIENCE, PATIENCE_SHARE * images)  # a pair costs two at most, and all pairs together one a picture
-    return max(1, int(looks / (2 + PAIR)), int((looks - images) / PAIR))
+    return max(int(looks / (2 + PAIR)), int((ALL_OF_THEM - images) / PAIR))
 
 
 def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
@@ -212,9 +234,9 @@ def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
     return unaligned(a, b) if next(alignments(a, b), None) is None else None
 
 
-def try_look(source: ImageLike, known: Look | None = None) -> Look | None:
-    """The picture prepared, or None where it can't be read (any more); `known` as in `look_again_at`."""
-    return _try(look, source) if known is None else _try(look_again_at, source, known)
+def try_look(source: ImageLike) -> Look | None:
+    """The picture prepared, or None where it can't be read (any more)."""
+    return _try(look, source)
 
 
 def _try(read: Callable[..., T], *given: Any) -> T | None:

@@ -24,6 +24,7 @@ FARTHEST = 4.0  # px; beyond it the estimate means nothing
 FEWEST = 6  # tiles that say where they moved
 PATCH, REACH, SOUGHT = 24, 64, 40  # px, px; how many patches are sought at most
 PATCH_TEXTURE, SEEN_AGAIN, TOGETHER = 6.0, 0.8, 3.0  # levels; correlation; px
+SETTLED = 0.02  # px; a correction that moves no tile farther changes nothing
 ROUNDS = 4  # of the reweighted fit: what really moved must not pull at it
 
 
@@ -49,10 +50,15 @@ def refine(
         The better alignment, and how far a tile is still off, in px (median); 0 if too few can tell.
     """
     query, reference = _only(query, tone), _only(reference, tone)
-    better, has_moved = fit(query, reference, alignment, rounds)
-    if not has_moved:
-        return better, 0.0
-    return better, off(superpose(query, reference, better), tilted=better.is_tilted) or 0.0
+    for left in reversed(range(rounds + 1)):
+        motion = measure(superpose(query, reference, alignment))
+        if len(motion.at) < FEWEST:
+            break
+        change, still_off = _fit(motion, alignment.is_tilted)
+        if left == 0 or _is_settled(change, motion.at):
+            return alignment, float(np.median(still_off))
+        alignment = _corrected(alignment, change)
+    return alignment, 0.0
 
 
 def fit(query: Look, reference: Look, alignment: Alignment, rounds: int = 1) -> tuple[Alignment, bool]:
@@ -63,6 +69,12 @@ def fit(query: Look, reference: Look, alignment: Alignment, rounds: int = 1) -> 
             return alignment, False
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
     return alignment, True
+
+
+def _is_settled(change: Matrix, at: NDArray[np.float64]) -> bool:
+    places = np.c_[at, np.ones(len(at))]
+    there = places @ change.T
+    return bool(np.abs(there[:, :2] / there[:, 2:] - at).max() <= SETTLED)
 
 
 def _only(look: Look, tone: int) -> Look:

@@ -25,6 +25,7 @@ from twinpix.pipeline.second_look.look import (
 from twinpix.pipeline.second_look.tiles import correlate, tile_means
 
 SKETCH_PX, SMALL_PX = LOOK_PX // 2, LOOK_PX // SHRUNK  # longer side: of what features are found in, and of `small`
+JPEG_PX = SKETCH_PX * 3 // 8  # so that three quarters of `SKETCH_PX` are left of the shorter side
 THUMB_PX = 24
 TELLING = 30  # local features; with fewer nothing can be said
 RATIO = 0.75  # as of `align`; of unrelated pictures hardly any feature matches so clearly
@@ -62,7 +63,7 @@ def sketch(source: ImageLike) -> Sketch:
     Raises:
         ImageError: it can't be used.
     """
-    picture, cv2 = read_picture(source, at_least=READ_PX), import_cv2()
+    picture, cv2 = read_picture(source, READ_PX, jpeg_at_least=JPEG_PX), import_cv2()
     levels = without_specks(np.asarray(picture))
     large = resized(np.asarray(cv2.cvtColor(levels, cv2.COLOR_RGB2GRAY)), SKETCH_PX)
     other_way = np.ascontiguousarray(large[:, ::-1])
@@ -75,7 +76,7 @@ def sketch(source: ImageLike) -> Sketch:
         descriptors=(both[0].descriptors, both[1].descriptors),
         small=small,
         thumbs=(_thumb(small[0]), _thumb(small[1])),
-        is_page=min(picture.size) >= LEGIBLE and is_mostly_ground(large),
+        is_page=min(picture.size) >= min(LEGIBLE, 2 * JPEG_PX) and is_mostly_ground(large),
         is_telling=len(features.points) >= TELLING and min(picture.size) > TINY and not has_little_detail(small[0]),
     )
 

@@ -22,7 +22,7 @@ from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.plain import has_same_pixels
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
-RICH, POOR = 100, 20  # local features from which a picture can be aligned for sure, and below which not at all
+RICH = 100  # local features from which a picture can be aligned for sure
 PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 4.0, 16.0  # px, levels: within these, plain pictures have the same pixels
 IN_PLACE = 0.985  # correlation of the thumbnails (their fine structure) from which it is noise that looks like motion
 SURELY_PLACED = 20  # local features that agree with one alignment
@@ -189,7 +189,7 @@ def is_in_place(query: Look, reference: Look) -> bool:
 
 def is_plain(query: Look, reference: Look) -> bool:
     """Whether neither picture has any detail."""
-    return max(len(query.points), len(reference.points)) < POOR
+    return not (query.is_detailed or reference.is_detailed)
 
 
 def unaligned(query: Look, reference: Look) -> Outcome:

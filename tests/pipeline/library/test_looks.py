@@ -136,9 +136,9 @@ def test_what_changes_while_it_is_looked_at_is_not_kept(
     library = Library(tmp_path / "library")
     real = look_again.try_look
 
-    def meddling(source: Any, known: Any = None) -> Any:
+    def meddling(source: Any) -> Any:
         (folder / "4.png").write_bytes((folder / "3.png").read_bytes())
-        return real(source, known)
+        return real(source)
 
     with monkeypatch.context() as patched:
         patched.setattr(look_again, "try_look", meddling)

@@ -49,6 +49,15 @@ def test_other_pictures_have_nothing(seed: int, photo: Image.Image, paint: Paint
     assert not in_common(photo, paint(seed, 480, 360, 40))
 
 
+def test_a_jpeg_is_decoded_small_for_it(photo: Image.Image, paint: Paint, tmp_path: Path) -> None:
+    for picture, said in ((photo, True), (paint(2, 480, 360, 40), False)):
+        picture.save(tmp_path / "a.jpg", quality=80)
+        assert have_something_in_common(sketch(tmp_path / "a.jpg"), sketch(photo)) is said
+    page = Image.new("RGB", (480, 640), "white")
+    page.save(tmp_path / "page.jpg")
+    assert sketch(tmp_path / "page.jpg").is_page
+
+
 def test_of_smooth_and_tiny_pictures_and_of_pages_nothing_is_said(photo: Image.Image, paint: Paint) -> None:
     for other in (Image.new("RGB", (480, 360), "teal"), paint(3, 480, 360, 3), paint(3, 12, 12, 12)):
         assert not sketch(other).is_telling
