@@ -25,7 +25,7 @@ SHARPNESS = 0.8  # px; sigma that both sides get before they are compared
 OTHER, SPOT = 0.7, 5  # energy of what differs to that of the ink; px, so many such windows are no accident
 # of a page so small (px, the shorter side) a word differs less, but stands out: other ink (variance) hardly does
 SMALL_PAGE = 480
-STANDS_OUT, LEAST_OTHER, PERCENT, INK = 4.0, 0.3, 99, 100.0
+STANDS_OUT, LEAST_OTHER, PERCENT, INK = 4.0, 0.08, 99, 100.0
 OVERLAP = 0.3  # share of the frame in which both must be
 LEVELS, FLAT, FAINTEST = 8, 25.0, 10.0  # levels; variance of an even area; a gap that brightness explains
 GLANCE_TILE, INKED, STRONG = 8, 4.0, 8.0  # px, levels, levels

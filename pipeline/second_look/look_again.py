@@ -34,7 +34,7 @@ NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 # what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures; and all
 # pictures together, where they are so few
-PATIENCE, PATIENCE_SHARE, ALL_OF_THEM = 500, 0.1, 2000
+PATIENCE, PATIENCE_SHARE, ALL_OF_THEM = 500, 0.05, 2000
 PAIR = 1 / 16  # of a coarse look; what a pair costs once both pictures have had theirs
 SKETCHES_KEPT = 7_000  # pictures, 55 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each

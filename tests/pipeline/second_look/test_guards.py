@@ -72,12 +72,13 @@ def resized(picture: Image.Image, factor: float) -> Image.Image:
     [
         as_jpeg,
         lambda p: as_jpeg(p, 50),
-        lambda p: resized(p, 0.5),
+        lambda p: resized(p, 0.4),
+        lambda p: as_jpeg(resized(p, 0.5)),
         lambda p: as_jpeg(resized(p, 0.8)),
         lambda p: p.crop((8, 8, p.width - 8, p.height - 8)),
         lambda p: ImageEnhance.Brightness(p).enhance(0.85),
     ],
-    ids=["jpeg", "strong jpeg", "half", "smaller jpeg", "margin", "darker"],
+    ids=["jpeg", "strong jpeg", "small", "half", "smaller jpeg", "margin", "darker"],
 )
 def test_a_copy_of_a_page_is_one(drawn: Image.Image, edit: object) -> None:
     copy = edit(drawn)  # type: ignore[operator]
@@ -92,10 +93,21 @@ def test_a_copy_of_a_page_is_one(drawn: Image.Image, edit: object) -> None:
         (page(), page(name="M. Kessler")),
         (page(), as_jpeg(resized(page(total="9214.75"), 0.8))),
         (page(), as_jpeg(page(total="2408.20"), 60)),
+        (page(), resized(page(total="1493.20"), 0.4)),
+        (page(), resized(page(total="1468.20"), 0.5)),
         (screen(), screen(selected=3)),
         (screen(), resized(screen(caret=20), 0.7)),
     ],
-    ids=["a digit", "a name", "a number, smaller", "a digit, jpeg", "another row", "the caret, smaller"],
+    ids=[
+        "a digit",
+        "a name",
+        "a number, smaller",
+        "a digit, jpeg",
+        "digits, tiny",
+        "a digit, half",
+        "another row",
+        "the caret, smaller",
+    ],
 )
 def test_another_page_is_none(one: Image.Image, other: Image.Image) -> None:
     assert verify(look(one), look(other)) is R
