@@ -1,40 +1,36 @@
-"""What methods make of pictures with known groups: a score for each pair, and what follows from it."""
+"""What methods make of pictures with known groups: a score for each pair, and what follows from it.
+
+The pairs of n pictures are seen a block of rows at a time, as memory never holds n x n of anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.bench.groups import (
-    NOTHING,
-    Called,
-    Groups,
-    GroupScore,
-    by_source,
-    members_of,
-    related_pairs,
-    score_groups,
-)
+from twinpix.pipeline.bench.groups import Codes, Counts, GroupScore
 from twinpix.pipeline.bench.looked import settled
-from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Floats, Method, Unrelated
-from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Floats, Method, Rows, Unrelated, allowed
+from twinpix.pipeline.bench.ordered import PLACES, Times, places_of, places_of_ranks, times_of, told_apart
+from twinpix.pipeline.bench.recall import Level, curve_rates, measured_levels
+from twinpix.pipeline.bench.truth import CLASSES, UNCOUNTED, Kinds, Marks, Truth, part_of
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.duplicates import candidate_pairs
 from twinpix.pipeline.report import Embeddings
 from twinpix.pipeline.second_look.verify import Outcome
 
-Marks = NDArray[np.bool_]
+# start -> scores of the rows from `start` on with all from `start` on, float32 (b, n - start); b is BLOCK, less at the
+# end. What lies above the diagonal counts.
+Scores = Callable[[int], Floats]
 
 
 def scores_by_twinpix(
     encoder: Encoder, folder: Path, names: Sequence[str], embeddings: Embeddings, verify: bool | None = None
-) -> tuple[Floats, float]:
+) -> tuple[Scores, float]:
     """Scores of the pairs that `find-duplicates FOLDER` reports, as `SecondLooked` has them; all others are infinite.
 
     Args:
@@ -42,30 +38,55 @@ def scores_by_twinpix(
         embeddings: the folder's.
 
     Returns:
-        (float32 (n, n), above the diagonal; the highest score that is a duplicate).
+        (scores, the highest one that is a duplicate).
     """
     found = candidate_pairs(embeddings, encoder, verify=verify, decisions=Decisions({}))
     base, row = folder.resolve(), {name: k for k, name in enumerate(names)}
     own = np.array([row.get(str(path.relative_to(base)), -1) for path in found.paths], np.intp)
     outcomes = np.where(found.outcomes == None, Outcome.CONFIRMED, found.outcomes)  # noqa: E711  # near enough for none
     ends = np.sort(np.stack([own[found.pairs[0]], own[found.pairs[1]]]), axis=0)
-    there, scores = ends[0] >= 0, np.full((len(names), len(names)), np.inf, np.float32)
-    scores[ends[0][there], ends[1][there]] = settled(found.pairs[2], outcomes, found.limit)[there]
-    return scores, found.limit.unverified
+    there, scores = ends[0] >= 0, settled(found.pairs[2], outcomes, found.limit)
+    return _in_blocks(ends[:, there], scores[there], len(names)), found.limit.unverified
 
 
-def scores_by_method(method: Method, vectors: Floats) -> Floats:
-    """Distances of all pairs of n pictures, float32 (n, n), above the diagonal; infinite where none is.
+def _in_blocks(ends: Rows, scores: Floats, n: int) -> Scores:
+    # ends: (2, k)
+    order = np.argsort(ends[0], kind="stable")
+    first, second, known = *ends[:, order], scores[order]
+
+    def block(start: int) -> Floats:
+        found, part = np.full((min(BLOCK, n - start), n - start), np.inf, np.float32), part_of(first, start)
+        found[first[part] - start, second[part] - start] = known[part]
+        return found
+
+    return block
+
+
+def scores_by_method(method: Method, vectors: Floats) -> Scores:
+    """Distances of all pairs of n pictures.
 
     Args:
         vectors: float32 (n, dim).
     """
-    distances, n = method.learn(vectors), len(vectors)
-    scores = np.full((n, n), np.inf, np.float32)
-    for start in range(0, n, BLOCK):
-        scores[start : start + BLOCK, start:] = distances(vectors[start : start + BLOCK], vectors[start:])
-    scores[np.tri(n, dtype=bool)] = np.inf
-    return scores
+    distances = method.learn(vectors)
+    return lambda start: distances(vectors[start : start + BLOCK], vectors[start:])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What scores say about known groups.
+
+    Attributes:
+        counts: the pairs within the default threshold.
+        same: float32, scores of the pairs of one picture; infinite for those that are never called.
+        different: scores of the pairs of different pictures, views included.
+        levels: the default threshold, and each false-match rate.
+    """
+
+    counts: GroupScore
+    same: Floats
+    different: Unrelated
+    levels: tuple[Level, ...]
 
 
 @dataclass(frozen=True)
@@ -75,66 +96,75 @@ class GroupRow:
     Attributes:
         name: for tables.
         method: which, without a second look.
-        limit: the highest score that is a duplicate.
         second_look: whether the scores come from `find-duplicates`, with the second look.
-        counts: the pairs within it.
-        same: float32, scores of the pairs of one picture; infinite for those that are never called.
-        different: scores of the pairs of different pictures, views included.
+        found: what they say.
     """
 
     name: str
     method: Method
-    limit: float
     second_look: bool
-    counts: GroupScore
-    same: Floats
-    different: Unrelated
+    found: Found
+
+
+def measure_groups(truth: Truth, scores: Scores, limit: float, rates: Sequence[float]) -> Found:
+    """What scores say at `limit`, the highest one that is a duplicate, and at each false-match rate.
+
+    Scores are computed twice: which ones must be told apart, so that every number is exact, shows the first time. The
+    others, for histograms, are kept to 1/4096.
+    """
+    seen = _look(truth, scores, limit + ROUNDING)
+    pairs = int(seen.formed.sum())
+    ranks = (allowed(pairs, rate) for rate in (*rates, *curve_rates(pairs)))
+    at_limit = places_of(np.array([max(limit + ROUNDING, 0)], np.float32))
+    places = np.unique(np.concatenate([places_of_ranks(seen.times, ranks), at_limit]))
+    different = Unrelated(told_apart(seen.times, places, _different(truth, scores)), pairs)
+    levels = measured_levels(limit, different, rates)
+    return Found(_counts(truth, seen), seen.related[truth.is_same], different, levels)
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is known about the pictures of a folder.
+class _Seen:
+    """All pairs, seen once.
 
     Attributes:
-        names: of the n images that could be read.
-        groups, split: which of them count.
+        related: float32, scores of the related pairs.
+        is_called: which of them are within the limit.
+        formed, called: pairs of different pictures of each kind, all and within the limit.
+        times: their scores, by place.
     """
 
-    names: Sequence[str]
-    groups: Groups
-    split: Split
+    related: Floats
+    is_called: Marks
+    formed: Times
+    called: Times
+    times: Times
 
-    def measure(self, name: str, method: Method, scores: Floats, limit: float, second_look: bool = False) -> GroupRow:
-        """What a method's scores, float32 (n, n) above the diagonal, say at `limit` and at any other."""
-        near = np.argwhere(scores <= limit + ROUNDING).tolist()
-        called = frozenset(frozenset((self.names[i], self.names[j])) for i, j in near)
-        counts = score_groups(called, self.names, self.groups, self.split)
-        of_different = np.sort(scores[self.different])
-        finite = of_different[np.isfinite(of_different)]
-        different = Unrelated(finite, len(of_different))
-        return GroupRow(name, method, limit, second_look, counts, scores[self.same], different)
 
-    @cached_property
-    def same(self) -> Marks:
-        """The pairs of one picture, bool (n, n), above the diagonal."""
-        return self._mark(self._pairs(self.groups.same, self.split))
+def _look(truth: Truth, scores: Scores, limit: float) -> _Seen:
+    related = np.empty(len(truth.related), np.float32)
+    formed, called, times = np.zeros(UNCOUNTED, np.int64), np.zeros(UNCOUNTED, np.int64), np.zeros(PLACES, np.int64)
+    for start in truth.starts:
+        block, kinds = scores(start), truth.kinds(start)
+        part, at = truth.related_in(start)
+        related[part] = block[at]
+        formed += _of_each(kinds)
+        called += _of_each(kinds[block <= limit])
+        times += times_of(block[kinds != UNCOUNTED])
+    return _Seen(related, related <= limit, formed, called, times)
 
-    @cached_property
-    def different(self) -> Marks:
-        """The pairs of different pictures, of one scene or across groups: bool (n, n), above the diagonal."""
-        there = set(self.names)
-        held, alone = members_of(there, self.groups, self.split)
-        mine = np.array([name in held or name in alone for name in self.names], bool)
-        across = np.triu(mine[:, None] & mine, 1) & ~self._mark(related_pairs(there, self.groups))
-        different: Marks = (across | self._mark(self._pairs(self.groups.view, self.split))) & ~self.same
-        return different
 
-    def _pairs(self, groups: Mapping[str, Sequence[str]], split: Split) -> Called:
-        return NOTHING.union(*by_source(groups, set(self.names), split).values())
+def _of_each(kinds: Kinds) -> Times:
+    return np.array([np.count_nonzero(kinds == kind) for kind in range(UNCOUNTED)])
 
-    def _mark(self, pairs: Called) -> Marks:
-        row = {name: k for k, name in enumerate(self.names)}
-        marks = np.zeros((len(row), len(row)), bool)
-        for pair in pairs:
-            marks[tuple(sorted(row[name] for name in pair))] = True
-        return marks
+
+def _different(truth: Truth, scores: Scores) -> Iterator[Floats]:
+    for start in truth.starts:
+        yield scores(start)[truth.kinds(start) != UNCOUNTED]
+
+
+def _counts(truth: Truth, seen: _Seen) -> GroupScore:
+    def by_source(known: Mapping[str, Codes]) -> dict[str, Counts]:
+        return {s: (int(seen.is_called[truth.places(pairs)].sum()), len(pairs)) for s, pairs in known.items()}
+
+    across = {kind: (int(seen.called[k]), int(seen.formed[k])) for k, kind in enumerate(CLASSES)}
+    return GroupScore(by_source(truth.same), by_source(truth.view), across)

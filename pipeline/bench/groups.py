@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
-from twinpix.encoder.calibration import pairs
+import numpy as np
+from numpy.typing import NDArray
+
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.bench.split import Split
 
-Called = frozenset[frozenset[str]]
 Counts = tuple[int, int]  # (pairs called duplicates, all pairs)
-NOTHING: Called = frozenset()
+Codes = NDArray[np.int64]  # pairs of n pictures, first row * n + second row, ascending, each once; first < second
 
 
 @dataclass(frozen=True)
@@ -85,68 +86,32 @@ def _names(values: Sequence[str]) -> list[str]:
     return values
 
 
-def score_groups(called: Called, names: Sequence[str], groups: Groups, split: Split) -> GroupScore:
-    """Count called pairs among `same`, `view` and unrelated images of one split.
-
-    A group belongs to a split by its name, a picture by its groups' names; one that is in no group, by its own.
+def pairs_by_source(groups: Mapping[str, Sequence[str]], names: Sequence[str], split: Split) -> dict[str, Codes]:
+    """The pairs inside the groups of a split, by source.
 
     Args:
-        called: the pairs of names that a method takes for duplicates.
-        names: of the images that could be read.
+        names: of the n images that could be read; the pairs are of their rows.
     """
-    there = set(names)
-    found, wrong = (by_source(kind, there, split) for kind in (groups.same, groups.view))
-    return GroupScore(
-        {source: _count(called, known) for source, known in found.items()},
-        {source: _count(called, known) for source, known in wrong.items()},
-        _unrelated(called, there, groups, split),
-    )
-
-
-def _count(called: Called, known: Called) -> Counts:
-    return len(called & known), len(known)
-
-
-def by_source(groups: Mapping[str, Sequence[str]], there: set[str], split: Split) -> dict[str, Called]:
-    """The pairs inside the groups of a split, by source; only of pictures that are `there`."""
-    found: dict[str, Called] = {}
-    for name, members in groups.items():
-        if split.holds(name):
-            present = sorted(there.intersection(members))
-            source = name.split("/")[0]
-            found[source] = found.get(source, NOTHING) | {frozenset(pair) for pair in combinations(present, 2)}
-    return {source: known for source, known in found.items() if known}
-
-
-def _unrelated(called: Called, there: set[str], groups: Groups, split: Split) -> dict[str, Counts]:
-    held, alone = members_of(there, groups, split)
-    related, viewed = related_pairs(there, groups), {name for members in groups.view.values() for name in members}
-    mine = held | alone
-    classes = {"alone": alone, "view": viewed & held, "same": held}
-    counts: dict[str, Counts] = {}
-    rest, wrong, near = mine, {p for p in called - related if p <= mine}, {p for p in related if p <= mine}
-    for kind, members in classes.items():  # a pair counts in the first class that one of the two is in
-        others = rest - members
-        formed = pairs(len(rest)) - pairs(len(others)) - sum(not p <= others for p in near if p <= rest)
-        counts[kind] = (sum(not p <= others for p in wrong if p <= rest), formed)
-        rest = others
-    return counts
+    row, found = {name: k for k, name in enumerate(names)}, defaultdict[str, list[Codes]](list)
+    for group, members in groups.items():
+        if split.holds(group):
+            rows = np.array(sorted({row[name] for name in members if name in row}), np.int64)
+            i, j = np.triu_indices(len(rows), 1)
+            found[group.split("/")[0]].append(rows[i] * len(names) + rows[j])
+    joined = {source: np.unique(np.concatenate(parts)) for source, parts in found.items()}
+    return {source: pairs for source, pairs in joined.items() if len(pairs)}
 
 
 def members_of(there: set[str], groups: Groups, split: Split) -> tuple[set[str], set[str]]:
-    """The pictures of a split: those in groups, and those without a partner."""
+    """The pictures of a split: those in groups, and those without a partner.
+
+    A group belongs to a split by its name, a picture by its groups' names; one that is in no group, by its own.
+    """
     known = [*groups.same.items(), *groups.view.items()]
     held = {name for group, members in known if split.holds(group) for name in members} & there
     without = there.difference(*(members for _, members in known))
     alone = without if groups.alone is None else without & set(groups.alone)
     return held, {name for name in alone if split.holds(name)}
-
-
-def related_pairs(there: set[str], groups: Groups) -> Called:
-    """The pairs inside all groups, of both halves."""
-    return NOTHING.union(
-        *(p for kind in (groups.same, groups.view) for p in by_source(kind, there, Split.ALL).values())
-    )
 
 
 def total(counts: Mapping[str, Counts]) -> Counts:

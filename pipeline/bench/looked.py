@@ -13,6 +13,7 @@ from PIL import Image
 
 from twinpix.encoder.calibration import pairs
 from twinpix.pipeline.bench.method import Floats, Method, Plain, Rows, Unrelated
+from twinpix.pipeline.bench.ordered import Sorted
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.index import Pairs, select
@@ -86,7 +87,7 @@ class SecondLooked:
         scores = np.sort(self._score(near[2], self._look_again(self._pictures, near)))
         self.seconds_a_pair = (time.perf_counter() - begun) / max(1, len(near[2]))
         scores, formed = scores[np.isfinite(scores)], pairs(len(self._originals))
-        return Unrelated(scores, formed, self._extrapolation(scores, len(near[2]), formed))
+        return Unrelated(Sorted(scores), formed, self._extrapolation(scores, len(near[2]), formed))
 
     def to_own(self, rows: Rows, copies: Sequence[Image.Image], vectors: Floats) -> Floats:
         """See `Contestant`."""

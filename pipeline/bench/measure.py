@@ -12,6 +12,7 @@ from PIL import Image
 from twinpix.pipeline.bench.edits import Apply, Edit, edit_one, random_chain, single_edits
 from twinpix.pipeline.bench.folder import Pictures
 from twinpix.pipeline.bench.method import Contestant, Floats, Method, Rows, Unrelated
+from twinpix.pipeline.bench.ordered import Ordered
 from twinpix.pipeline.bench.ranking import NO_MATCH, average_precision, recall_at_1
 from twinpix.pipeline.bench.split import draw
 from twinpix.pipeline.threads import cores
@@ -43,11 +44,11 @@ class Spread:
 
     Attributes:
         same: float32, of copies with their originals, or of pairs of one picture; infinite where it never compares.
-        different: float32, of different pictures: all that are finite.
+        different: of different pictures: all that are finite.
     """
 
     same: Floats
-    different: Floats
+    different: Ordered
 
 
 def measure(

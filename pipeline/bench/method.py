@@ -13,6 +13,7 @@ from PIL import Image
 
 from twinpix.encoder.calibration import pairs
 from twinpix.encoder.protocol import Encoder
+from twinpix.pipeline.bench.ordered import Ordered, Sorted
 from twinpix.pipeline.calibration.tail import fit_tail
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.threads import cores
@@ -66,27 +67,32 @@ def encode_with(encoder: Encoder) -> Callable[[Sequence[Image.Image]], Floats]:
     return lambda pictures: encoder.encode(np.stack([encoder.prepare(picture) for picture in pictures]))
 
 
+def allowed(pairs: int, rate: float) -> int:
+    """How many of the pairs of different pictures may be called at a false-match rate of `rate`."""
+    return int(pairs * rate * (1 + 1e-9))
+
+
 @dataclass(frozen=True)
 class Unrelated:
     """Scores of the pairs of different pictures: what every threshold of a false-match rate is read from.
 
     Attributes:
-        scores: float32, ascending: all that are finite.
+        scores: all that are finite.
         pairs: how many pairs there are, the never compared ones included.
         extrapolate: a rate -> the score, by a fitted tail; None where the scores are whole numbers of bits, or too
             few to fit a tail to.
     """
 
-    scores: Floats
+    scores: Ordered
     pairs: int
     extrapolate: Callable[[float], float] | None = None
 
     def limit(self, rate: float) -> float:
         """Pairs below (not at) this score are called at a false-match rate of `rate`; NaN for too few pairs."""
-        allowed = int(self.pairs * rate * (1 + 1e-9))
-        if allowed < 1:
+        rank = allowed(self.pairs, rate)
+        if rank < 1:
             return float("nan")
-        return float(self.scores[allowed]) if allowed < len(self.scores) else float("inf")
+        return self.scores.at(rank) if rank < len(self.scores) else float("inf")
 
     def reaches(self, rate: float) -> bool:
         """Whether a tail may be followed down to `rate`."""
@@ -138,7 +144,7 @@ class Plain:
             np.minimum.at(nearest, start + j, found[i, j])
         scores = np.sort(np.concatenate(parts))
         scores = scores[np.isfinite(scores)]
-        return Unrelated(scores, pairs(n), None if _is_whole(scores) else _tail(nearest))
+        return Unrelated(Sorted(scores), pairs(n), None if _is_whole(scores) else _tail(nearest))
 
     def to_own(self, rows: Rows, copies: Sequence[Image.Image], vectors: Floats) -> Floats:
         """See `Contestant`."""

@@ -19,7 +19,7 @@ from twinpix.pipeline.bench.groups import average
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.bench.measure import Scores
 from twinpix.pipeline.bench.method import Method
-from twinpix.pipeline.bench.recall import Level, curve, levels, mean_recall, measured_levels, recall
+from twinpix.pipeline.bench.recall import Level, curve, levels, mean_recall, recall
 
 SCHEMA = 1
 HEADLINES = {"edits": "all single edits", "groups": "same pairs"}  # kind -> the mean that methods are judged by
@@ -115,35 +115,33 @@ def _cost(cost: Cost) -> Numbers:
     }
 
 
-def group_numbers(
-    rows: Sequence[GroupRow], images: int, rates: Sequence[float], costs: Mapping[str, Cost | None]
-) -> Numbers:
+def group_numbers(rows: Sequence[GroupRow], images: int, costs: Mapping[str, Cost | None]) -> Numbers:
     """Everything that known groups say, but where and when. Counts are (pairs called duplicates, all pairs)."""
-    methods = [_group_row(row, measured_levels(row.limit, row.different, rates), costs) for row in rows]
+    methods = [_group_row(row, costs) for row in rows]
     return {
         "kind": "groups",
         "pictures": images,
-        "same_pairs": len(rows[0].same),
-        "pairs": rows[0].different.pairs,
+        "same_pairs": len(rows[0].found.same),
+        "pairs": rows[0].found.different.pairs,
         "levels": list(methods[0]["levels"]),
         "methods": methods,
     }
 
 
-def _group_row(row: GroupRow, at: Sequence[Level], costs: Mapping[str, Cost | None]) -> Numbers:
-    cost = costs.get(row.method.key)
+def _group_row(row: GroupRow, costs: Mapping[str, Cost | None]) -> Numbers:
+    cost, found = costs.get(row.method.key), row.found
     return {
         "key": row.method.key,
         "name": row.name,
         "second_look": row.second_look,
         "scale": row.method.scale,
-        "same": row.counts.found,
-        "same_average": average(row.counts.found),
-        "view": row.counts.wrong,
-        "view_average": average(row.counts.wrong),
-        "unrelated": row.counts.unrelated,
-        "levels": {level.name: _level(level, row.method) for level in at},
-        "means": {HEADLINES["groups"]: {level.name: recall(row.same, level) for level in at}},
-        "curve": dict(zip(("rates", "recall"), curve(row.different, row.same), strict=True)),
+        "same": found.counts.found,
+        "same_average": average(found.counts.found),
+        "view": found.counts.wrong,
+        "view_average": average(found.counts.wrong),
+        "unrelated": found.counts.unrelated,
+        "levels": {level.name: _level(level, row.method) for level in found.levels},
+        "means": {HEADLINES["groups"]: {level.name: recall(found.same, level) for level in found.levels}},
+        "curve": dict(zip(("rates", "recall"), curve(found.different, found.same), strict=True)),
         "cost": None if cost is None else _cost(cost),
     }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline.bench.measure import Spread
 from twinpix.pipeline.bench.numbers import HEADLINES, Numbers
+from twinpix.pipeline.bench.ordered import Ordered
 from twinpix.pipeline.bench.recall import DEFAULT
 from twinpix.pipeline.bench.tables import MARK, strictest
 
@@ -18,6 +21,7 @@ COLOURS = ("#e8590c", "#4c8dff", "#12a66a", "#b06cf0", "#d9a400", "#e0508f", "#1
            "#c2483d", "#5f9ea0", "#a57bd0", "#9a9a9a", "#b8860b", "#cc79a7")  # fmt: skip
 INK, FAINT = "#010203", "#808080"  # the first is replaced by the page's text colour
 BINS = 60
+SHOWN = 0.999  # of the distances of different pictures
 MOST = 4  # methods in the plot of edits
 COPIES = {"edits": "edited copies", "groups": "pairs of one picture"}
 DODGE = 0.18  # of a row, so that equal values of two methods don't hide one another
@@ -146,13 +150,17 @@ def histograms(numbers: Numbers, spreads: Sequence[Spread]) -> str:
 def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> None:
     bits = method["scale"].startswith("Hamming")  # whole numbers: one bar each
     power = 2 if bits else 1
-    copies, different = spread.same[np.isfinite(spread.same)] ** power, spread.different**power
-    top = float(max(np.quantile(different, 0.999) if len(different) else 1, copies.max(initial=0))) or 1.0
+    copies, different = spread.same[np.isfinite(spread.same)] ** power, spread.different
+    most = different.at(math.ceil(SHOWN * (len(different) - 1))) ** power if len(different) else 1
+    top = float(max(most, copies.max(initial=0))) or 1.0
     step = max(1, round(top / BINS))
     bins = np.arange(-0.5, top + step, step) if bits else np.linspace(0, top, BINS + 1)
-    sets = ((different, COLOURS[1], "different pictures"), (copies, COLOURS[0], copies_are))
-    for values, colour, label in sets if len(different) or len(copies) else ():
-        share = np.histogram(values, bins)[0] / max(1, len(values))
+    shares = (
+        _shares(different, np.maximum(bins, 0) ** (1 / power)),
+        np.histogram(copies, bins)[0] / max(1, len(copies)),
+    )
+    sets = zip(shares, COLOURS[1::-1], ("different pictures", copies_are), strict=True)
+    for share, colour, label in sets if len(different) or len(copies) else ():
         axes.stairs(share, bins, fill=True, color=colour, alpha=0.4, label=label)
         axes.stairs(share, bins, color=colour, lw=1)
     for level, dash, label in ((DEFAULT, "-", "default threshold"), ("1e-6", ":", "false-match rate 1e-6")):
@@ -162,6 +170,11 @@ def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> N
     axes.set(yscale="log", ylim=(1e-6, 1), xlim=(bins[0], bins[-1]), title=method["name"])
     axes.set_xlabel("bits" if bits else "distance", fontsize=8)
     axes.tick_params(labelsize=8)
+
+
+def _shares(scores: Ordered, bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    edges = (*bins[:-1], np.nextafter(bins[-1], np.inf))  # the last bin ends with what lies at its edge
+    return np.diff([scores.below(edge) for edge in edges]) / max(1, len(scores))
 
 
 def group_bars(numbers: Numbers) -> str:

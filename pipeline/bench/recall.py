@@ -68,7 +68,7 @@ def rate_name(rate: float) -> str:
 def _level(name: str, limit: float | str, unrelated: Unrelated) -> Level:
     if isinstance(limit, str):
         return Level(name, None, limit)
-    return Level(name, limit, rate=float(np.searchsorted(unrelated.scores, limit) / max(1, unrelated.pairs)))
+    return Level(name, limit, rate=unrelated.scores.below(limit) / max(1, unrelated.pairs))
 
 
 def _extrapolated(unrelated: Unrelated) -> float | str:
@@ -89,11 +89,17 @@ def mean_recall(by_edit: Mapping[str, Floats], mean: Mean, level: Level) -> floa
     return sum(known) / len(known) if known else None
 
 
+def curve_rates(pairs: int) -> list[float]:
+    """The false-match rates of the curve, ascending, for that many pairs of different pictures."""
+    rates: list[float] = np.logspace(np.log10(1 / max(1, pairs)), -1, CURVE).tolist()
+    return rates
+
+
 def curve(unrelated: Unrelated, copies: Floats) -> tuple[list[float], list[float]]:
     """Recall of copies against the false-match rate: (rates ascending, recall), nothing where there are no pairs."""
     if not unrelated.pairs or not len(copies):
         return [], []
-    rates = np.logspace(np.log10(1 / max(1, unrelated.pairs)), -1, CURVE)
+    rates = curve_rates(unrelated.pairs)
     limits = np.array([unrelated.limit(rate) for rate in rates])
     found = np.searchsorted(np.sort(copies[np.isfinite(copies)]), limits) / max(1, len(copies))
-    return rates.tolist(), found.tolist()
+    return rates, found.tolist()

@@ -18,13 +18,14 @@ from twinpix.pipeline.bench.contestants import EMBEDDING, Choice, enter, load_me
 from twinpix.pipeline.bench.cost import IMAGES, Cost, cost
 from twinpix.pipeline.bench.edits import protocol
 from twinpix.pipeline.bench.folder import choose_pictures, load_folder
-from twinpix.pipeline.bench.group_scores import GroupRow, Truth, scores_by_method, scores_by_twinpix
+from twinpix.pipeline.bench.group_scores import GroupRow, measure_groups, scores_by_method, scores_by_twinpix
 from twinpix.pipeline.bench.groups import read_groups
 from twinpix.pipeline.bench.measure import Spread, Tell, measure
 from twinpix.pipeline.bench.method import Method
 from twinpix.pipeline.bench.numbers import SCHEMA, Numbers, edit_numbers, group_numbers, versions
 from twinpix.pipeline.bench.page import page, require_matplotlib
 from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.bench.truth import Truth
 from twinpix.pipeline.show import message
 from twinpix.pipeline.stream import encode_images
 
@@ -84,15 +85,15 @@ def by_groups(folder: Path, groups: Path, choice: Choice, split: Split, rates: S
     left_out += [f"{m.name} is left out: it has no default threshold" for m in methods.values() if m.threshold is None]
     truth = Truth(loaded.names, known, split)
     with _telling() as tell:
-        rows = list(_group_rows(folder, choice, methods, looked, loaded.pictures, truth, tell))
+        rows = list(_group_rows(folder, choice, methods, looked, loaded.pictures, truth, rates, tell))
         if not rows:
             raise InputError("; ".join(left_out) or "name a method")
         files = [folder.resolve() / name for name in loaded.names[:IMAGES]]
         costs = _costs([row.method for row in rows], choice, files, tell)
     for name in missing:
         message(f"not there, or not readable, so no pair of it counts: {name}")
-    numbers = group_numbers(rows, len(loaded.names), rates, costs)
-    spreads = [Spread(row.same, row.different.scores) for row in rows]
+    numbers = group_numbers(rows, len(loaded.names), costs)
+    spreads = [Spread(row.found.same, row.found.different.scores) for row in rows]
     return Measured({**numbers, "missing": missing, "left_out": _said(left_out)}, spreads)
 
 
@@ -103,6 +104,7 @@ def _group_rows(
     looked: Encoder | None,
     pictures: Sequence[Image.Image],
     truth: Truth,
+    rates: Sequence[float],
     tell: Tell,
 ) -> Iterator[GroupRow]:
     for key, method in methods.items():
@@ -111,10 +113,10 @@ def _group_rows(
             embeddings = encode_images(folder, encoder=looked)
             name = f"twinpix {looked.fingerprint[:6]}"
             scores, limit = scores_by_twinpix(looked, folder, truth.names, embeddings)
-            yield truth.measure(name, method, scores, limit, second_look=True)
+            yield GroupRow(name, method, True, measure_groups(truth, scores, limit, rates))
         if method.threshold is not None and (key != EMBEDDING or EMBEDDING in choice.wanted()):
             scores = scores_by_method(method, method.encode_all(pictures))
-            yield truth.measure(method.name, method, scores, method.threshold)
+            yield GroupRow(method.name, method, False, measure_groups(truth, scores, method.threshold, rates))
 
 
 def _costs(methods: Iterable[Method], choice: Choice, files: Sequence[Path], tell: Tell) -> dict[str, Cost | None]:

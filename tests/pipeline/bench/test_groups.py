@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -10,77 +12,152 @@ import pytest
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.bench.group_scores import Truth, scores_by_method, scores_by_twinpix
-from twinpix.pipeline.bench.groups import (
-    Called,
-    Groups,
-    average,
-    read_groups,
-    score_groups,
-    total,
-)
-from twinpix.pipeline.bench.method import ROUNDING, Floats, Method
+from twinpix.pipeline.bench.group_scores import Scores, measure_groups, scores_by_method, scores_by_twinpix
+from twinpix.pipeline.bench.groups import Groups, GroupScore, average, members_of, read_groups, total
+from twinpix.pipeline.bench.method import BLOCK, ROUNDING, Distances, Floats, Method, Unrelated
+from twinpix.pipeline.bench.ordered import Sorted
+from twinpix.pipeline.bench.recall import curve, measured_levels
 from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.bench.truth import Marks, Truth
+from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.stream import encode_images
 
 NAMES = ["a1", "a2", "b1", "b2", "c"]
 VECTORS = np.array([[0], [1], [5], [5.5], [0.4]], np.float32)
-
-
 METHOD = Method("v", "v", lambda pictures: VECTORS, None)
+ALBUM = Groups({"album/1": ["a1", "a2", "gone"]}, {"walk/1": ["b1", "b2"]}, ["c"])
 
 
-def pairs_of(scores: Floats, limit: float) -> Called:
-    return frozenset(pair(NAMES[i], NAMES[j]) for i, j in np.argwhere(scores <= limit + ROUNDING).tolist())
+def whole(scores: Scores, n: int) -> Floats:
+    """All scores at once; infinite on and below the diagonal."""
+    found = np.full((n, n), np.inf, np.float32)
+    for start in range(0, n, BLOCK):
+        found[start : start + BLOCK, start:] = scores(start)
+    found[np.tri(n, dtype=np.bool_)] = np.inf
+    return found
 
 
-def called(threshold: float) -> Called:
-    return pairs_of(scores_by_method(METHOD, VECTORS), threshold)
+def in_blocks(scores: Floats) -> Scores:
+    return lambda start: scores[start : start + BLOCK, start:]
 
 
-def pair(a: str, b: str) -> frozenset[str]:
-    return frozenset((a, b))
-
-
-def test_pairs_within_the_threshold() -> None:
-    assert called(0.6) == {pair("a2", "c"), pair("a1", "c"), pair("b1", "b2")}
-    assert called(0.5) == {pair("a1", "c"), pair("b1", "b2")}  # at the threshold is within it
+def counted(threshold: float, groups: Groups) -> GroupScore:
+    return measure_groups(Truth(NAMES, groups, Split.ALL), scores_by_method(METHOD, VECTORS), threshold, []).counts
 
 
 def test_known_groups_are_counted() -> None:
-    groups = Groups({"album/1": ["a1", "a2", "gone"]}, {"walk/1": ["b1", "b2"]}, ["c"])
-    score = score_groups(called(0.7), NAMES, groups, Split.ALL)
+    score = counted(0.7, ALBUM)
     assert score.found == {"album": (0, 1)}
     assert score.wrong == {"walk": (1, 1)}
     # c with the four others; then b1, b2 with a1, a2; then nothing
     assert score.unrelated == {"alone": (2, 4), "view": (0, 4), "same": (0, 0)}
-    assert score_groups(called(1.0), NAMES, groups, Split.ALL).found == {"album": (1, 1)}
+    assert counted(1.0, ALBUM).found == {"album": (1, 1)}  # at the threshold is within it
 
 
 def test_pictures_that_are_named_nowhere_count_for_nothing() -> None:
     same = {"album/1": ["a1", "a2"]}
-    assert score_groups(called(0.7), NAMES, Groups(same, {}, ["b1"]), Split.ALL).unrelated["alone"] == (0, 2)
-    assert score_groups(called(0.7), NAMES, Groups(same, {}), Split.ALL).unrelated["alone"] == (3, 9)
+    assert counted(0.7, Groups(same, {}, ["b1"])).unrelated["alone"] == (0, 2)
+    assert counted(0.7, Groups(same, {})).unrelated["alone"] == (3, 9)
 
 
 def test_scores_of_same_and_of_different_pictures() -> None:
-    truth = Truth(NAMES, Groups({"album/1": ["a1", "a2"]}, {"walk/1": ["b1", "b2"]}, ["c"]), Split.ALL)
-    row = truth.measure("v", METHOD, scores_by_method(METHOD, VECTORS), 0.7)
-    assert row.same.tolist() == [1]
-    assert row.different.pairs == 9  # all others, those of the view included
-    assert row.different.scores == pytest.approx([0.4, 0.5, 0.6, 4, 4.5, 4.6, 5, 5.1, 5.5])
-    assert row.counts == score_groups(called(0.7), NAMES, truth.groups, Split.ALL)
+    found = measure_groups(Truth(NAMES, ALBUM, Split.ALL), scores_by_method(METHOD, VECTORS), 0.7, [0.5])
+    assert found.same.tolist() == [1]
+    assert found.different.pairs == 9  # all others, those of the view included
+    scores = [found.different.scores.at(rank) for rank in range(len(found.different.scores))]
+    assert scores == pytest.approx([0.4, 0.5, 0.6, 4, 4.5, 4.6, 5, 5.1, 5.5], rel=1 / 4096)
+    assert [level.limit for level in found.levels] == [0.7 + ROUNDING, 4.5]
+    assert [level.rate for level in found.levels] == [3 / 9, 4 / 9]
+
+
+def marked(groups: Mapping[str, Sequence[str]], names: list[str], split: Split) -> dict[str, Marks]:
+    """Source -> its pairs, bool (n, n)."""
+    found: dict[str, Marks] = {}
+    for group, members in groups.items():
+        if split.holds(group):
+            inside, source = np.isin(names, members), group.split("/")[0]
+            found[source] = np.triu(inside[:, None] & inside, 1) | found.get(source, False)
+    return {source: marks for source, marks in found.items() if marks.any()}
+
+
+def either(*marks: Marks) -> Marks:
+    """Of one set of pairs at least."""
+    found: Marks = np.logical_or.reduce(marks)
+    return found
+
+
+def plainly(truth: Truth, scores: Floats, limit: float) -> tuple[GroupScore, Floats, Unrelated]:
+    """What `measure_groups` finds, by the definitions, n x n at a time: counts, same, different."""
+    names, groups, split = list(truth.names), truth.groups, truth.split
+    same, view = (marked(kind, names, split) for kind in (groups.same, groups.view))
+    related = either(*(m for kind in (groups.same, groups.view) for m in marked(kind, names, Split.ALL).values()))
+    held, alone = (np.isin(names, list(part)) for part in members_of(set(names), groups, split))
+    viewed = held & np.isin(names, [name for members in groups.view.values() for name in members])
+    rest, classes = np.triu(np.outer(held | alone, held | alone), 1) & ~related, {}
+    for kind, member in (("alone", alone), ("view", viewed), ("same", held)):
+        classes[kind] = rest & (member[:, None] | member)
+        rest = rest & ~classes[kind]
+    different = (either(*view.values()) | either(*classes.values())) & ~either(*same.values())
+    near = scores <= limit + ROUNDING
+    counts = ({k: (int((near & m).sum()), int(m.sum())) for k, m in kinds.items()} for kinds in (same, view, classes))
+    values = np.sort(scores[different & np.isfinite(scores)])
+    return GroupScore(*counts), scores[either(*same.values())], Unrelated(Sorted(values), int(different.sum()))
+
+
+def drawn_groups(dice: np.random.Generator, names: Sequence[str], of: str, alike: int) -> dict[str, list[str]]:
+    """Groups of three sources, some of pictures that are not there; a picture may be in several."""
+    draws = (dice.choice([*names, "gone", "gone too"], dice.integers(1, 6), replace=False) for _ in range(alike))
+    return {f"{of}{k % 3}/{k}": draw.tolist() for k, draw in enumerate(draws)}
+
+
+def apart(originals: Floats) -> Distances:
+    """Only pictures on one side of zero are compared."""
+
+    def distances(a: Floats, b: Floats) -> Floats:
+        found = l2(a, b)
+        found[np.sign(a[:, :1]) != np.sign(b[:, 0])] = np.inf
+        return found
+
+    return distances
 
 
 @pytest.mark.parametrize("split", Split)
-def test_different_pairs_are_those_that_are_counted(split: Split) -> None:
-    names = [f"p{i}" for i in range(40)]
-    same = {f"s/{i}": names[2 * i : 2 * i + 2] for i in range(8)}
-    view = {f"v/{i}": names[2 * i : 2 * i + 3] for i in range(8, 16)}  # neighbours share a picture
-    truth = Truth(names, Groups(same, view), split)
-    counts = score_groups(frozenset(), names, truth.groups, split)
-    assert truth.same.sum() == total(counts.found)[1]
-    assert truth.different.sum() == total(counts.wrong)[1] + total(counts.unrelated)[1]
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "all others"])
+@pytest.mark.parametrize("ties", [True, False], ids=["ties", "no ties"])
+def test_block_by_block_is_what_all_pairs_at_once_say(split: Split, alone: bool, ties: bool) -> None:
+    dice, names = np.random.default_rng(5), [f"p{i}" for i in range(2 * BLOCK + 90)]
+    draw = dice.standard_normal((len(names), 3))
+    vectors = (np.round(4 * draw) if ties else draw).astype(np.float32)
+    same, view = drawn_groups(dice, names[:300], "s", 60), drawn_groups(dice, names[200:500], "v", 60)
+    truth = Truth(names, Groups(same, view, names[400:550] if alone else None), split)
+    method, limit, rates = Method("v", "v", lambda pictures: vectors, None, learn=apart), 2.0, (0.5, 0.01, 1e-3, 1e-6)
+    scores = scores_by_method(method, vectors)
+    found = measure_groups(truth, scores, limit, rates)
+    counts, of_same, different = plainly(truth, whole(scores, len(names)), limit)
+    assert found.counts == counts
+    assert found.same.tolist() == of_same.tolist()
+    assert (found.different.pairs, len(found.different.scores)) == (different.pairs, len(different.scores))
+    assert found.levels == measured_levels(limit, different, rates)
+    assert curve(found.different, found.same) == curve(different, of_same)
+
+
+def peak(images: int) -> int:
+    """Bytes at most while so many pictures are scored, beside their vectors."""
+    vectors = np.random.default_rng(0).standard_normal((images, 8)).astype(np.float32)
+    names = [f"p{i}" for i in range(images)]
+    truth = Truth(names, Groups({f"s/{i}": names[2 * i : 2 * i + 2] for i in range(images // 4)}, {}), Split.ALL)
+    tracemalloc.start()
+    try:
+        measure_groups(truth, scores_by_method(METHOD, vectors), 1.0, [0.1, 1e-4])
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_grows_as_pictures_not_as_pairs() -> None:
+    small, large = peak(3_000), peak(6_000)
+    assert large < 72e6  # half of 6,000 x 6,000 float32
+    assert large < 2.2 * small  # four times as many pairs
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -89,15 +166,17 @@ def test_halves_share_no_known_pair_and_miss_only_pairs_between_them(seed: int) 
     names = [f"p{i}" for i in range(40)]
     same = {f"s{i % 2}/{i}": names[2 * i : 2 * i + 2] for i in range(8)}
     view = {f"v{i % 2}/{i}": names[2 * i : 2 * i + 2] for i in range(8, 16)}
-    marked = frozenset(frozenset(p) for p in combinations(names, 2) if dice.random() < 0.3)
-    scores = {split: score_groups(marked, names, Groups(same, view), split) for split in Split}
+    called = dice.random((40, 40)) < 0.3
+    near = in_blocks(np.where(called, 0, np.inf).astype(np.float32))
+    scores = {split: measure_groups(Truth(names, Groups(same, view), split), near, 0, []).counts for split in Split}
     for kind in ("found", "wrong"):
         halves = [total(getattr(scores[split], kind)) for split in (Split.REPORT, Split.DEVELOP)]
         assert tuple(map(sum, zip(*halves, strict=True))) == total(getattr(scores[Split.ALL], kind)), kind
     everything = total(scores[Split.ALL].unrelated)
     assert everything[1] == 40 * 39 // 2 - 16
-    related = {frozenset(members) for members in [*same.values(), *view.values()]}
-    assert everything[0] == len(marked - related)
+    for i in range(16):
+        called[2 * i, 2 * i + 1] = False
+    assert everything[0] == np.triu(called, 1).sum()
     assert sum(total(scores[split].unrelated)[1] for split in (Split.REPORT, Split.DEVELOP)) < everything[1]
 
 
@@ -114,8 +193,9 @@ def test_twinpix_calls_what_find_duplicates_calls(encoder: OnnxEncoder, album: P
     embeddings = encode_images(album, encoder=encoder)
     names = [str(path.relative_to(album.resolve())) for path in reversed(embeddings.paths)]
     scores, limit = scores_by_twinpix(encoder, album, names, embeddings, verify)
-    assert frozenset(frozenset((names[i], names[j])) for i, j in np.argwhere(scores <= limit).tolist()) == expected
-    assert np.isfinite(scores).sum() == len(expected)
+    found = whole(scores, len(names))
+    assert frozenset(frozenset((names[i], names[j])) for i, j in np.argwhere(found <= limit).tolist()) == expected
+    assert np.isfinite(found).sum() == len(expected)
 
 
 @pytest.mark.parametrize(

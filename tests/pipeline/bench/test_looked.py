@@ -39,7 +39,7 @@ def test_originals_copies_and_many(encoder: OnnxEncoder, monkeypatch: pytest.Mon
     monkeypatch.setattr(room, "look_again", lambda pictures, pairs, looking, far: [Outcome.CONFIRMED] * len(pairs[0]))
     one = contestant(encoder, vectors, [paint(seed, 64, 48) for seed in range(3)])
     unrelated = one.unrelated()
-    assert unrelated.scores.tolist() == pytest.approx([0.25])
+    assert [unrelated.scores.at(rank) for rank in range(len(unrelated.scores))] == pytest.approx([0.25])
     assert unrelated.pairs == 3
     many = one.to_many([paint(9, 64, 48)], np.array([[0, 0.05]], np.float32), np.array([0, 2]))
     assert many[0].tolist() == pytest.approx([0.025, np.inf])

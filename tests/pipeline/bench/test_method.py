@@ -13,6 +13,7 @@ from twinpix.pipeline.bench.edits import Edit, Mean
 from twinpix.pipeline.bench.folder import Pictures
 from twinpix.pipeline.bench.measure import Scores, measure
 from twinpix.pipeline.bench.method import Distances, Floats, Method, Plain, Unrelated
+from twinpix.pipeline.bench.ordered import Sorted
 from twinpix.pipeline.bench.recall import DEFAULT, TOO_FEW, WHOLE, curve, levels, mean_recall, rate_name, recall
 from twinpix.pipeline.calibration.tail import fit_tail
 from twinpix.pipeline.classic.distances import l2
@@ -74,7 +75,8 @@ def test_all_pairs_are_seen_once() -> None:
     vectors = np.random.default_rng(0).standard_normal((600, 8)).astype(np.float32)  # more than one block
     unrelated = Plain(Method("v", "v", lambda pictures: vectors, None), vectors).unrelated()
     i, j = np.triu_indices(600, 1)
-    assert np.allclose(unrelated.scores, np.sort(np.linalg.norm(vectors[i] - vectors[j], axis=1)), atol=1e-5)
+    found = [unrelated.scores.at(rank) for rank in range(len(unrelated.scores))]
+    assert np.allclose(found, np.sort(np.linalg.norm(vectors[i] - vectors[j], axis=1)), atol=1e-5)
     nearest = np.sort(l2(vectors, vectors), axis=1)[:, 1]
     assert unrelated.extrapolate is not None
     expected = fit_tail(nearest, np.full(600, 1 / (600 * 599))).distance(1e-7)
@@ -99,14 +101,14 @@ def test_pairs_that_are_never_compared_count_as_pairs() -> None:
 
     vectors = np.array([[-2], [-1], [1], [2.5]], np.float32)
     unrelated = Plain(Method("v", "v", lambda pictures: vectors, None, learn=learn), vectors).unrelated()
-    assert unrelated.scores.tolist() == [1, 1.5]
+    assert [unrelated.scores.at(rank) for rank in range(len(unrelated.scores))] == [1, 1.5]
     assert unrelated.pairs == 6
     assert unrelated.limit(1 / 6) == 1.5
     assert unrelated.limit(2 / 6) == np.inf
 
 
 def test_the_curve_is_what_the_levels_say() -> None:
-    unrelated = Unrelated(np.arange(1, 1001, dtype=np.float32), 1000)
+    unrelated = Unrelated(Sorted(np.arange(1, 1001, dtype=np.float32)), 1000)
     copies = np.array([0.5, 1, 10.5, np.inf], np.float32)
     rates, found = curve(unrelated, copies)
     assert rates[0] == pytest.approx(1e-3)
