@@ -151,8 +151,7 @@ def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> N
     bits = method["scale"].startswith("Hamming")  # whole numbers: one bar each
     power = 2 if bits else 1
     copies, different = spread.same[np.isfinite(spread.same)] ** power, spread.different
-    most = different.at(math.ceil(SHOWN * (len(different) - 1))) ** power if len(different) else 1
-    top = float(max(most, copies.max(initial=0))) or 1.0
+    top = float(max(_most(different) ** power if len(different) else 1, copies.max(initial=0))) or 1.0
     step = max(1, round(top / BINS))
     bins = np.arange(-0.5, top + step, step) if bits else np.linspace(0, top, BINS + 1)
     shares = (
@@ -170,6 +169,13 @@ def _histogram(axes: Any, method: Numbers, spread: Spread, copies_are: str) -> N
     axes.set(yscale="log", ylim=(1e-6, 1), xlim=(bins[0], bins[-1]), title=method["name"])
     axes.set_xlabel("bits" if bits else "distance", fontsize=8)
     axes.tick_params(labelsize=8)
+
+
+def _most(scores: Ordered) -> float:
+    # the quantile, interpolated
+    rank = SHOWN * (len(scores) - 1)
+    low, high = scores.at(math.floor(rank)), scores.at(math.ceil(rank))
+    return low + (high - low) * (rank % 1)
 
 
 def _shares(scores: Ordered, bins: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -129,6 +129,7 @@ def test_block_by_block_is_what_all_pairs_at_once_say(split: Split, alone: bool,
     draw = dice.standard_normal((len(names), 3))
     vectors = (np.round(4 * draw) if ties else draw).astype(np.float32)
     same, view = drawn_groups(dice, names[:300], "s", 60), drawn_groups(dice, names[200:500], "v", 60)
+    view |= {f"v0/{group}": members for group, members in list(same.items())[:9]}  # said to be both
     truth = Truth(names, Groups(same, view, names[400:550] if alone else None), split)
     method, limit, rates = Method("v", "v", lambda pictures: vectors, None, learn=apart), 2.0, (0.5, 0.01, 1e-3, 1e-6)
     scores = scores_by_method(method, vectors)
