@@ -206,7 +206,9 @@ def _band(
         counts = np.bincount(rows, minlength=n)
         weights = negatives.weights(counts)
         reached = np.cumsum(np.append(0, weights))
-        sample[:] = np.where(rates >= measured_from, reached[within], _tail_rates(negatives.tail(weights), distances))
+        # where one picture is in all of the closest pairs, a sample without it has no tail of its own
+        tail = negatives.tail(weights if weights.any() else negatives.weights(np.ones(n, np.int64)))
+        sample[:] = np.where(rates >= measured_from, reached[within], _tail_rates(tail, distances))
     low, high = np.percentile(drawn, BAND, axis=0)
     return np.minimum(low, rates), np.maximum(high, rates)
 

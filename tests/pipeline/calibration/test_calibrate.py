@@ -17,9 +17,11 @@ from twinpix.pipeline.calibration.calibrate import (
     HIGHEST_RATE,
     SMALLEST_SET,
     calibrate,
+    draw_curve,
     measure,
     one_of_each_pair,
 )
+from twinpix.pipeline.calibration.negatives import Negatives
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look.verify import Outcome
 
@@ -215,3 +217,11 @@ def test_identical_pictures_give_a_valid_curve(row: Floats) -> None:
     curve = calibrate(np.repeat(row, 300, axis=0), "all the same")
     assert max(curve.distances) < 1e-3
     assert read_calibration(curve.to_dict()).rates == pytest.approx(curve.rates, rel=1e-3)
+
+
+def test_one_picture_in_all_of_the_closest_pairs_gives_a_valid_curve() -> None:
+    others = np.arange(1, 200)
+    closest = np.zeros(199, np.intp), others.astype(np.intp), np.linspace(0.1, 0.5, 199).astype(np.float32)
+    curve = draw_curve(Negatives(closest, np.zeros(200, np.intp)), "a hub")  # a third of all resamples lack it
+    assert read_calibration(curve.to_dict()).rates == pytest.approx(curve.rates, rel=1e-3)
+    assert np.isfinite(curve.low).all() and np.isfinite(curve.high).all()
