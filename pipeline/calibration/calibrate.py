@@ -168,7 +168,7 @@ def draw_curve(negatives: Negatives, source: str) -> Calibration:
     near = negatives.closest[2]
     distances = [_quantile(near, reached, r) if r >= measured_from else tail.distance(r) for r in rates]
     ascending = np.minimum.accumulate(np.array(distances)[::-1])[::-1].clip(0)  # the two parts may not cross
-    low, high = _band(negatives, ascending, rates, measured_from)
+    low, high = _band(negatives, ascending, rates, measured_from, tail)
     return Calibration(
         distances=tuple(ascending.tolist()),
         rates=tuple(rates.tolist()),
@@ -195,7 +195,7 @@ def _quantile(distance: NDArray[np.float32], reached: NDArray[np.float64], rate:
 
 
 def _band(
-    negatives: Negatives, distances: NDArray[np.float64], rates: NDArray[np.float64], measured_from: float
+    negatives: Negatives, distances: NDArray[np.float64], rates: NDArray[np.float64], measured_from: float, tail: Tail
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     dice, n, near = np.random.default_rng(0), len(negatives.sets), negatives.closest[2]
     members = [np.flatnonzero(negatives.sets == one) for one in np.unique(negatives.sets)]
@@ -207,8 +207,8 @@ def _band(
         weights = negatives.weights(counts)
         reached = np.cumsum(np.append(0, weights))
         # where one picture is in all of the closest pairs, a sample without it has no tail of its own
-        tail = negatives.tail(weights if weights.any() else negatives.weights(np.ones(n, np.int64)))
-        sample[:] = np.where(rates >= measured_from, reached[within], _tail_rates(tail, distances))
+        own = negatives.tail(weights) if weights.any() else tail
+        sample[:] = np.where(rates >= measured_from, reached[within], _tail_rates(own, distances))
     low, high = np.percentile(drawn, BAND, axis=0)
     return np.minimum(low, rates), np.maximum(high, rates)
 

@@ -131,7 +131,7 @@ def _closer(
     laid: Alignment, looks: tuple[Look, Look], larger: tuple[Look, Look], other: float
 ) -> tuple[Alignment, int]:
     # how two pages lie on one another by looks of another size, and in how many windows they differ
-    better, _ = fit(*larger, _between(laid, looks, larger), rounds=ROUNDS)
+    better = fit(*larger, _between(laid, looks, larger), rounds=ROUNDS)
     return better, _differ_in(*larger, better, other)
 
 

@@ -131,7 +131,7 @@ def look_again(
         return one
 
     def look_closely(pair: tuple[int, int, float], used: list[Look]) -> Examination:
-        query, reference = whole(pair[0]), whole(pair[1])
+        query, reference = (seen(row) if row in aligned else whole(row) for row in pair[:2])
         if query is None or reference is None:
             return Examination(Outcome.UNCLEAR)
         used += query, reference

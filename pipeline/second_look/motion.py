@@ -61,14 +61,14 @@ def refine(
     return alignment, 0.0
 
 
-def fit(query: Look, reference: Look, alignment: Alignment, rounds: int = 1) -> tuple[Alignment, bool]:
-    """The better alignment alone, by the first tone; False beside it where too few tiles could tell."""
+def fit(query: Look, reference: Look, alignment: Alignment, rounds: int = 1) -> Alignment:
+    """The better alignment alone, by the first tone, however little it gets better."""
     for _ in range(rounds):
         motion = measure(superpose(query, reference, alignment))
         if len(motion.at) < FEWEST:
-            return alignment, False
+            break
         alignment = _corrected(alignment, _fit(motion, alignment.is_tilted)[0])
-    return alignment, True
+    return alignment
 
 
 def _is_settled(change: Matrix, at: NDArray[np.float64]) -> bool:

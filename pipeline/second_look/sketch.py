@@ -13,7 +13,6 @@ from twinpix.encoder.specks import without_specks
 from twinpix.pipeline.second_look.align import Matrix, fit_affine, match_features, moved, shrunk, zoom
 from twinpix.pipeline.second_look.features import COARSE, Levels, find_features, import_cv2, mirrored_features
 from twinpix.pipeline.second_look.look import (
-    LEGIBLE,
     LOOK_PX,
     READ_PX,
     SHRUNK,
@@ -25,7 +24,7 @@ from twinpix.pipeline.second_look.look import (
 from twinpix.pipeline.second_look.tiles import correlate, tile_means
 
 SKETCH_PX, SMALL_PX = LOOK_PX // 2, LOOK_PX // SHRUNK  # longer side: of what features are found in, and of `small`
-JPEG_PX = SKETCH_PX * 3 // 8  # so that three quarters of `SKETCH_PX` are left of the shorter side
+JPEG_PX = SKETCH_PX * 3 // 8  # so that three quarters of `SKETCH_PX` are left of the shorter side, also of a page
 THUMB_PX = 24
 TELLING = 30  # local features; with fewer nothing can be said
 RATIO = 0.75  # as of `align`; of unrelated pictures hardly any feature matches so clearly
@@ -76,7 +75,7 @@ def sketch(source: ImageLike) -> Sketch:
         descriptors=(both[0].descriptors, both[1].descriptors),
         small=small,
         thumbs=(_thumb(small[0]), _thumb(small[1])),
-        is_page=min(picture.size) >= min(LEGIBLE, 2 * JPEG_PX) and is_mostly_ground(large),
+        is_page=min(picture.size) >= 2 * JPEG_PX and is_mostly_ground(large),
         is_telling=len(features.points) >= TELLING and min(picture.size) > TINY and not has_little_detail(small[0]),
     )
 
