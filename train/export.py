@@ -20,6 +20,7 @@ from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.encoder.onnx import METADATA_KEY, fingerprint
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.session import import_onnxruntime
+from twinpix.train.low_rank import within_subspaces
 from twinpix.train.weights import half_weights, int8_weights
 
 PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
@@ -51,8 +52,9 @@ def export_onnx(
 
     Args:
         net: float32 (n, 3, size, size), levels 0..255 -> float32 (n, dim), L2 norm 1.
-        weights: of large kernels: `fp32`; `fp16`, stored so and computed as float32; or `int8`, computed so.
-        seen: uint8 (n, 3, size, size), prepared training pictures, which int8 takes its ranges from.
+        weights: of large kernels: `fp32`; `fp16`, stored so and computed as float32; or `int8`, computed so, and
+            within subspaces where they allow it.
+        seen: uint8 (n, 3, size, size), prepared training pictures, which int8 takes its ranges and subspaces from.
 
     Raises:
         ParityError: ONNX Runtime's embeddings differ from torch's by more than `PARITY`; or by more than
@@ -63,10 +65,11 @@ def export_onnx(
     if weights == "int8" and seen is None:
         raise ValueError("int8 weights need pictures to take the range of activations from")
     net = net.cpu().eval()
-    model = _graph(net, preprocess)
+    lean = net if seen is None or weights != "int8" else within_subspaces(net, seen)
+    model = _graph(lean, preprocess)
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
     try:
-        dim = _write_checked(model, net, preprocess, draft, PARITY)
+        dim = _write_checked(model, lean, preprocess, draft, PARITY)
         if weights == "fp16":
             model = half_weights(model)
             _write_checked(model, net, preprocess, draft, HALF_PARITY)

@@ -266,9 +266,9 @@ def test_what_is_accepted(distance: float, outcome: Outcome | None, accepted: bo
 def test_limits(encoder: OnnxEncoder) -> None:
     curve = encoder.calibration
     default = limits(encoder, 5000, None, None)
-    looked = curve.candidate_threshold(5000)
-    assert default == Limits(WIDER * looked, curve.library_threshold(5000), 0.04, curve.likely_threshold(5000), looked)
-    plain = curve.library_threshold(5000)
+    looked, plain = curve.candidate_threshold(5000), curve.library_threshold(5000)
+    assert default == Limits(WIDER * looked, plain, min(0.04, plain), curve.likely_threshold(5000), looked)
+    assert limits(encoder, 1000, None, None).sure == 0.04
     assert limits(encoder, 5000, None, False) == Limits(plain, plain, plain, plain)
     assert limits(encoder, 5000, 0.7, None) == Limits(0.7, 0.7, 0.7, 0.7)
     assert limits(encoder, 5000, 0.7, True) == Limits(0.7, 0.7, 0.04, 0.7)
