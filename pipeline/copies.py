@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.decisions import Content, content_of
 from twinpix.pipeline.index import Pairs, select
+from twinpix.pipeline.index.near import CROWD
 from twinpix.pipeline.second_look.verify import Outcome
 
-CROWD = 120  # files; up to so many, each pair of them is a pair like any other
 BLOCK = 8192  # vectors
 NO_COPY = (Outcome.REFUTED, Outcome.ANIMATED)
 

@@ -19,6 +19,7 @@ QUERY_BLOCK = 4096
 TRIED, CROWDED = 8, 4  # rows of a block; times as many as are wanted
 SAMPLE = 10_000  # vectors, that show which dimensions matter
 FOUND_AT_ONCE = 1 << 22  # neighbours, about 40 bytes each
+CROWD, HUBS = 120, 8  # of so many sure pairs a row keeps all, of more so few: 10,000 blank scans would be fifty million
 Rows = NDArray[np.intp]
 Keys = NDArray[np.int64]  # of pairs i < j: i * n + j
 
@@ -54,7 +55,9 @@ def candidate_pairs(
 ) -> Pairs:
     """All pairs within `sure`, and of the others within `max_distance` those among the `most` nearest of either end.
 
-    Memory grows with what is kept: n * most pairs at the utmost, beside those within `sure`.
+    A row that has more than `CROWD` within `sure` keeps those with the `HUBS` first by `rank`, which most of a crowd
+    have in common. Memory grows with what is kept: n * (most + CROWD) pairs at the utmost. Where `most` is 0, all
+    pairs within `sure` are kept.
 
     Args:
         vectors: float32 (n, dim).
@@ -126,19 +129,21 @@ class _Search:
         at, ids, _ = self._index.range_search(self._vectors[block], self._reach + self._index.error)
         other = ids != block[at]
         i, j, distance, among_first = self._measured(block, at[other], ids[other])
-        kept = (distance <= self._sure) | among_first
+        kept = self._is_sure(at[other], j, distance) | among_first
         return self._key(i[kept], j[kept])
 
     def _nearest(self, block: Rows) -> Keys:
         # a few more than are wanted: distances of an index are a little off, and each row finds itself, too
         k, parts = self._most + self._most // 4 + 1, []
-        while len(block):
+        while len(block) and k <= CROWDED * self._most:
             k, unsettled = min(k, len(self._index)), []
             for some in np.array_split(block, -(-len(block) * k // FOUND_AT_ONCE)):
                 keys, settled = self._of_nearest(some, *self._index.search(self._vectors[some], k))
                 parts.append(keys)
                 unsettled.append(some[~settled])
             block, k = np.concatenate(unsettled), 2 * k  # many sure ones, or many equally far
+        few = max(1, FOUND_AT_ONCE // len(self._index))
+        parts += [self._within(block[start : start + few]) for start in range(0, len(block), few)]
         return np.concatenate(parts)
 
     def _of_nearest(self, block: Rows, ids: Ids, told: Vectors) -> tuple[Keys, NDArray[np.bool_]]:
@@ -149,7 +154,7 @@ class _Search:
         seen = among_first & (distance < horizon[at])
         settled = np.bincount(at[seen], minlength=len(block)) >= self._most
         settled |= (horizon > self._reach) | (ids.shape[1] >= len(self._index)) | (ids[:, -1] < 0)
-        kept = settled[at] & ((distance <= self._sure) | among_first)
+        kept = settled[at] & (self._is_sure(at, j, distance) | among_first)
         return self._key(i[kept], j[kept]), settled
 
     def _measured(self, block: Rows, at: Rows, j: Rows) -> tuple[Rows, Rows, Vectors, NDArray[np.bool_]]:
@@ -162,6 +167,17 @@ class _Search:
         first = np.zeros(len(at), bool)
         first[order[place < self._most]] = True
         return i, j, distance, first
+
+    def _is_sure(self, at: Rows, j: Rows, distance: Vectors) -> NDArray[np.bool_]:
+        # which are kept because they are so near
+        sure = distance <= self._sure
+        if not self._most:
+            return sure
+        crowd = np.flatnonzero(sure & (np.bincount(at, sure)[at] > CROWD))
+        order = crowd[np.lexsort((self._rank[j[crowd]], at[crowd]))]
+        place = np.arange(len(order)) - np.searchsorted(at[order], at[order])
+        sure[order[place >= HUBS]] = False
+        return np.asarray(sure)
 
     def _key(self, i: Rows, j: Rows) -> Keys:
         return (np.minimum(i, j) * np.int64(len(self._vectors)) + np.maximum(i, j)).astype(np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,19 +83,23 @@ def things_on(aligned: Aligned, tones: Sequence[int], blurred: bool) -> tuple[Ed
         blurred: whether one of the two is.
     """
     cv2, inside = import_cv2(), aligned.inside
-    gap = np.minimum.reduce([_gap_either_way(aligned, tone, BLUNT if blurred else SOFT) for tone in tones])
-    gap[~cv2.erode(inside.astype(np.uint8), np.ones((REACH, REACH), np.uint8), borderValue=0).astype(bool)] = 0
-    wrong = (gap > STANDS_OUT).astype(np.uint8)
+    wrong = cv2.erode(inside.astype(np.uint8), np.ones((REACH, REACH), np.uint8), borderValue=0)
+    for gap in _gaps(aligned, tones, BLUNT if blurred else SOFT):
+        wrong &= gap > STANDS_OUT
+        if not wrong.any():  # as in most copies after the first
+            return ()
     count, label = cv2.connectedComponents(cv2.dilate(wrong, np.ones((APART, APART), np.uint8)), connectivity=8)
     boxes = [box for number in range(1, count) if (box := _box((label == number) & (wrong > 0))) is not None]
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
     return None if len(boxes) > MOST or area > COVERED * inside.sum() else tuple(boxes)
 
 
-def _gap_either_way(aligned: Aligned, tone: int, sigma: float) -> Plane:
-    a, b = (np.ascontiguousarray(tones[..., tone]) for tones in (aligned.query, aligned.reference))
-    one = _gap(a.astype(np.float32), level_out(b, a, aligned.inside), sigma)
-    return np.minimum(one, _gap(level_out(a, b, aligned.inside), b.astype(np.float32), sigma))
+def _gaps(aligned: Aligned, tones: Sequence[int], sigma: float) -> Iterator[Plane]:
+    # of each tone, at the levels of the query and at those of the reference
+    for tone in tones:
+        a, b = (np.ascontiguousarray(side[..., tone]) for side in (aligned.query, aligned.reference))
+        yield _gap(a.astype(np.float32), level_out(b, a, aligned.inside), sigma)
+        yield _gap(level_out(a, b, aligned.inside), b.astype(np.float32), sigma)
 
 
 def _gap(query: Plane, reference: Plane, sigma: float) -> Plane:

@@ -104,13 +104,17 @@ class _Tiles:
 
 
 def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
-    a, b = (_blurred(tones, sigma) for tones in (aligned.query, aligned.reference))
-    correlation, structures = correlate(a, b)
-    shown = _share(aligned.inside) > 1 - 1e-6
-    for plane in (a, b):  # mostly black or white
-        shown &= _share((plane[..., 0] < CLIPPED[0]) | (plane[..., 0] > CLIPPED[1])) <= 0.5
-    structure = structures[..., 0]
-    return _Tiles(correlation, shown & (structure > TEXTURE), shown & (structure > STRONG_TEXTURE))
+    shown, by_tone, structures = _share(aligned.inside) > 1 - 1e-6, [], []
+    for tone in range(aligned.query.shape[2]):  # one by one: of several at once OpenCV takes twice as long
+        a, b = (_blurred(tones[..., tone], sigma) for tones in (aligned.query, aligned.reference))
+        correlation, structure = correlate(a, b)
+        by_tone.append(correlation)
+        structures.append(structure)
+        if tone == 0:
+            for plane in (a, b):  # mostly black or white
+                shown &= _share((plane < CLIPPED[0]) | (plane > CLIPPED[1])) <= 0.5
+    structure = structures[0]
+    return _Tiles(np.stack(by_tone, 2), shown & (structure > TEXTURE), shown & (structure > STRONG_TEXTURE))
 
 
 def _summary(tiles: _Tiles) -> Agreement:
@@ -134,7 +138,7 @@ def _sharper_by(aligned: Aligned) -> float:
     inside = import_cv2().erode(aligned.inside.astype(np.uint8), reach, borderValue=1)
     if not inside.any():
         return 0.0
-    a, b = (_detail(tones[..., :1], inside) for tones in (aligned.query, aligned.reference))
+    a, b = (_detail(tones[..., 0], inside) for tones in (aligned.query, aligned.reference))
     return float(np.log2(a / b))
 
 
@@ -145,11 +149,8 @@ def _detail(luma: Levels, inside: Levels) -> float:
     return float((deviation[0] + 0.05) / (deviation[1] + 0.5))
 
 
-def _blurred(tones: Levels, sigma: float) -> Plane:
-    cv2 = import_cv2()  # each tone by itself: of several at once OpenCV takes twice as long
-    return np.asarray(
-        cv2.merge([cv2.GaussianBlur(tone.astype(np.float32), (0, 0), sigma) for tone in cv2.split(tones)])
-    )
+def _blurred(tone: Levels, sigma: float) -> Plane:
+    return np.asarray(import_cv2().GaussianBlur(tone.astype(np.float32), (0, 0), sigma))
 
 
 def _share(where: NDArray[np.bool_]) -> Plane:

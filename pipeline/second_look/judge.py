@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from twinpix.pipeline.second_look.agreement import (
     Agreement,
@@ -24,8 +26,11 @@ PROMISING, LAID_PROMISING = 0.35, 0.5  # share of agreeing tiles from which an a
 STILL, TILTED_STILL = 0.28, 0.12  # a perspective leaves less of either
 SHARP, SHARP_STILL = 0.95, 0.2  # correlation from which there is no noise that could excuse more than this
 CLEAR = 0.9  # correlation from which it is plain that something moved
+MOVED_FAR = 0.5  # px; what is plainly so far off is no copy at other levels, and nothing lies on it that explains it
 # a whole copy: nearly all tiles agree, and no strong one contradicts (a thing that moved would)
 WHOLE, CONTRADICTED = 0.88, 0.01
+# other levels explain contradiction only up to here (of 52 copies that they saved: .13 at most)
+LEVELS_CONTRADICTED = 0.2
 # a copy with something on it (sticker, caption): enough of what there is to see is left, it agrees all the better,
 # and what is hidden in the one picture does not lie elsewhere in the other: then it has moved
 TOUCHED = 0.4
@@ -92,6 +97,11 @@ class Finding:
         return not self.still and self.is_clear
 
     @property
+    def moved_far(self) -> bool:
+        """Whether nothing that is looked at once more could change that."""
+        return _moved_far(self.agreement, self.motion)
+
+    @property
     def is_clear(self) -> bool:
         """Whether the same things are there, clear to see."""
         return self.agreement.median >= CLEAR
@@ -109,14 +119,27 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
             agreement = agree(aligned)
     # refining is misled where detail is lost
     finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
-    if finding.outcome is Outcome.CONFIRMED or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:
+    if finding.outcome is Outcome.CONFIRMED or finding.moved_far:
         return finding
-    for levelled in at_one_set_of_levels(aligned):
-        seen = agree(levelled)
-        again = judge(alignment, levelled, seen, off(levelled, seen.tone, alignment.is_tilted) or motion)
-        if again.outcome is Outcome.CONFIRMED:
-            return again
-    return finding
+    if not alignment.fits or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:
+        return finding
+    if agreement.contradicting > LEVELS_CONTRADICTED:
+        return finding
+    again = (_confirmed(alignment, levelled, motion) for levelled in at_one_set_of_levels(aligned))
+    return next((confirmed for confirmed in again if confirmed is not None), finding)
+
+
+def _confirmed(alignment: Alignment, levelled: Aligned, otherwise: float) -> Finding | None:
+    # the pair at one set of levels, if it is a copy there; its motion is only measured where it decides
+    seen = agree(levelled)
+
+    @cache
+    def motion() -> float:
+        return off(levelled, seen.tone, alignment.is_tilted) or otherwise
+
+    if seen.tiles >= MIN_TILES and _is_copy(seen, levelled, alignment.is_tilted, motion):
+        return Finding(Outcome.CONFIRMED, seen, alignment, motion())
+    return None
 
 
 def judge(
@@ -128,16 +151,19 @@ def judge(
         motion: how far a tile is still off, px.
         laid: the whole of one picture on the whole of the other, where that was the start.
     """
-    sharp = SHARP_STILL if agreement.median >= SHARP and not aligned.speckled else STILL
-    still = motion <= (TILTED_STILL if alignment.is_tilted else sharp)
+    may_be_copy = alignment.fits and not _moved_far(agreement, motion)
     if agreement.tiles < MIN_TILES:
         outcome = Outcome.UNCLEAR
-    elif alignment.fits and _is_copy(agreement, aligned, alignment.is_tilted, still):
+    elif may_be_copy and _is_copy(agreement, aligned, alignment.is_tilted, lambda: motion):
         outcome = Outcome.CONFIRMED
     else:
         worn = _may_be_worn(alignment, aligned, agreement, motion) if laid is None else _is_worn_in_place(laid)
         outcome = Outcome.LIKELY if worn else Outcome.REFUTED
     return Finding(outcome, agreement, alignment, motion)
+
+
+def _moved_far(agreement: Agreement, motion: float) -> bool:
+    return agreement.median >= CLEAR and motion > MOVED_FAR
 
 
 def _is_worn_in_place(laid: Aligned) -> bool:
@@ -167,12 +193,14 @@ def _may_be_worn(alignment: Alignment, aligned: Aligned, agreement: Agreement, m
     return worn or _is_same_blurred(aligned)
 
 
-def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool, still: bool) -> bool:
+def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool, motion: Callable[[], float]) -> bool:
+    agreeing, contradicting = agreement.agreeing, agreement.contradicting
     if tilted:
-        return still and agreement.agreeing >= TILTED_WHOLE and agreement.contradicting <= TILTED_CONTRADICTED
-    if still and agreement.agreeing >= WHOLE and (agreement.contradicting <= CONTRADICTED or _is_noise(aligned)):
+        return agreeing >= TILTED_WHOLE and contradicting <= TILTED_CONTRADICTED and motion() <= TILTED_STILL
+    still = SHARP_STILL if agreement.median >= SHARP and not aligned.speckled else STILL
+    if agreeing >= WHOLE and motion() <= still and (contradicting <= CONTRADICTED or _is_noise(aligned)):
         return True
-    return agreement.agreeing >= TOUCHED and _is_covered_copy(aligned)
+    return agreeing >= TOUCHED and _is_covered_copy(aligned)
 
 
 def _is_covered_copy(aligned: Aligned) -> bool:

@@ -41,6 +41,9 @@ LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures
 BLOCK = 256  # pairs between two reports of progress
+# bytes; glibc keeps as much as the largest block that was freed, up to 32 MB, and maps smaller ones no more: asking the
+# kernel for each page of each plane again took a third of a close look
+KEPT = 31 << 20
 
 T = TypeVar("T")
 
@@ -137,7 +140,7 @@ def look_again(
         used += query, reference
         found = examine(query, reference, pair[2] > far)
         for row, one in ((pair[0], query), (pair[1], reference)):
-            if one.has_features:  # they are kept for longer than the look
+            if one.has_features or one.has_little:  # kept for longer than the look; a blank scan is in many pairs
                 features(row)
         return found
 
@@ -253,8 +256,9 @@ def faiss_alone() -> None:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """OpenCV's own threads would fight those of the pipeline."""
+    """OpenCV's own threads would fight those of the pipeline; and what is freed is kept for the next pair."""
     cv2 = import_cv2()
+    np.empty(KEPT, np.uint8)  # untouched, and freed at once
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

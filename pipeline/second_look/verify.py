@@ -140,7 +140,7 @@ def _both_ways(query: Look, reference: Look) -> Iterator[tuple[Finding | None, b
 def _is_settled(findings: Sequence[Finding]) -> bool:
     # surely placed, and refuted however they are laid: the way back, half of the cost, finds nothing else
     placed = any(finding.alignment.inliers >= SURELY_PLACED for finding in findings)
-    return placed and all(finding.outcome is Outcome.REFUTED for finding in findings)
+    return placed and all(finding.outcome is Outcome.REFUTED or finding.moved_far for finding in findings)
 
 
 def _findings(query: Look, reference: Look) -> Iterator[Finding | None]:

@@ -11,7 +11,7 @@ from twinpix.pipeline.index import IndexUsed, exact_distances, policy
 from twinpix.pipeline.index import near as near_module
 from twinpix.pipeline.index.faiss_l2 import main_dimensions
 from twinpix.pipeline.index.flat import FlatIndex
-from twinpix.pipeline.index.near import candidate_pairs
+from twinpix.pipeline.index.near import CROWD, HUBS, candidate_pairs, flat_index
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.index.recall import own_pairs, recall_of_pairs
 from twinpix.pipeline.second_look.look_again import nearest_candidates
@@ -78,6 +78,58 @@ def test_ties_are_broken_by_rank_whatever_the_order() -> None:
         i, j, _ = candidate_pairs(moved, index, 1.2, 0.001, 3, names[order])
         found.append({frozenset(pair) for pair in zip(names[order][i].tolist(), names[order][j].tolist(), strict=True)})
     assert found[0] == found[1]
+
+
+def crowd(n: int, size: int) -> Floats:
+    """`size` vectors that nearly are one, as of blank scans, among `n` others."""
+    vectors = cloud(n + size)
+    vectors[n:] = vectors[n] + np.random.default_rng(3).normal(0, 1e-5, (size, 64)).astype(np.float32)
+    return vectors
+
+
+@pytest.mark.parametrize("reach", [0.05, 1.3], ids=["few within reach", "only the nearest asked for"])
+def test_a_crowd_keeps_few_pairs_and_holds_together(make: Make, reach: float) -> None:
+    vectors, size = crowd(900, 700), 700
+    names = np.random.default_rng(5).permutation(len(vectors))
+    index = make(vectors)
+    index.add(np.arange(len(vectors)), vectors)
+    i, j, distance = candidate_pairs(vectors, index, reach, 0.01, 20, names)
+    inside = (i >= 900) & (distance <= 0.01)
+    assert size - 1 <= inside.sum() <= HUBS * size
+    first = 900 + int(names[900:].argmin())
+    beside = np.concatenate([j[inside & (i == first)], i[inside & (j == first)]])
+    assert len(set(beside.tolist())) >= (size - 1 if index.is_exact else 0.9 * size)
+
+
+def test_up_to_so_many_each_pair_counts() -> None:
+    for size, pairs in (
+        (CROWD + 1, (CROWD + 1) * CROWD // 2),
+        (CROWD + 2, HUBS * (CROWD + 2) - HUBS * (HUBS + 1) // 2),
+    ):
+        vectors = crowd(100, size)
+        found = candidate_pairs(vectors, flat_index(vectors), 0.02, 0.01, 20)
+        assert (found[2] <= 0.01).sum() == pairs
+        whole = candidate_pairs(vectors, flat_index(vectors), 0.01, 0.01, 0)
+        assert len(whole[2]) == size * (size - 1) // 2, "all pairs within a threshold of one's own"
+
+
+def test_a_crowd_is_the_same_in_any_order_and_any_portion() -> None:
+    vectors = crowd(300, 400)
+    names = np.random.default_rng(5).permutation(len(vectors))
+    found = []
+    for seed in (1, 2):
+        order = np.random.default_rng(seed).permutation(len(vectors))
+        moved = vectors[order]
+        for portion in (len(vectors), 97):
+            pairs = set[frozenset[int]]()
+            for start in range(0, len(vectors), portion):
+                rows = np.arange(start, min(start + portion, len(vectors)))
+                i, j, _ = candidate_pairs(moved, flat_index(moved), 0.02, 0.01, 20, names[order], rows)
+                pairs |= {
+                    frozenset(pair) for pair in zip(names[order][i].tolist(), names[order][j].tolist(), strict=True)
+                }
+            found.append(pairs)
+    assert found[0] and all(other == found[0] for other in found)
 
 
 # -- the policy

@@ -27,10 +27,11 @@ from twinpix.pipeline.bench.edits import (
     shrink,
     zoom,
 )
-from twinpix.pipeline.second_look.agreement import NOTHING, agree, cover, detail_lost, without
+from twinpix.pipeline.second_look import judge as judge_module
+from twinpix.pipeline.second_look.agreement import NOTHING, Agreement, agree, cover, detail_lost, without
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, match_features, superpose
 from twinpix.pipeline.second_look.align import zoom as zoom_of
-from twinpix.pipeline.second_look.judge import MIN_TILES, Outcome, judge
+from twinpix.pipeline.second_look.judge import MIN_TILES, Outcome, judge, look_closer
 from twinpix.pipeline.second_look.look import LOOK_PX, Look, look
 from twinpix.pipeline.second_look.motion import wandered
 from twinpix.pipeline.second_look.tiles import TILE
@@ -140,6 +141,34 @@ def test_another_view_is_refuted() -> None:
     assert found and found[0].inliers > 50, "or the pair would be no test"
     assert verify(left, right) is R
     assert verify(right, left) is R
+
+
+def test_what_moved_far_is_not_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other levels, what covers it, the way back: most of the cost of a second shot, and nothing comes of it."""
+    levels = textured(160, 160)
+    assert judged(STILL, laid(levels, levels)) is C
+    for median, motion, far in ((0.97, 0.6, True), (0.97, 0.4, False), (0.8, 0.6, False)):
+        agreement = Agreement(100, 1.0, 0.0, median)
+        found = judge(STILL, laid(levels, levels), agreement, motion)
+        assert found.moved_far is far and found.outcome is not C
+    shift = np.roll(levels, 1, axis=1)
+    monkeypatch.setattr(judge_module, "at_one_set_of_levels", lambda aligned: pytest.fail("looked at once more"))
+    monkeypatch.setattr(judge_module, "refine", lambda query, reference, alignment, tone: (alignment, 0.6))
+    monkeypatch.setattr(judge_module, "agree", lambda aligned, sigma=1.0: Agreement(100, 1.0, 0.0, 0.97))
+    query, reference = (Look(np.dstack(3 * [side])) for side in (levels, shift))
+    assert look_closer(query, reference, STILL).moved_far
+
+
+def test_other_levels_are_asked_where_they_may_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels, asked = textured(160, 160), list[Aligned]()
+    monkeypatch.setattr(judge_module, "at_one_set_of_levels", lambda aligned: iter(asked.append(aligned) or ()))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(judge_module, "refine", lambda query, reference, alignment, tone: (alignment, 0.3))
+    for contradicting, wanted in ((0.1, True), (0.3, False)):
+        asked.clear()
+        seen = Agreement(100, 0.7, contradicting, 0.8)
+        monkeypatch.setattr(judge_module, "agree", lambda aligned, sigma=1.0, seen=seen: seen)
+        look_closer(Look(np.dstack(3 * [levels])), Look(np.dstack(3 * [levels])), STILL)
+        assert bool(asked) is wanted
 
 
 @pytest.mark.parametrize("edit", ["zoom 1.25", "jitter 0.3", "grey", "jpeg 20", "mirror", "half the size"])
