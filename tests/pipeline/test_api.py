@@ -86,14 +86,14 @@ def test_importing_loads_nothing_heavy() -> None:
 
 def test_importing_is_cheap() -> None:
     def seconds(code: str) -> float:
-        took = []
-        for _ in range(5):
-            start = time.perf_counter()
-            assert python(code).returncode == 0
-            took.append(time.perf_counter() - start)
-        return min(took)
+        start = time.perf_counter()
+        assert python(code).returncode == 0
+        return time.perf_counter() - start
 
-    assert seconds("import numpy, twinpix") < 4 * seconds("import numpy"), "a ratio: machines are noisy"
+    # in turns: other tests run beside this one. A search engine, a runtime or torch would be a second and more
+    took = [(seconds("import numpy"), seconds("import numpy, twinpix")) for _ in range(7)]
+    alone, both = (min(column) for column in zip(*took, strict=True))
+    assert both < 6 * alone, took
 
 
 def test_importing_writes_nothing_and_configures_no_logging() -> None:
