@@ -163,9 +163,8 @@ class _Search:
         distance = exact_distances(self._vectors, i, j)
         doubtful = np.flatnonzero((distance > self._sure) & (distance <= self._reach))
         order = doubtful[np.lexsort((self._rank[j[doubtful]], distance[doubtful], at[doubtful]))]
-        place = np.arange(len(order)) - np.searchsorted(at[order], at[order])
         first = np.zeros(len(at), bool)
-        first[order[place < self._most]] = True
+        first[_leading(at, order, self._most)] = True
         return i, j, distance, first
 
     def _is_sure(self, at: Rows, j: Rows, distance: Vectors) -> NDArray[np.bool_]:
@@ -175,9 +174,14 @@ class _Search:
             return sure
         crowd = np.flatnonzero(sure & (np.bincount(at, sure)[at] > CROWD))
         order = crowd[np.lexsort((self._rank[j[crowd]], at[crowd]))]
-        place = np.arange(len(order)) - np.searchsorted(at[order], at[order])
-        sure[order[place >= HUBS]] = False
+        sure[crowd] = False
+        sure[_leading(at, order, HUBS)] = True
         return np.asarray(sure)
 
     def _key(self, i: Rows, j: Rows) -> Keys:
         return (np.minimum(i, j) * np.int64(len(self._vectors)) + np.maximum(i, j)).astype(np.int64)
+
+
+def _leading(at: Rows, order: Rows, count: int) -> Rows:
+    # of places in order, those of one row of `at` together, the first so many of each row
+    return order[np.arange(len(order)) - np.searchsorted(at[order], at[order]) < count]

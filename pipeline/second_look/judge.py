@@ -111,19 +111,17 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
     """What one alignment amounts to, refined where it is worth it."""
     laid = superpose(query, reference, alignment)
     aligned, motion, agreement = laid, 0.0, agree(laid)
-    promising = LAID_PROMISING if alignment.is_in_place else PROMISING
-    if alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= promising:
+    enough = LAID_PROMISING if alignment.is_in_place else PROMISING
+    if alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= enough:
         better, motion = refine(query, reference, alignment, agreement.tone)
         if better is not alignment:
             alignment, aligned = better, superpose(query, reference, better)
             agreement = agree(aligned)
     # refining is misled where detail is lost
     finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
-    if finding.outcome is Outcome.CONFIRMED or finding.moved_far:
-        return finding
-    if not alignment.fits or agreement.tiles < MIN_TILES or agreement.agreeing < LAID_PROMISING:
-        return finding
-    if agreement.contradicting > LEVELS_CONTRADICTED:
+    promising = alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= LAID_PROMISING
+    levels_may_help = promising and agreement.contradicting <= LEVELS_CONTRADICTED
+    if finding.outcome is Outcome.CONFIRMED or finding.moved_far or not levels_may_help:
         return finding
     again = (_confirmed(alignment, levelled, motion) for levelled in at_one_set_of_levels(aligned))
     return next((confirmed for confirmed in again if confirmed is not None), finding)

@@ -195,8 +195,7 @@ def test_a_full_queue_says_so_at_once_and_health_is_not_slowed(served: Any, draw
     for one in slow:
         one.close()
     assert set(statuses) == {200, 429}
-    # behind a check it would wait for seconds; other tests run beside this one (p99, in peace: service_soak.py)
-    assert np.percentile(seconds, 90) < 0.3, np.percentile(seconds, [50, 90, 99])
+    assert np.percentile(seconds, 90) < 0.1, np.percentile(seconds, [50, 90, 99])  # p99, in peace: service_soak.py
 
 
 def health(served: Any) -> float:
