@@ -98,7 +98,7 @@ $(VENV)/.bench: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 $(ROOT)/.typecheck/twinpix:
 	mkdir -p $@
 	for f in encoder pipeline train models; do ln -sfn ../../$$f $@/$$f; done
-	ln -sfn ../../pipeline/api/__init__.py $@/__init__.py
+	for f in __init__.py __init__.pyi; do ln -sfn ../../pipeline/api/$$f $@/$$f; done
 
 clean:
 	cd "$(ROOT)" && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

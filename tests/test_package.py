@@ -71,7 +71,7 @@ def test_wheel_holds_every_package_and_the_model(built: Path) -> None:
     ):
         expected = {f"{prefix}/{path.name}" for path in (ROOT / folder).glob("*.py")}
         assert expected <= names, folder
-    assert {"twinpix/__init__.py", "twinpix/py.typed"} <= names
+    assert {"twinpix/__init__.py", "twinpix/__init__.pyi", "twinpix/py.typed"} <= names
     assert {"twinpix/models/__init__.py", "twinpix/models/twinpix.onnx", "twinpix/models/twinpix.json"} <= names
     for package, endings in (("review/page", (".html", ".js", ".css", ".svg")), ("export", (".html",))):
         pages = {path.name for path in (ROOT / "pipeline" / package).iterdir() if path.suffix in endings}
@@ -91,6 +91,7 @@ def test_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
         "LICENSE",
         "models/twinpix.onnx",
         "pipeline/api/__init__.py",
+        "pipeline/api/__init__.pyi",
         "pipeline/api/py.typed",
     } <= names
 
