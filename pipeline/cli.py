@@ -9,11 +9,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from twinpix.encoder.errors import InputError, TwinpixError
 from twinpix.pipeline import show
@@ -42,8 +44,50 @@ DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
 P = ParamSpec("P")
 
+
+class _Commands(TyperGroup):
+    """The commands below, and those that other packages bring along, each loaded when it is wanted: `train` is one."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        for name in _plugins():
+            self._load(name)
+        return list(super().list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in _plugins():
+            self._load(cmd_name)
+        elif cmd_name not in self.commands:
+            self.list_commands(ctx)  # whoever mistyped a name is told the nearest of all
+        return super().get_command(ctx, cmd_name)
+
+    def _load(self, name: str) -> None:
+        if name not in self.commands:
+            self.add_command(_loaded(name), name)
+
+
+@functools.cache
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="twinpix.commands")}
+
+
+@functools.cache
+def _loaded(name: str) -> Any:
+    # a function, or a Typer group of them
+    found = _plugins()[name].load()
+    group = found if isinstance(found, typer.Typer) else typer.Typer(add_completion=False)
+    if group is not found:
+        group.command(name)(found)
+    for entry in group.registered_commands:
+        if entry.callback is not None:
+            entry.callback, entry.cls = one_line_errors(entry.callback), Command
+    command = get_command(group)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
     name="twinpix",
+    cls=_Commands,
     help="Find the same picture twice: duplicate and near-duplicate images.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -275,26 +319,6 @@ def _common(
     ] = False,
 ) -> None:
     pass
-
-
-def _add_plugins() -> None:
-    # `train` lives in a package of its own that needs torch; it joins by this door
-    for point in entry_points(group="twinpix.commands"):
-        loaded = point.load()
-        if isinstance(loaded, typer.Typer):
-            _add_group(loaded, point.name)
-        else:
-            app.command(point.name, cls=Command)(one_line_errors(loaded))
-
-
-def _add_group(group: typer.Typer, name: str) -> None:
-    for entry in group.registered_commands:
-        if entry.callback is not None:
-            entry.callback, entry.cls = one_line_errors(entry.callback), Command
-    app.add_typer(group, name=name)
-
-
-_add_plugins()
 
 
 def run_encode_images() -> None:

@@ -33,6 +33,7 @@ FINE, PROBLEMS = 0, 1
 app = typer.Typer(
     help="The library of all images ever added: no picture is encoded twice.",
     no_args_is_help=True,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

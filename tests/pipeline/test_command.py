@@ -26,11 +26,12 @@ def test_flags_and_lists_may_be_repeated() -> None:
 
 def test_every_command_is_one() -> None:
     def commands(group: typer.core.TyperGroup) -> list[object]:
-        inside = [group.commands[name] for name in group.commands]
+        inside = [group.get_command(context, name) for name in group.list_commands(context)]
         groups = [one for one in inside if isinstance(one, typer.core.TyperGroup)]
         return [one for one in inside if one not in groups] + [one for some in groups for one in commands(some)]
 
     root = get_command(app)
     assert isinstance(root, typer.core.TyperGroup)
+    context = typer.Context(root)
     found = commands(root)
     assert len(found) > 25 and all(isinstance(one, Command) for one in found)
