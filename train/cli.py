@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,9 @@ def train(
             show_default="a tenth of the data",
         ),
     ] = None,  # fmt: skip
+    limit: Annotated[
+        int | None, typer.Option(min=400, help="Use at most this many pictures of the data.", show_default="all")
+    ] = None,
     name: Annotated[str, typer.Option(help="Writes NAME.onnx, NAME.safetensors and NAME.json into --models.")] = "mine",
     models: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("models"),
     work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")] = Path(
@@ -105,15 +108,17 @@ def train(
     chosen = {"koleo": koleo, "temperature": temperature, "bank": bank, "background": background, "epochs": epochs,
               "minutes": minutes, "batch": batch, "learning_rate": learning_rate, "small_share": small_share,
               **_sizes(size)}  # fmt: skip
-    given = {key: value for key, value in chosen.items() if value is not None}
+    given = _given(**chosen)
     if baseline == "autoencoder":
-        made = _make_autoencoder(given, data, validation, name, models, seed, where, init)
+        made = _make_autoencoder(
+            {**given, **_given(limit=limit, init=init)}, data, validation, name, models, seed, where
+        )
     else:
         usual = {} if data or minutes is not None else {"epochs": RENDERED_EPOCHS}
         knobs = {**(FINE_TUNING if init else {}), **usual, **given}
-        recipe = Recipe(preset=preset, loss=loss, seed=seed, architecture=scaled(dim, width, depth), **knobs)  # type: ignore[arg-type]
+        recipe = Recipe(preset=preset, loss=loss, seed=seed, architecture=scaled(dim, width, depth), **knobs)
         machine = Machine(where, workers, compile)
-        made = make_model(recipe, data, validation, name, models, work, machine, _say, init, weights)
+        made = make_model(recipe, data, validation, name, models, work, machine, _say, init, weights, limit)
     message(f"wrote {made} (fingerprint and calibration inside); use it with --model {made}")
     return 0
 
@@ -151,13 +156,16 @@ def pick_device(device: str, threads: int | None) -> str:
     return where
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def _make_autoencoder(
-    given: dict[str, float], data: Paths, validation: Paths, name: str, models: Path, seed: int, where: str,
-    init: Path | None,
-) -> Path:  # fmt: skip
+    given: dict[str, Any], data: Paths, validation: Paths, name: str, models: Path, seed: int, where: str
+) -> Path:
     from twinpix.train.autoencoder import EPOCHS, make_autoencoder
 
-    idle = [f"--{key.replace('_', '-')}" for key in given if key != "epochs"] + ["--init"] * (init is not None)
+    idle = [f"--{key.replace('_', '-')}" for key in given if key != "epochs"]
     if idle:
         raise InputError(f"--baseline autoencoder has a recipe of its own: leave out {', '.join(idle)}")
     epochs = max(1, round(given.get("epochs", EPOCHS)))

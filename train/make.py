@@ -49,6 +49,7 @@ def make_model(
     say: Say,
     init: Path | None = None,
     weights: str = "int8",
+    limit: int | None = None,
 ) -> Path:
     """Train and write `NAME.onnx`, `NAME.safetensors` and `NAME.json` into `models`.
 
@@ -58,6 +59,7 @@ def make_model(
         init: .safetensors to start from. Start and outcome are then measured on the same held-back pictures, and
             the better of the two is written.
         weights: of the .onnx: `int8`, `fp16` or `fp32`, see `export_onnx`.
+        limit: of pictures, see `load_sets`.
 
     Returns:
         The path of the .onnx file.
@@ -67,7 +69,7 @@ def make_model(
     """
     begun = None if init is None else load_weights(init)
     before = None if begun is None else start(recipe, torch.device("cpu"), begun).average  # unfit ones are told at once
-    pictures, other = load_sets(recipe, data, held_back)
+    pictures, other = load_sets(recipe, data, held_back, limit)
     say(f"{len(pictures)} pictures to train on, {len(other)} held back, {pictures.skipped + other.skipped} unreadable")
     validation = Validation(other)
     net = train(recipe, pictures, validation, work, machine, say, begun)

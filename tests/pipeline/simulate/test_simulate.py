@@ -223,6 +223,7 @@ def test_a_folder_of_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sample_module, "MOST_MEMBERS", 2000)
+    monkeypatch.setattr(sample_module, "MOST", 6)
     for seed in range(210):
         paint(seed, 64, 48, 8 + seed % 9).save(tmp_path / f"{seed}.png")
     assert simulate(tmp_path, "2000", cells=30, json=tmp_path / "numbers.json") == 0
