@@ -64,6 +64,10 @@ peers: $(VENV)/.run
 lookalikes: $(VENV)/.run
 	@$(BIN)/python "$(ROOT)/tests/bench/lookalikes.py"
 
+# an installed package has its bytecode from pip; this checkout, where Python is told to write none, would be compiled
+# again at every start
+COMPILE = @$(BIN)/python -m compileall -q "$(ROOT)/encoder" "$(ROOT)/pipeline" "$(ROOT)/train"
+
 SCALING = $(BIN)/twinpix scale "$(call home,$(DIR))" --sizes $(SIZES) --json scale.json --html scale.html
 
 scale: $(VENV)/.bench
@@ -78,20 +82,24 @@ $(BIN)/pip:
 
 $(VENV)/.run: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,review]"
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,train]"
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,service,milvus-lite,pgvector,train,bench,dev]"
+	$(COMPILE)
 	@touch $@
 
 # PDQ is built from source; without a compiler the bench runs without it and says so
 $(VENV)/.bench: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,bench]"
 	-$(INSTALL) "$(ROOT)[pdq]"
+	$(COMPILE)
 	@touch $@
 
 # mypy sees the folders under their import names through these links
@@ -101,4 +109,4 @@ $(ROOT)/.typecheck/twinpix:
 	for f in __init__.py __init__.pyi; do ln -sfn ../../pipeline/api/$$f $@/$$f; done
 
 clean:
-	cd "$(ROOT)" && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	cd "$(ROOT)" && find encoder pipeline train -name __pycache__ -prune -exec rm -rf {} + && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
