@@ -100,7 +100,9 @@ def test_default_threshold_comes_from_the_calibration(trained: tuple[Path, Resul
 def test_fine_tuning_from_the_result(trained: tuple[Path, Result], photos: Path, tmp_path: Path) -> None:
     weights = trained[0] / "models" / "own.safetensors"
     places = ("--models", tmp_path / "models", "--work", tmp_path / "work")
-    result = run("train", "--data", photos, *places, "--init", weights, "--epochs", "0.5", "--batch", "32", *SMALL, *QUICK)
+    result = run(
+        "train", "--data", photos, *places, "--init", weights, "--epochs", "0.5", "--batch", "32", *SMALL, *QUICK
+    )
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "models" / "mine.onnx").exists()
     first, tuned = (twinpix.load_encoder(p) for p in (weights.with_suffix(".onnx"), tmp_path / "models" / "mine.onnx"))
