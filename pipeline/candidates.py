@@ -14,7 +14,7 @@ from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.report import Match, Report, Skipped
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 MAX_L2 = 2.0
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from twinpix.pipeline.decisions import Content, content_of
 from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.index.near import CROWD
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 BLOCK = 8192  # vectors
 NO_COPY = (Outcome.REFUTED, Outcome.ANIMATED)

@@ -38,7 +38,8 @@ from twinpix.pipeline.second_look.look_again import (
     look_again,
     nearest_candidates,
 )
-from twinpix.pipeline.second_look.verify import Examination, Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import Examination
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 

@@ -17,7 +17,7 @@ from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
 from twinpix.pipeline.index import EXACT, IndexUsed
 from twinpix.pipeline.relation.kinds import Relation
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 
 @dataclass(frozen=True)

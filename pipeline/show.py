@@ -20,7 +20,7 @@ from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.words import short as short_words
 from twinpix.pipeline.report import Group, Match, Report, Skipped
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 NOTABLY_ALIKE = 1.5  # times
 SHOWN_SKIPPED = 10

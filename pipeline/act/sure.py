@@ -18,7 +18,8 @@ from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
 from twinpix.pipeline.second_look.look import Look, import_cv2
-from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, Outcome, examine, verify
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, examine, verify
 
 IDENTICAL = "the same bytes"
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause

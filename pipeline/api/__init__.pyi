@@ -38,7 +38,7 @@ from .pipeline.pipe import ImageEncoding, image_encoding
 from .pipeline.relation.explain import Explanation, explain
 from .pipeline.relation.kinds import Box, Edits, Kind, Relation
 from .pipeline.report import Embeddings, Group, Match, Report, Skipped
-from .pipeline.second_look.verify import Outcome
+from .pipeline.second_look.outcome import Outcome
 from .pipeline.stream import encode_images
 
 __all__ = [

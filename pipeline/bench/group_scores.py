@@ -21,7 +21,7 @@ from twinpix.pipeline.bench.truth import CLASSES, UNCOUNTED, Kinds, Marks, Truth
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.duplicates import candidate_pairs
 from twinpix.pipeline.report import Embeddings
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 # start -> scores of the rows from `start` on with all from `start` on, float32 (b, n - start); b is BLOCK, less at the
 # end. What lies above the diagonal counts.

@@ -28,7 +28,8 @@ from twinpix.pipeline.second_look.look_again import (
     nearest_candidates,
     one_thread_each,
 )
-from twinpix.pipeline.second_look.verify import Outcome, verify
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import verify
 from twinpix.pipeline.threads import cores
 
 Outcomes = NDArray[np.object_]

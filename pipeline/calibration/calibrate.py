@@ -15,7 +15,7 @@ from twinpix.pipeline.calibration.negatives import Negatives, Rows, closest_pair
 from twinpix.pipeline.calibration.tail import Tail
 from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.second_look.look_again import look_again
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 HIGHEST_RATE = CANDIDATE_RATE
 POINTS_PER_DECADE = 5

@@ -23,7 +23,7 @@ from twinpix.pipeline.calibration.gather import MOST, Gathered, gather
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.stream import Chunk
 from twinpix.pipeline.threads import decoding_threads
 

@@ -155,6 +155,11 @@ def select(pairs: Pairs, where: NDArray[np.bool_] | NDArray[np.intp] | slice) ->
     return i[where], j[where], distance[where]
 
 
+def places_among_equals(ordered: NDArray[Any]) -> NDArray[np.intp]:
+    """Of values in order, (n,), the how-manieth of its equals each one is, from 0: intp (n,)."""
+    return np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+
+
 def exact_distances(
     vectors: NDArray[np.float32], i: NDArray[np.intp], j: NDArray[np.intp], block: int = 65_536
 ) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.index import Ids, Pairs, Vectors
+from twinpix.pipeline.index import Ids, Pairs, Vectors, places_among_equals
 
 Rows = NDArray[np.intp]
 Hits = tuple[Rows, Ids, Vectors]  # rows of the queries, ids and vectors of what may lie near them, in any order
@@ -19,7 +19,7 @@ def nearest_of(queries: Vectors, k: int, named: Named, block: int) -> tuple[Ids,
     ids, distances = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.inf, np.float32)
     for some in slices(len(queries), block):
         rows, near, told = _measured(queries[some], *named(queries[some]))
-        place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        place = places_among_equals(rows)
         kept = place < k
         at = some.start + rows[kept], place[kept]
         ids[at], distances[at] = near[kept], told[kept]

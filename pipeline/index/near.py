@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.index import Ids, Index, Pairs, Vectors, exact_distances
+from twinpix.pipeline.index import Ids, Index, Pairs, Vectors, exact_distances, places_among_equals
 from twinpix.pipeline.index.faiss_l2 import nearest_exactly
 from twinpix.pipeline.index.flat import FlatIndex
 
@@ -184,4 +184,4 @@ class _Search:
 
 def _leading(at: Rows, order: Rows, count: int) -> Rows:
     # of places in order, those of one row of `at` together, the first so many of each row
-    return order[np.arange(len(order)) - np.searchsorted(at[order], at[order]) < count]
+    return order[places_among_equals(at[order]) < count]

@@ -21,7 +21,8 @@ from twinpix.pipeline.relation.words import sentence
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import Look, look
-from twinpix.pipeline.second_look.verify import Examination, Outcome, examine
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import Examination, examine
 
 OUTCOMES = {
     Outcome.CONFIRMED: "confirms that both are one picture",

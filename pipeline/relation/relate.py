@@ -24,8 +24,9 @@ from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zo
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import Look
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.tiles import Plane
-from twinpix.pipeline.second_look.verify import SOUND, Examination, Outcome, is_plain
+from twinpix.pipeline.second_look.verify import SOUND, Examination, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
 GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed

@@ -21,8 +21,8 @@ from twinpix.pipeline.scan.engine import JOIN, LOOK, RELATE, Run, Task
 from twinpix.pipeline.scan.looks import look_at, read_relations, relate
 from twinpix.pipeline.scan.pairs import join_portion, read_pairs
 from twinpix.pipeline.second_look.look_again import were_in_vain
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION, OUTCOMES
-from twinpix.pipeline.second_look.verify import Outcome
 
 QUERIES = 4096  # pictures whose pairs one task looks for among all
 LOOKS, RELATIONS = 512, 128  # pairs that one task looks at, relates

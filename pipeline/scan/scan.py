@@ -46,7 +46,7 @@ from twinpix.pipeline.scan.result import write_result
 from twinpix.pipeline.scan.scanned import DEFAULTS, Options, Scanned, Totals
 from twinpix.pipeline.scan.source import Listing, list_shards
 from twinpix.pipeline.second_look.look_again import in_portions
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 MARK = "twinpix-scan"  # the file that tells a folder of stage files
 EXACTLY, IN_CELLS = "exact", "cells"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
+from twinpix.pipeline.index import places_among_equals
 
 FEATURES, GRID = 600, 6  # kept, evenly; cells each way
 _PATCH, _EDGE = 31, 12  # px; of ORB, and how near to the edge of a level features are found
@@ -146,7 +147,7 @@ def _spread(corners: Sequence[Any], shape: tuple[int, ...]) -> list[int]:
     place = np.array(import_cv2().KeyPoint.convert(corners), np.float64).reshape(-1, 2)
     cell = (place * GRID / shape[::-1]).astype(int) @ (1, GRID)
     by_cell = strongest[np.argsort(cell[strongest].astype(np.int16), kind="stable")]  # of short integers: radix sort
-    rank = np.arange(len(cell)) - np.searchsorted(cell[by_cell], cell[by_cell])
+    rank = places_among_equals(cell[by_cell])
     in_turn = by_cell[np.argsort(rank.astype(np.int16), kind="stable")]
     kept = np.zeros(len(cell), bool)
     kept[strongest[: FEATURES // 2]] = True

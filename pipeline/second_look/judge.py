@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 
 from twinpix.pipeline.second_look.agreement import (
@@ -19,6 +18,7 @@ from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose
 from twinpix.pipeline.second_look.levels import at_one_set_of_levels
 from twinpix.pipeline.second_look.look import Look
 from twinpix.pipeline.second_look.motion import drift, off, refine, wandered
+from twinpix.pipeline.second_look.outcome import Outcome
 
 MIN_TILES, ENOUGH_TILES = 8, 30  # to judge sharp pictures by, and worn ones
 PROMISING, LAID_PROMISING = 0.35, 0.5  # share of agreeing tiles from which an alignment is worth refining
@@ -48,16 +48,6 @@ SMOOTH = 0.98
 # a worn copy that nobody has cropped or turned lies where its original lies
 STAYED = 2.5  # px
 COARSE_SIGMA, COARSE, HARDLY_COARSE, COARSE_CONTRADICTED = 6.0, 0.93, 0.6, 0.015
-
-
-class Outcome(StrEnum):
-    """What the second look says of a pair."""
-
-    CONFIRMED = "confirmed"
-    LIKELY = "likely"
-    REFUTED = "refuted"
-    UNCLEAR = "unclear"
-    ANIMATED = "animated"
 
 
 @dataclass(frozen=True)

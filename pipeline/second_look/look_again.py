@@ -12,21 +12,15 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.index import Pairs, import_faiss, select
+from twinpix.pipeline.index import Pairs, import_faiss, places_among_equals, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, lend_features, look
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Codes, Remembered, checks_of
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
-from twinpix.pipeline.second_look.verify import (
-    Examination,
-    Outcome,
-    at_a_glance,
-    examine,
-    is_plain,
-    unaligned,
-)
+from twinpix.pipeline.second_look.verify import Examination, at_a_glance, examine, is_plain, unaligned
 from twinpix.pipeline.threads import decoding_threads
 
 NEAR = 0.3  # L2; pairs so near are looked at closely at once
@@ -67,7 +61,7 @@ def _rank(pairs: Pairs, sure: float) -> NDArray[np.intp]:
     order = np.lexsort((others, np.tile(distance[doubtful], 2), ends))
     del others  # of ten million pairs each of these columns takes 170 MB
     ends = ends[order]
-    place = np.arange(len(ends)) - np.searchsorted(ends, ends)
+    place = places_among_equals(ends)
     rank = np.full(len(i), np.iinfo(np.intp).max, np.intp)
     np.minimum.at(rank, doubtful[order % max(1, len(doubtful))], place)
     return rank

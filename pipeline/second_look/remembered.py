@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.second_look.judge import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 LOOKS_VERSION = 1  # to be raised whenever any second look could come to another outcome
 # by code, never to be reordered; None: it is so near that its kind needs no look

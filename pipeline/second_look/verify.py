@@ -17,8 +17,9 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.film import show_the_same
 from twinpix.pipeline.second_look.fine_print import differs_at_a_glance, has_same_ink, is_printed, readable
-from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, Outcome, look_closer
+from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.plain import has_same_pixels
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
@@ -210,4 +211,4 @@ def has_same_levels(query: Look, reference: Look) -> bool:
     return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
 
 
-__all__ = ["Examination", "Outcome", "examine", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]
+__all__ = ["Examination", "examine", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]

@@ -15,8 +15,9 @@ from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.second_look.delicate import seems_delicate
 from twinpix.pipeline.second_look.look import Look, look
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
-from twinpix.pipeline.second_look.verify import Examination, Outcome, examine
+from twinpix.pipeline.second_look.verify import Examination, examine
 from twinpix.pipeline.service.collection import Near
 from twinpix.pipeline.service.rows import StoredFile
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from twinpix.pipeline.relation.kinds import Kind
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.service.bounds import Bounds
 
 Json = dict[str, Any]

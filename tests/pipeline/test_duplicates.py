@@ -28,7 +28,7 @@ from twinpix.pipeline.duplicates import (
     limits,
 )
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.stream import encode_images
 
 Paint = Callable[..., Image.Image]

@@ -12,7 +12,7 @@ import pytest
 from twinpix.pipeline import show
 from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.report import Group, Link, Match, Report, Skipped
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 ODD = Path(os.fsdecode(b"/r/\xff [bold]new\nline\x1b[31m :smile:.png"))
 

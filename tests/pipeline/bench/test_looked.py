@@ -15,7 +15,7 @@ from twinpix.pipeline.bench.contestants import encoder_method
 from twinpix.pipeline.bench.looked import SecondLooked
 from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import limits
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 Paint = Callable[..., Image.Image]
 LIMITS = Limits(candidate=0.8, unverified=0.4, sure=0.1)

@@ -23,7 +23,7 @@ from twinpix.pipeline.calibration.calibrate import (
 )
 from twinpix.pipeline.calibration.negatives import Negatives
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.second_look.verify import Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
 
 Floats = NDArray[np.float32]
 DIM = 8

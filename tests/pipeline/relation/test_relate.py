@@ -20,7 +20,8 @@ from twinpix.pipeline.report import Group
 from twinpix.pipeline.second_look.delicate import have_same_bytes
 from twinpix.pipeline.second_look.look import features_only, look
 from twinpix.pipeline.second_look.look_again import look_again
-from twinpix.pipeline.second_look.verify import Examination, Outcome
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import Examination
 
 
 def _bench() -> ModuleType:

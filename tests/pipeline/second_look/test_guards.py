@@ -17,7 +17,8 @@ from twinpix.pipeline.second_look import look as look_module
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
-from twinpix.pipeline.second_look.verify import Outcome, verify
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 C, R, A = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.ANIMATED

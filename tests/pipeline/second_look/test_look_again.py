@@ -29,7 +29,8 @@ from twinpix.pipeline.second_look.look_again import (
     one_thread_each,
     try_look,
 )
-from twinpix.pipeline.second_look.verify import Outcome, verify
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import verify
 
 Paint = Callable[..., Image.Image]
 Row = tuple[int, int, float]

@@ -14,7 +14,8 @@ from twinpix.pipeline.second_look.align import Alignment, alignments, superpose
 from twinpix.pipeline.second_look.judge import STILL, TILTED_STILL
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.motion import measure, refine
-from twinpix.pipeline.second_look.verify import Outcome, verify
+from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.verify import verify
 
 
 def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:

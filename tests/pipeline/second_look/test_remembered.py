@@ -15,6 +15,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.bench.edits import jpeg, zoom
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look import look, look_again
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.remembered import (
     COARSE,
     CODES,
@@ -26,7 +27,6 @@ from twinpix.pipeline.second_look.remembered import (
     checks_of,
     still_holds,
 )
-from twinpix.pipeline.second_look.verify import Outcome
 
 Paint = Callable[..., Image.Image]
 Rows = list[tuple[int, int, float]]

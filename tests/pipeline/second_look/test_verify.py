@@ -31,9 +31,10 @@ from twinpix.pipeline.second_look import judge as judge_module
 from twinpix.pipeline.second_look.agreement import NOTHING, Agreement, agree, cover, detail_lost, without
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, match_features, superpose
 from twinpix.pipeline.second_look.align import zoom as zoom_of
-from twinpix.pipeline.second_look.judge import MIN_TILES, Outcome, judge, look_closer
+from twinpix.pipeline.second_look.judge import MIN_TILES, judge, look_closer
 from twinpix.pipeline.second_look.look import LOOK_PX, Look, look
 from twinpix.pipeline.second_look.motion import wandered
+from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.tiles import TILE
 from twinpix.pipeline.second_look.verify import has_same_levels, verify
 
