@@ -42,7 +42,7 @@ review: $(VENV)/.run
 test: $(VENV)/.dev
 	cd "$(ROOT)" && $(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(VENV)/.dev $(ROOT)/.typecheck/twinpix
+check: $(VENV)/.dev $(ROOT)/.typecheck/twinpix/__init__.pyi
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 train: $(VENV)/.train
@@ -66,7 +66,7 @@ lookalikes: $(VENV)/.run
 
 # an installed package has its bytecode from pip; this checkout, where Python is told to write none, would be compiled
 # again at every start
-COMPILE = @$(BIN)/python -m compileall -q "$(ROOT)/encoder" "$(ROOT)/pipeline" "$(ROOT)/train"
+INSTALLED = @$(BIN)/python -m compileall -q "$(ROOT)/encoder" "$(ROOT)/pipeline" "$(ROOT)/train" && touch $@
 
 SCALING = $(BIN)/twinpix scale "$(call home,$(DIR))" --sizes $(SIZES) --json scale.json --html scale.html
 
@@ -82,31 +82,27 @@ $(BIN)/pip:
 
 $(VENV)/.run: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,review]"
-	$(COMPILE)
-	@touch $@
+	$(INSTALLED)
 
 $(VENV)/.train: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,train]"
-	$(COMPILE)
-	@touch $@
+	$(INSTALLED)
 
 $(VENV)/.dev: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,heif,parquet,pandas,ray,review,service,milvus-lite,pgvector,train,bench,dev]"
-	$(COMPILE)
-	@touch $@
+	$(INSTALLED)
 
 # PDQ is built from source; without a compiler the bench runs without it and says so
 $(VENV)/.bench: $(ROOT)/pyproject.toml $(ROOT)/constraints.txt | $(BIN)/pip
 	$(INSTALL) "$(ROOT)[cpu,demo,bench]"
 	-$(INSTALL) "$(ROOT)[pdq]"
-	$(COMPILE)
-	@touch $@
+	$(INSTALLED)
 
 # mypy sees the folders under their import names through these links
-$(ROOT)/.typecheck/twinpix:
-	mkdir -p $@
-	for f in encoder pipeline train models; do ln -sfn ../../$$f $@/$$f; done
-	for f in __init__.py __init__.pyi; do ln -sfn ../../pipeline/api/$$f $@/$$f; done
+$(ROOT)/.typecheck/twinpix/__init__.pyi:
+	mkdir -p $(@D)
+	for f in encoder pipeline train models; do ln -sfn ../../$$f $(@D)/$$f; done
+	for f in __init__.py __init__.pyi; do ln -sfn ../../pipeline/api/$$f $(@D)/$$f; done
 
 clean:
 	cd "$(ROOT)" && find encoder pipeline train -name __pycache__ -prune -exec rm -rf {} + && rm -rf $(VENV) .peers .typecheck .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

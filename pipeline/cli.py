@@ -9,7 +9,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
 
@@ -50,23 +49,22 @@ class _Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         for name in _plugins():
-            self._load(name)
+            self.get_command(ctx, name)
         return list(super().list_commands(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name in _plugins():
-            self._load(cmd_name)
-        elif cmd_name not in self.commands:
-            self.list_commands(ctx)  # whoever mistyped a name is told the nearest of all
+        if cmd_name not in self.commands:
+            if cmd_name in _plugins():
+                self.add_command(_loaded(cmd_name), cmd_name)
+            else:
+                self.list_commands(ctx)  # whoever mistyped a name is told the nearest of all
         return super().get_command(ctx, cmd_name)
-
-    def _load(self, name: str) -> None:
-        if name not in self.commands:
-            self.add_command(_loaded(name), name)
 
 
 @functools.cache
-def _plugins() -> dict[str, EntryPoint]:
+def _plugins() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # to ask what is installed takes longer than most of the rest
+
     return {point.name: point for point in entry_points(group="twinpix.commands")}
 
 

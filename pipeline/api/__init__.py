@@ -11,7 +11,8 @@
     plan = twinpix.make_plan(report)            # what stays, what goes; .apply_plan(plan, yes=True), .undo(yes=True)
     pipe = twinpix.image_encoding()             # pipe("a.jpg"), pipe.is_duplicate("a.jpg", "b.jpg")
 
-Each name is loaded at its first use (`__init__.pyi` says from where): importing twinpix takes no longer than NumPy.
+Each name is loaded at its first use (`__init__.pyi` says from where). Even all of them load no FAISS, no ONNX Runtime
+and no torch; the first call does.
 """
 
 import lazy_loader

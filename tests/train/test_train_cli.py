@@ -132,7 +132,9 @@ def test_baseline_autoencoder(photos: Path, drawn: Pictures, tmp_path: Path) -> 
     assert json.loads((tmp_path / "plain.json").read_text())["recipe"]["baseline"] == "autoencoder"
 
 
-@pytest.mark.parametrize("option", [("--koleo", "2"), ("--size", "64"), ("--learning-rate", "0.1"), ("--init", "x")])
+@pytest.mark.parametrize("option", [
+    ("--koleo", "2"), ("--size", "64"), ("--learning-rate", "0.1"), ("--init", "x"), ("--limit", "500"),
+])  # fmt: skip
 def test_baseline_refuses_knobs_it_does_not_have(option: tuple[str, str]) -> None:
     result = run("train", "--baseline", "autoencoder", "--data", "x", "--device", "cpu", *option)
     assert f"leave out {option[0]}" in one_line_error(result)
@@ -235,13 +237,14 @@ def test_options_reach_the_recipe(asked: list[tuple[object, ...]]) -> None:
 def test_fine_tuning_takes_small_steps_unless_told(asked: list[tuple[object, ...]]) -> None:
     always = ("train", "--data", "a", "--init", "b.safetensors", "--device", "cpu", "--threads", "1")
     run(*always)
-    run(*always, "--learning-rate", "0.001", "--epochs", "50", "--weights", "fp32")
+    run(*always, "--learning-rate", "0.001", "--epochs", "50", "--weights", "fp32", "--limit", "500")
     gentle, told = asked[0][0], asked[1][0]
     assert isinstance(gentle, Recipe)
     assert gentle.learning_rate < Recipe().learning_rate / 2 and gentle.epochs < Recipe().epochs
     assert gentle.small_share == 0
     assert told == replace(gentle, learning_rate=0.001, epochs=50)
-    assert [call[8:10] for call in asked] == [(Path("b.safetensors"), "int8"), (Path("b.safetensors"), "fp32")]
+    given = Path("b.safetensors")
+    assert [call[8:] for call in asked] == [(given, "int8", None), (given, "fp32", 500)]
 
 
 def test_home_folder_is_found(asked: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
