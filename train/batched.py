@@ -16,6 +16,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from twinpix.train.views import FIRST, PRESETS, SECOND, ZOOM
 
 CARD_JITTER, MILD_JITTER = (0.6, 0.6, 0.6, 0.3), (0.2, 0.2, 0.2, 0.05)
 LETTERS = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+AT_ONCE = 8192  # pictures whose views a GPU makes in one go: starting its kernels takes longer than running them
 CAPTIONS = 512  # drawn once a pass; views take random ones of them
 Op = Callable[..., Tensor]
 
@@ -104,9 +106,15 @@ def batched_batches(
     studio = open_studio(pixels, px, seed, device)
     first, second = (FIRST, SECOND) if preset == "hard" else ({"card": 1.0}, {"card": 1.0})
     order = torch.randperm(len(pictures), generator=studio.dice.numbers)
-    for rows in order[: len(order) // batch * batch].view(-1, batch).to(device):
-        chosen = pixels[rows]
-        yield Batch(make_view(chosen, first, studio), make_view(chosen, second, studio), identity[rows])
+    for rows in torch.split(order[: len(order) // batch * batch].to(device), made_at_once(batch, device.type)):
+        chosen = vary(pixels[rows], studio) if preset == "hard" else pixels[rows]
+        views = (make_view(chosen, first, studio), make_view(chosen, second, studio), identity[rows])
+        yield from starmap(Batch, zip(*(torch.split(part, batch) for part in views), strict=True))
+
+
+def made_at_once(batch: int, device: str) -> int:
+    """Of how many pictures views are made in one go: of whole batches; of one, but on a GPU."""
+    return max(1, AT_ONCE // batch) * batch if device == "cuda" else batch
 
 
 def open_studio(pixels: Tensor, px: int, seed: int, device: torch.device) -> Studio:
@@ -125,6 +133,23 @@ def draw_captions(px: int, count: int, seed: int) -> Tensor:
         shape = ops.caption_shape(px, text, where, dice.randint(0, 7), scale, dice.randint(1, 2))
         shapes.append(torch.from_numpy(shape))
     return torch.stack(shapes)
+
+
+def vary(pictures: Tensor, studio: Studio) -> Tensor:
+    """A variation of each picture, as `views.varying_edits` makes it.
+
+    Args:
+        pictures: uint8 (n, 3, h, h) on the device.
+
+    Returns:
+        The same shape.
+    """
+    n, dice = len(pictures), studio.dice
+    part = torch.where(dice.chance(0.5, n)[:, None], random_crop(n, (0.35, 1.0), (0.75, 1.33), dice), _all_of_it(n))
+    degrees, upright = torch.where(dice.chance(0.25, n), 90.0 * dice.integers(0, 3, n), 0.0), torch.zeros(n)
+    turn = ops.chain(ops.flip_map(dice.chance(0.5, n)), ops.rotation_map(degrees, upright, upright))
+    varied = ops.warp(pictures.float(), _whole(n), ops.chain(turn, ops.crop_map(part)), pictures.shape[-1])
+    return varied.round().clamp(0, 255).to(torch.uint8)
 
 
 def make_view(pictures: Tensor, mixture: dict[str, float], studio: Studio) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from twinpix.train.batched import batched_batches
 from twinpix.train.data import Batch, Pictures
-from twinpix.train.views import View, make_views
+from twinpix.train.views import View, make_variation, make_views
 
 
 class ViewPairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -20,21 +20,23 @@ class ViewPairs(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __init__(self, pictures: Pictures, preset: str, px: int, seed: int) -> None:
         self.pictures, self.preset, self.px, self.seed = pictures, preset, px, seed
-        self.views: tuple[View, View] | None = None
+        self.views: tuple[View, View, View] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        first, second = self.views or self._start()
-        picture = self.pictures.pixels[index].permute(1, 2, 0).numpy()
+        vary, first, second = self.views or self._start()
+        picture = vary(self.pictures.pixels[index].permute(1, 2, 0).numpy())
         return _to_tensor(first(picture)), _to_tensor(second(picture)), self.pictures.identity[index]
 
-    def _start(self) -> tuple[View, View]:
+    def _start(self) -> tuple[View, View, View]:
         cv2.setNumThreads(0)  # the workers are the parallelism
         worker = get_worker_info()
         others = self.pictures.pixels[:2000].permute(0, 2, 3, 1).numpy()
-        self.views = make_views(self.preset, self.px, others, self.seed * 64 + (worker.id if worker else 0))
+        seed = self.seed * 64 + (worker.id if worker else 0)
+        vary = make_variation(self.preset, others.shape[1], seed)
+        self.views = (vary, *make_views(self.preset, self.px, others, seed))
         return self.views
 
 

@@ -5,7 +5,8 @@ Presets:
         salt-and-pepper noise.
     hard: the card's edits and those people and platforms make: heavy crops, other aspect ratios, mirror,
         rotation, borders and shifts, gamma, greyscale, blur, noise, captions, pasted pictures, stickers,
-        recompression. The default.
+        recompression. The default. Each time, both views are of a fresh variation of the picture: a part of it,
+        mirrored or turned, so that the encoder sees more pictures than there are photos.
 
 Kept out of both on purpose, so that the bench can report edits never trained on: `HELD_OUT`.
 """
@@ -80,6 +81,23 @@ def mild_edits(px: int) -> list[Any]:
         A.ColorJitter(0.2, 0.2, 0.2, 0.05, p=0.25),
         A.ImageCompression("jpeg", (40, 95), p=0.2),
     ]
+
+
+def varying_edits(px: int) -> list[Any]:
+    """What a picture becomes before both views are made of it.
+
+    Args:
+        px: side of the picture.
+    """
+    part = A.RandomResizedCrop((px, px), scale=(0.35, 1.0), ratio=(0.75, 1.33), interpolation=cv2.INTER_AREA, p=0.5)
+    return [A.HorizontalFlip(p=0.5), A.RandomRotate90(p=0.25), part]
+
+
+def make_variation(preset: str, px: int, seed: int) -> View:
+    """What makes a variation of a picture of side `px`, uint8 (px, px, 3) -> the same shape; `card` makes none."""
+    if preset == "card":
+        return lambda picture: picture
+    return _apply(compose(varying_edits(px), np.random.default_rng((seed, 1))))
 
 
 def make_views(preset: str, px: int, others: Picture, seed: int) -> tuple[View, View]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from twinpix.train import batched
 from twinpix.train import batched_ops as ops
 from twinpix.train.data import Pictures
-from twinpix.train.views import card_edits, hard_edits, mild_edits
+from twinpix.train.views import card_edits, hard_edits, mild_edits, varying_edits
 
 CPU = torch.device("cpu")
 PX = 64
@@ -344,6 +344,45 @@ def test_views_are_as_strong_as_those_of_albumentations(kind: str) -> None:
     expected = summary(asked.permute(0, 3, 1, 2), plain)
     for name, value in summary(found, plain).items():
         assert value == pytest.approx(expected[name], rel=0.12), name
+
+
+def test_variations_are_as_strong_as_those_of_albumentations() -> None:
+    some = stored(64)
+    many = some.pixels.repeat(8, 1, 1, 1)
+    asked = torch.stack([torch.from_numpy(v) for v in edit_apart(varying_edits(96), many.permute(0, 2, 3, 1).numpy())])
+    found = batched.vary(many, batched.open_studio(some.pixels, 48, 0, CPU))
+    assert found.shape == many.shape and found.dtype == torch.uint8
+    expected = summary(asked.permute(0, 3, 1, 2), many.float())
+    for name, value in summary(found, many.float()).items():
+        assert value == pytest.approx(expected[name], rel=0.12), name
+
+
+def test_both_views_are_of_one_variation(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = stored(16)
+    monkeypatch.setattr(batched, "make_view", lambda pictures, mixture, studio: pictures)
+    for preset, varies in (("hard", True), ("card", False)):
+        batch = next(batched.batched_batches(some, preset, 48, 16, 0, CPU))
+        assert torch.equal(batch.first, batch.second)
+        assert torch.equal(batch.first, some.pixels[batch.identity - 100]) != varies
+
+
+def test_views_of_several_batches_are_made_in_one_go_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [batched.made_at_once(batch, "cuda") for batch in (128, 1000, 8192, 9000)] == [8192, 8000, 8192, 9000]
+    assert batched.made_at_once(128, "cpu") == 128
+    asked: list[int] = []
+
+    def view(pictures: Tensor, mixture: dict[str, float], studio: object) -> Tensor:
+        asked.append(len(pictures))
+        return pictures
+
+    some = stored(21)
+    monkeypatch.setattr(batched, "made_at_once", lambda batch, device: 2 * batch)
+    monkeypatch.setattr(batched, "make_view", view)
+    batches = list(batched.batched_batches(some, "card", 48, 4, 0, CPU))
+    assert asked == [8, 8, 8, 8, 4, 4]
+    assert [len(batch.identity) for batch in batches] == [4] * 5
+    for batch in batches:
+        assert torch.equal(batch.first, some.pixels[batch.identity - 100])
 
 
 def edit_apart(edits: list[A.BasicTransform], pictures: np.ndarray) -> list[np.ndarray]:

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 from twinpix.train import batched, batched_ops, views
 from twinpix.train.data import Pictures
-from twinpix.train.views import HELD_OUT, Picture, card_edits, compose, hard_edits, make_views, mild_edits
+from twinpix.train.stream import ViewPairs
+from twinpix.train.views import (
+    HELD_OUT,
+    Picture,
+    card_edits,
+    compose,
+    hard_edits,
+    make_variation,
+    make_views,
+    mild_edits,
+    varying_edits,
+)
 
 PX = 48
 # albumentations' edits of the families that are kept out of training
@@ -97,7 +108,7 @@ def test_presets_are_made_of_their_edits(
 def test_held_out_edits_are_in_no_preset(others: Picture) -> None:
     assert set(KEPT_OUT) == set(HELD_OUT)
     forbidden = set().union(*KEPT_OUT.values())
-    used = names(card_edits(PX)) | names(mild_edits(PX)) | names(hard_edits(PX, others))
+    used = names(card_edits(PX)) | names(mild_edits(PX)) | names(hard_edits(PX, others)) | names(varying_edits(PX))
     assert not used & forbidden
     assert {"RandomResizedCrop", "PasteOnto", "ImageCompression"} <= used  # the walk does see inside
     for name in forbidden:  # and the names are albumentations' own, or nothing would be tested
@@ -129,6 +140,32 @@ def test_form_of_views(preset: str, others: Picture) -> None:
             assert shown.shape == (40, 40, 3)
             assert shown.dtype == np.uint8
         assert np.array_equal(picture, before)  # the stored picture stays as it is
+
+
+def test_card_makes_no_variations(others: Picture) -> None:
+    vary = make_variation("card", PX, 0)
+    assert all(np.array_equal(vary(picture), picture) for picture in others[:20])
+
+
+def test_variations_are_new_pictures_and_repeatable(others: Picture) -> None:
+    px = others.shape[1]
+    vary, again, other = (make_variation("hard", px, seed) for seed in (0, 0, 1))
+    before, many = others.copy(), [vary(picture) for picture in others[:40]]
+    assert all(varied.shape == (px, px, 3) and varied.dtype == np.uint8 for varied in many)
+    assert all(np.array_equal(again(picture), varied) for picture, varied in zip(others, many[:40], strict=False))
+    assert any(not np.array_equal(other(picture), varied) for picture, varied in zip(others, many, strict=False))
+    changed = [not np.array_equal(picture, varied) for picture, varied in zip(others, many, strict=False)]
+    assert 0.5 < np.mean(changed) < 1  # 80 % are mirrored, turned or cut
+    assert np.array_equal(others, before)  # the stored pictures stay as they are
+
+
+def test_both_views_are_of_one_variation(toy: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = (lambda picture: picture, lambda picture: picture)
+    monkeypatch.setattr("twinpix.train.stream.make_views", lambda *_: plain)
+    pairs = ViewPairs(toy, "hard", PX, 0)
+    seen = [pairs[index][:2] for index in range(20)]
+    assert all(torch.equal(first, second) for first, second in seen)
+    assert any(not torch.equal(first, toy.pixels[index]) for index, (first, _) in enumerate(seen))
 
 
 def test_two_views_of_a_picture_differ(others: Picture) -> None:
