@@ -55,7 +55,8 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
                 raise
             on_error(Path(current), error)
             continue
-        yield from (Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False))
+        parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
+        yield from (parent / entry.name for entry in entries if entry.is_file(follow_symlinks=False))
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         pending += [path for path in folders if not is_trash(path)]
 

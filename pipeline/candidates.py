@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,68 +13,9 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.group import star_groups
 from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.report import Match, Report, Skipped
 from twinpix.pipeline.second_look.outcome import Outcome
-
-MAX_L2 = 2.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How near two pictures must be to be called duplicates; all L2, 0..2.
-
-    Attributes:
-        candidate: pairs farther apart are no duplicates.
-        unverified: the same for pairs that a second look can't settle.
-        sure: pairs this near get none.
-        likely: the same for pairs that seem to be worn copies.
-        far: of pairs farther apart, only those that have something in common at a glimpse get a second look.
-        animated_with_stills: whether an animated picture may be a duplicate of a still one.
-    """
-
-    candidate: float
-    unverified: float
-    sure: float
-    likely: float = 0.0
-    far: float = MAX_L2
-    animated_with_stills: bool = False
-
-    def accept(self, distance: float, outcome: Outcome | None) -> bool:
-        """Whether a pair is a duplicate; `outcome` None stands for no second look."""
-        if outcome is None or outcome is Outcome.CONFIRMED:
-            return distance <= self.candidate
-        if outcome is Outcome.ANIMATED:
-            return self.animated_with_stills and distance <= self.unverified
-        if outcome is Outcome.LIKELY:
-            return distance <= max(self.likely, self.unverified)
-        return outcome is Outcome.UNCLEAR and distance <= self.unverified
-
-    def at(self, threshold: float) -> Limits:
-        """The same, stricter or looser: `candidate` is `threshold`, and the others keep their proportion to it."""
-        factor = threshold / self.candidate if self.candidate else 0.0
-        unverified, likely = (min(MAX_L2, factor * limit) for limit in (self.unverified, self.likely))
-        return replace(self, candidate=threshold, unverified=unverified, likely=likely)
-
-    def at_most(self, curve: Calibration, images: int, false_pairs: float | None = None) -> Limits:
-        """The same, but what no second look settles by the stricter of two calibrations."""
-        unverified = min(self.unverified, curve.library_threshold(images, false_pairs))
-        if self.sure == self.candidate:  # no second look at all
-            return Limits(unverified, unverified, unverified, unverified)
-        likely = min(self.likely, curve.likely_threshold(images, false_pairs))
-        return replace(self, unverified=unverified, sure=min(self.sure, unverified), likely=likely)
-
-    def accepted(self, pairs: Pairs, outcomes: NDArray[np.object_]) -> NDArray[np.bool_]:
-        """Which pairs are duplicates, bool (k,)."""
-        accepted = np.zeros(len(outcomes), bool)
-        for outcome in (None, *Outcome):
-            rows = np.flatnonzero(outcomes == outcome)
-            accepted[rows] = [self.accept(distance, outcome) for distance in pairs[2][rows].tolist()]
-        return accepted
-
-    @property
-    def loosest(self) -> float:
-        """The threshold at which every candidate that was not refuted is accepted, 0..2."""
-        return min(MAX_L2, self.candidate * self.candidate / self.unverified) if self.unverified else MAX_L2
 
 
 @dataclass(frozen=True)

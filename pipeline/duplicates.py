@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
@@ -21,14 +19,15 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.calibration.calibrate import one_of_each_pair
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
-from twinpix.pipeline.candidates import MAX_L2, Candidates, Limits
+from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.copies import Rows, crowds, marks_of
 from twinpix.pipeline.decisions import Decisions, read_decisions
 from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
+from twinpix.pipeline.limits import Limits, check_threshold, limits, takes_second_look
 from twinpix.pipeline.relation.pairs import with_relations
-from twinpix.pipeline.report import Embeddings, Match, Report
+from twinpix.pipeline.report import Embeddings, Match, Report, label
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
@@ -44,45 +43,6 @@ from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 
 NONE = np.empty(0, np.intp)
-SURE = 0.04  # L2; pairs this near need no second look
-WIDER = 1.09  # times as far as pairs that get one; in between lie five times as many, and a glimpse comes first
-
-
-def limits(
-    encoder: Encoder, images: int, threshold: float | None, verify: bool | None, false_pairs: float | None = None
-) -> Limits:
-    """The thresholds for `images` pictures.
-
-    A threshold of your own is taken at its word: every pair within it is a duplicate, unless `verify` is set.
-    Without one, about `false_pairs` false pairs (1) are accepted among all, by the calibration in force.
-
-    Raises:
-        InputError: the threshold lies outside 0..2, or `false_pairs` is not above 0 or is given beside it.
-        ModelError: there is no threshold, and the encoder is not calibrated.
-    """
-    second_look = takes_second_look(threshold, verify)
-    if threshold is not None:
-        if false_pairs is not None:
-            raise InputError("a threshold or a number of false pairs: give one of the two")
-        own = check_threshold(threshold, encoder.max_distance)
-        return Limits(own, own, min(SURE, own) if second_look else own, own)
-    curve = in_force(encoder).calibration
-    plain = curve.library_threshold(images, false_pairs)
-    if not second_look:
-        return Limits(plain, plain, plain, plain)
-    near, likely = curve.candidate_threshold(images, false_pairs), curve.likely_threshold(images, false_pairs)
-    return Limits(min(encoder.max_distance, WIDER * near), plain, min(SURE, plain), likely, far=near)
-
-
-def known_threshold(encoder: Encoder, images: int, threshold: float | None) -> float | None:
-    """The threshold for `images` pictures without a second look (L2); None where none is given and none calibrated.
-
-    Raises:
-        InputError: the threshold lies outside 0..2.
-    """
-    if threshold is None and not is_calibrated(encoder):
-        return None
-    return limits(encoder, images, threshold, verify=False).candidate
 
 
 def compare(
@@ -215,11 +175,6 @@ def group_duplicates(
     grouped = [path for group in report.groups for path in group.files]
     with nullcontext() if library is None or not grouped else library.relations(grouped) as remembered:
         return replace(report, groups=with_relations(report.groups, workers, known, remembered))
-
-
-def takes_second_look(threshold: float | None, verify: bool | None) -> bool:
-    """Whether pairs get a second look, and groups the relations of their members."""
-    return threshold is None if verify is None else verify
 
 
 def candidate_pairs(
@@ -359,23 +314,3 @@ def nearest_first(found: Pairs, limit: Limits, rank: NDArray[np.intp]) -> Pairs:
     pairs = nearest_candidates(found, limit.sure)
     ends = np.sort(rank[np.stack(pairs[:2])], axis=0)
     return select(pairs, np.lexsort((ends[1], ends[0], pairs[2])))
-
-
-def check_threshold(threshold: float, most: float = MAX_L2) -> float:
-    """The threshold itself.
-
-    Raises:
-        InputError: it lies outside 0..`most`.
-    """
-    if not 0 <= threshold <= most:
-        raise InputError(f"a threshold is an L2 distance from 0 to {most:g}, not {threshold}")
-    return float(threshold)
-
-
-def label(image: ImageLike) -> Path | str:
-    """What to call an image: its absolute path, or what kind of thing in memory it is."""
-    if isinstance(image, (str, os.PathLike)):
-        return Path(os.path.abspath(image))
-    if isinstance(image, Image.Image):
-        return f"<image {image.width}x{image.height}>"
-    return f"<array {image.shape}>" if isinstance(image, np.ndarray) else f"<{len(image)} bytes>"

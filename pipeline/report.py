@@ -12,8 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from twinpix.encoder.decode import read_picture
+from twinpix.encoder.decode import ImageLike, read_picture
 from twinpix.encoder.errors import FingerprintError, ImageError
 from twinpix.pipeline.index import EXACT, IndexUsed
 from twinpix.pipeline.relation.kinds import Relation
@@ -246,3 +247,12 @@ def thumbnail(path: Path, px: int = 132, quality: int = 80) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def label(image: ImageLike) -> Path | str:
+    """What to call an image: its absolute path, or what kind of thing in memory it is."""
+    if isinstance(image, (str, os.PathLike)):
+        return Path(os.path.abspath(image))
+    if isinstance(image, Image.Image):
+        return f"<image {image.width}x{image.height}>"
+    return f"<array {image.shape}>" if isinstance(image, np.ndarray) else f"<{len(image)} bytes>"

@@ -20,7 +20,7 @@ from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.calibration.calibrations import in_force
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.classic.metrics import METRICS, choose
-from twinpix.pipeline.duplicates import known_threshold, limits
+from twinpix.pipeline.limits import known_threshold, limits
 
 TWINPIX, EMBEDDING, BASELINE = "twinpix", "embedding", "autoencoder"
 ALL = "all"

@@ -14,10 +14,10 @@ from PIL import Image
 from twinpix.encoder.calibration import pairs
 from twinpix.pipeline.bench.method import Floats, Method, Plain, Rows, Unrelated
 from twinpix.pipeline.bench.ordered import Sorted
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.classic.distances import l2
 from twinpix.pipeline.index import Pairs, select
 from twinpix.pipeline.index.near import pairs_within
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     CROWD,

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import find_candidates
 from twinpix.pipeline.library.generations import State, generations
 from twinpix.pipeline.library.serve import stored_embeddings
 from twinpix.pipeline.library.store import open_to_read, open_to_write, put, transaction
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.peak_memory import peak_mb
 
 FINGERPRINT, SURE = "drawn", 0.04

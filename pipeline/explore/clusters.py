@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.blocks import Blocks
-from twinpix.pipeline.duplicates import group_duplicates, known_threshold
+from twinpix.pipeline.duplicates import group_duplicates
 from twinpix.pipeline.explore.layout import NEIGHBOURS, Plane, lay_out
 from twinpix.pipeline.index import exact_distances
 from twinpix.pipeline.index.near import nearest_others
+from twinpix.pipeline.limits import known_threshold
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
 

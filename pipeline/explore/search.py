@@ -13,9 +13,9 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
-from twinpix.pipeline.duplicates import known_threshold, label
 from twinpix.pipeline.explore.where import parse_where
-from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.limits import known_threshold
+from twinpix.pipeline.report import Embeddings, Skipped, label
 from twinpix.pipeline.stream import Chunk, Memory, embed, encoder_for, list_files, watch
 
 SEARCH_BLOCK = 8192  # vectors

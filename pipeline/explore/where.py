@@ -124,6 +124,8 @@ class Filter:
         A file whose header can't be read passes the conditions on it: it is skipped, with the reason, by whoever
         decodes it.
         """
+        if not self.conditions:
+            return True
         photo = Photo(path)
         return all(_holds_or_unreadable(condition, photo) for condition in self.conditions)
 

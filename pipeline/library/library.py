@@ -13,7 +13,6 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import FingerprintError, InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.duplicates import group_duplicates
 from twinpix.pipeline.explore.search import Neighbours, search_embeddings
 from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.add import Added, Addition, Progress
@@ -256,6 +255,8 @@ class Library:
             InputError, ModelError: as of `find_duplicates`.
             FingerprintError: this encoder has encoded nothing here.
         """
+        from twinpix.pipeline.duplicates import group_duplicates  # not loaded by who only encodes
+
         stored = on_disk(self._own_embeddings(*roots))
         return group_duplicates(
             stored,

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.duplicates import label
 from twinpix.pipeline.explore.search import Neighbour, Neighbours, own_file, search_threshold
 from twinpix.pipeline.index import Ids, Index, Vectors
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.push import HALF, OWN
 from twinpix.pipeline.library.read import Stamp, stamp_at
 from twinpix.pipeline.library.store import sound_rows
-from twinpix.pipeline.report import Skipped
+from twinpix.pipeline.report import Skipped, label
 
 
 def search_pushed(

@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from twinpix.encoder.decode import sniff
 from twinpix.encoder.errors import ImageError
@@ -22,8 +22,7 @@ OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file
 INT64 = (1 << 63) - 1
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What `stat` says of a file: while all of it stays, the file is taken for unchanged.
 
     Attributes:
@@ -40,7 +39,7 @@ class Stamp:
     @property
     def columns(self) -> Row:
         """As they are stored."""
-        return self.size, self.mtime_ns, self.ctime_ns, self.inode
+        return tuple(self)
 
     def is_settled(self, now_ns: int) -> bool:
         """Whether a later change is sure to show: the last one was longer before `now_ns` than clocks are coarse."""

@@ -14,7 +14,8 @@ from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.classic.compare import Comparison, LeftOut, compare_by_all
 from twinpix.pipeline.decisions import read_decisions
-from twinpix.pipeline.duplicates import SURE, compare
+from twinpix.pipeline.duplicates import compare
+from twinpix.pipeline.limits import SURE
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import sentence

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twinpix.pipeline.relation.kinds import Relation
-from twinpix.pipeline.second_look.verify import Examination
+
+if TYPE_CHECKING:  # who only encodes need not load the second look
+    from twinpix.pipeline.second_look.verify import Examination
 
 RELATIONS_VERSION = 1  # to be raised whenever any two pictures could get another relation
 

@@ -140,8 +140,9 @@ def _search(
     workers: int | None,
 ) -> Candidates:
     from twinpix.encoder.onnx import load_encoder
-    from twinpix.pipeline.duplicates import candidate_pairs, limits
+    from twinpix.pipeline.duplicates import candidate_pairs
     from twinpix.pipeline.library.soft import memory
+    from twinpix.pipeline.limits import limits
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.stream import encode_images
 

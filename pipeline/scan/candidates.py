@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.candidates import Candidates, Limits
+from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index import EXACT, IndexUsed, Pairs, select
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.remembered import RELATIONS_VERSION
 from twinpix.pipeline.report import Group, Report
 from twinpix.pipeline.scan import store

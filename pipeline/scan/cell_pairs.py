@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index import IndexUsed, Pairs, Vectors
 from twinpix.pipeline.index.ivf import TRAINED_ON, cells_for
 from twinpix.pipeline.index.policy import CHOSEN_ON, MEASURED_ON, WANTED
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.cell_stages import (
     assign,

@@ -20,13 +20,14 @@ import numpy as np
 
 from twinpix.encoder.calibration import read_calibration
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.candidates import Candidates, Limits
+from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.decisions import Content, read_decisions
 from twinpix.pipeline.export.files import write_report
 from twinpix.pipeline.export.gallery import gallery, shown_files
 from twinpix.pipeline.export.rows import COLUMNS, Row, rows
 from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.report import Report, Skipped
 from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan import store

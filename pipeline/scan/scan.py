@@ -19,21 +19,15 @@ from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.alikeness import alikeness
-from twinpix.pipeline.candidates import Candidates, Limits
+from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import read_decisions
-from twinpix.pipeline.duplicates import (
-    limits,
-    look_portions,
-    nearest_first,
-    ranked,
-    settle,
-    takes_second_look,
-)
+from twinpix.pipeline.duplicates import look_portions, nearest_first, ranked, settle
 from twinpix.pipeline.index import IndexUsed, Pairs
 from twinpix.pipeline.index.policy import EXACT_UP_TO
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.place import LOCK
+from twinpix.pipeline.limits import Limits, limits, takes_second_look
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.candidates import exact_pairs, second_looks, with_relations

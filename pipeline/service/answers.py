@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twinpix.encoder.header import Header
-from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.words import sentence
 from twinpix.pipeline.service.collection import Near

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from twinpix.encoder.errors import DecodingError
-from twinpix.pipeline.candidates import MAX_L2
+from twinpix.pipeline.limits import MAX_L2
 from twinpix.pipeline.service.body import FORM, Held, media_type, picture_in, read_body
 from twinpix.pipeline.service.bounds import PARAMETERS, Bounds
 from twinpix.pipeline.service.desk import Desk, Wish

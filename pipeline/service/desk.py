@@ -14,11 +14,10 @@ from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.header import Header
 from twinpix.encoder.protocol import Encoder, Vectors
-from twinpix.pipeline.candidates import MAX_L2, Limits
 from twinpix.pipeline.decisions import Decisions, decisions_path, read_decisions
-from twinpix.pipeline.duplicates import known_threshold, limits, takes_second_look
 from twinpix.pipeline.index.stored import StoreError
 from twinpix.pipeline.library.errors import LibraryBusyError, LibraryError
+from twinpix.pipeline.limits import MAX_L2, Limits, known_threshold, limits, takes_second_look
 from twinpix.pipeline.second_look.sketch import sketch
 from twinpix.pipeline.service import answers
 from twinpix.pipeline.service.bounds import Bounds

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.decisions import Content, Decisions, Verdict, pair_of
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.second_look.delicate import seems_delicate

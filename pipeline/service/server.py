@@ -19,9 +19,9 @@ import uvicorn
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.duplicates import limits
 from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.limits import limits
 from twinpix.pipeline.second_look.look_again import one_thread_each
 from twinpix.pipeline.service.app import Service
 from twinpix.pipeline.service.bounds import KEPT_OPEN, Bounds

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.duplicates import most_wanted
 from twinpix.pipeline.index.ivf import TRAINED_ON, cells_for
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.scan.cell_pairs import HOT, MOST_TRAINED_ON, together
 
 CHOSEN = 0  # instead of a number of cells for each vector: as many as a scan would choose
@@ -63,7 +63,7 @@ def setting_for(images: int, limit: Limits, cells: int | None = None, nearest: i
     """What a scan would choose.
 
     Args:
-        limit: of `duplicates.limits`, for so many images.
+        limit: of `limits.limits`, for so many images.
         cells: 4 sqrt(N) by default.
     """
     k = min(cells or cells_for(images), images)

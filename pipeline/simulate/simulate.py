@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.candidates import Limits
-from twinpix.pipeline.duplicates import SURE, limits
+from twinpix.pipeline.limits import SURE, Limits, limits
 from twinpix.pipeline.simulate.collection import Collection
 from twinpix.pipeline.simulate.estimate import Estimate, estimate
 from twinpix.pipeline.simulate.likeness import Floats, Likeness, fit_likeness, fit_of

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.duplicates import WIDER
+from twinpix.pipeline.limits import WIDER
 
 Paint = Callable[..., Image.Image]
 Pack = Callable[..., bytes]

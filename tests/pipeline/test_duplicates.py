@@ -17,16 +17,8 @@ from twinpix.encoder.errors import FingerprintError, ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.calibration.alikeness import LEAST
-from twinpix.pipeline.candidates import Limits
-from twinpix.pipeline.duplicates import (
-    WIDER,
-    candidate_pairs,
-    check_threshold,
-    compare,
-    find_duplicates,
-    group_duplicates,
-    limits,
-)
+from twinpix.pipeline.duplicates import candidate_pairs, compare, find_duplicates, group_duplicates
+from twinpix.pipeline.limits import WIDER, Limits, check_threshold, limits
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.stream import encode_images
@@ -197,7 +189,7 @@ def test_nothing_is_changed(album: Path) -> None:
 
 
 def test_a_refuted_pair_is_no_duplicate(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "SURE", -1.0)
+    monkeypatch.setattr("twinpix.pipeline.limits.SURE", -1.0)
     monkeypatch.setattr(duplicates, "second_look", lambda query, reference, is_far: Outcome.REFUTED)
     match = compare(album / "a.png", album / "a.webp")
     assert (match.is_duplicate, match.second_look) == (False, Outcome.REFUTED)
@@ -214,7 +206,7 @@ def test_matches_and_groups_hold_what_passed(album: Path, monkeypatch: pytest.Mo
         names = [{pictures[i].name, pictures[j].name} for i, j in zip(near[0], near[1], strict=True)]
         return tuple(Outcome.CONFIRMED if pair == {"a.png", "b.png"} else Outcome.REFUTED for pair in names)
 
-    monkeypatch.setattr(duplicates, "SURE", -1.0)
+    monkeypatch.setattr("twinpix.pipeline.limits.SURE", -1.0)
     monkeypatch.setattr(duplicates, "look_again", answer)
     report = find_duplicates(album, threshold=2, verify=True)
     assert named(report) == [["a.png", "b.png"]]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 import twinpix
 from twinpix.encoder.network import Architecture
 from twinpix.pipeline.cli import app
-from twinpix.pipeline.duplicates import WIDER
+from twinpix.pipeline.limits import WIDER
 from twinpix.train import make
 from twinpix.train.data import Pictures
 from twinpix.train.recipe import Recipe

@@ -13,8 +13,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.bench import looked as room
 from twinpix.pipeline.bench.contestants import encoder_method
 from twinpix.pipeline.bench.looked import SecondLooked
-from twinpix.pipeline.candidates import Limits
-from twinpix.pipeline.duplicates import limits
+from twinpix.pipeline.limits import Limits, limits
 from twinpix.pipeline.second_look.outcome import Outcome
 
 Paint = Callable[..., Image.Image]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from twinpix.encoder.calibration import Calibration
 from twinpix.pipeline.calibration.alikeness import LEAST, MOST, SAMPLE, alikeness, count_within
 from twinpix.pipeline.calibration.calibrate import calibrate
-from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.limits import Limits
 
 
 def scattered(n: int, spread: float, seed: int) -> NDArray[np.float32]:

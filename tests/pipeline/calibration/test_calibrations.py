@@ -20,7 +20,8 @@ from twinpix.pipeline.calibration.calibrations import (
     own_path,
     read_own,
 )
-from twinpix.pipeline.duplicates import WIDER, compare, find_duplicates, limits
+from twinpix.pipeline.duplicates import compare, find_duplicates
+from twinpix.pipeline.limits import WIDER, limits
 
 OWN = Calibration((0.1, 0.3, 0.6, 0.9), (1e-8, 1e-6, 1e-4, 1e-2), 1e-5, 500, "holiday", SecondLook(400, 0, 9),
                   (0.0, 1e-7, 1e-5, 1e-3), (1e-6, 1e-5, 1e-3, 2e-2),

@@ -17,7 +17,7 @@ from PIL import Image
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.bench.edits import jpeg, zoom
-from twinpix.pipeline.duplicates import find_duplicates, limits
+from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.library import kept as kept_module
 from twinpix.pipeline.library import looks, looks_file
 from twinpix.pipeline.library.kept_file import KeptFile
@@ -26,6 +26,7 @@ from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.looks_file import LOOKS_FILE
 from twinpix.pipeline.library.place import LOOKS, RELATIONS
 from twinpix.pipeline.library.soft import Cache
+from twinpix.pipeline.limits import limits
 from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
 from twinpix.pipeline.second_look import look_again

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from tests.pipeline.review.conftest import Running
-from twinpix.pipeline.candidates import Candidates, Limits
+from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.index import EXACT, select
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.review.review import Review
 
 Paint = Callable[..., Image.Image]

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.candidates import Limits
 from twinpix.pipeline.index.near import candidate_pairs, flat_index
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.scan import cell_pairs, scan, store
 from twinpix.pipeline.scan.cell_pairs import celled_pairs
 from twinpix.pipeline.scan.cell_stages import gather

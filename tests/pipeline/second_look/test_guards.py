@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 import twinpix
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.candidates import Limits
+from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.second_look import look as look_module
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
