@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import logging
 import os
@@ -39,6 +40,7 @@ from twinpix.pipeline.options import (
 )
 from twinpix.pipeline.report import Report
 
+COLLECT = 20_000  # new objects between two searches for cycles; a list of files has no cycles, and many objects
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
 P = ParamSpec("P")
@@ -128,6 +130,7 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def _settle() -> None:
+    gc.set_threshold(COLLECT)
     # names that stdout's encoding lacks are escaped, and Pillow's remarks on odd files are no messages of ours
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.library.generations import begin_generation, finish_generation
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import stamp_at
 from twinpix.pipeline.library.scan import OF_THE_CONTENT, Found, scan
 from twinpix.pipeline.library.schema import Row
 from twinpix.pipeline.library.store import put, rows_by_key, sound_rows, transaction
@@ -154,8 +154,10 @@ def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[
 def contents_of(connection: sqlite3.Connection, files: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
     """What is in those files that have not changed since they were read, in no order."""
     paths = {os.fsencode(path): path for path in files}
-    for name, *columns, settled, content in rows_by_key(connection, "files", "path", list(paths)):
-        if settled and stamp_at(paths[name]) == Stamp(*columns):
+    for name, size, mtime_ns, ctime_ns, inode, settled, content in rows_by_key(
+        connection, "files", "path", list(paths)
+    ):
+        if settled and stamp_at(name) == (size, mtime_ns, ctime_ns, inode):
             yield paths[name], content
 
 

@@ -61,6 +61,9 @@ class Reading:
     def chunk(self, paths: Sequence[Path]) -> Chunk:
         """What became of these files."""
         vectors = self._known(paths)
+        served = self._served(paths, vectors)
+        if len(served) == len(paths) > 0:  # as nearly always
+            return Chunk(tuple(paths), np.stack(served), ())
         good, rows, skipped = list[Path](), list[NDArray[np.float32]](), list[Skipped]()
         for path in paths:
             outcome = self._outcome(path, vectors)
@@ -80,6 +83,10 @@ class Reading:
     def _known(self, paths: Sequence[Path]) -> dict[bytes, NDArray[np.float32]]:
         contents = self.addition.contents
         return self._stored([contents[path] for path in paths if path in contents])
+
+    def _served(self, paths: Sequence[Path], vectors: dict[bytes, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        contents = self.addition.contents
+        return [vectors[content] for path in paths if (content := contents.get(path, b"")) in vectors]
 
     def _stored(self, contents: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         connection, encoder = self.addition.connection, self.addition.encoder

@@ -51,7 +51,7 @@ def stamp_of(stat: os.stat_result) -> Stamp:
     return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino & INT64)
 
 
-def stamp_at(path: Path) -> Stamp | None:
+def stamp_at(path: Path | bytes) -> Stamp | None:
     """What `stat` says of a file now; None where it is gone or can't be asked."""
     try:
         return stamp_of(os.lstat(path))

@@ -5,8 +5,9 @@ All columns are whole numbers or bytes: names of files are bytes, and a flipped 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 APPLICATION_ID = 0x7477_7078  # "twpx"
@@ -42,11 +43,17 @@ Row = tuple[Any, ...]  # of int and bytes
 
 def row_digest(table: str, columns: Sequence[Any]) -> bytes:
     """8 bytes that change with the table, and with any bit of any column."""
-    parts = [table.encode()]
+    parts = list[Any]()
     for value in columns:
         data = b"%d" % value if isinstance(value, int) else value
-        parts += (b"|%d|" % len(data), data)
-    return hashlib.blake2b(b"".join(parts), digest_size=8).digest()
+        parts += (len(data), data)
+    return blake2b(_form(table, len(columns)) % tuple(parts), digest_size=8).digest()
+
+
+@cache
+def _form(table: str, columns: int) -> bytes:
+    # one formatting for all columns takes less time than one for each
+    return table.encode() + b"|%d|%b" * columns
 
 
 def signed(table: str, columns: Row) -> Row:
