@@ -85,8 +85,9 @@ class Reading:
         return self._stored([contents[path] for path in paths if path in contents])
 
     def _served(self, paths: Sequence[Path], vectors: dict[bytes, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        contents = self.addition.contents
-        return [vectors[content] for path in paths if (content := contents.get(path, b"")) in vectors]
+        contents, failed = self.addition.contents, self.addition.failed
+        known = (contents.get(path, b"") for path in paths)
+        return [vectors[content] for content in known if content in vectors and content not in failed]
 
     def _stored(self, contents: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         connection, encoder = self.addition.connection, self.addition.encoder

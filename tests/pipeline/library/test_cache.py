@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from twinpix.pipeline.library.errors import LibraryBusyError, LibraryDamagedErro
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.soft import Cache
+from twinpix.pipeline.library.store import open_to_write, put, transaction
 from twinpix.pipeline.report import Embeddings
 from twinpix.pipeline.stream import encode_images
 
@@ -63,6 +65,20 @@ def test_the_outcome_is_that_of_a_plain_scan(
     more = encode_images(copies, library=library, workers=workers)
     assert library.encoder.encoded == encoded + 1  # type: ignore[attr-defined]
     assert same(more, encode_images(copies, encoder=library.encoder))
+
+
+def test_what_this_decoder_can_not_read_is_skipped_although_another_one_could(
+    shelf: Shelf, photos: Path, fine_clock: None
+) -> None:
+    library, path = shelf(), photos / "old" / "00.png"
+    library.add(photos / "old")
+    content = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    with closing(open_to_write(library.path)) as connection, transaction(connection):
+        put(connection, "failures", [(content, add.decoder(), b"corrupt", b"can't be read")])
+    for root in (photos / "old", path):
+        found = encode_images(root, library=library)
+        assert [(skipped.path, skipped.reason) for skipped in found.skipped] == [(path, "corrupt")]
+        assert path not in found.paths
 
 
 def test_every_command_remembers_by_default_and_says_the_same(
