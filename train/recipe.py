@@ -12,7 +12,7 @@ FINE_TUNING: dict[str, float] = {"learning_rate": 2e-4, "epochs": 10, "small_sha
 
 @dataclass(frozen=True)
 class Recipe:
-    """Knobs of a training run; the defaults are what the shipped encoder was made with.
+    """Knobs of a training run; the defaults are those of the shipped encoder's first run.
 
     Attributes:
         preset: which views: `hard` or `card` (see `views.py`).

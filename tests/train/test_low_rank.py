@@ -89,6 +89,15 @@ def test_what_fills_its_channels_stays(net: CopyNet, pictures: np.ndarray) -> No
     assert second.out_channels == RANK
 
 
+@pytest.mark.parametrize(("rank", "expected"), [(20, 32), (40, 48), (64, 128)])
+def test_the_subspace_is_as_wide_as_it_must_be(net: CopyNet, pictures: np.ndarray, rank: int, expected: int) -> None:
+    block = blocks(net)[1]
+    spread(net, block.second, block.norm, pictures)
+    confine(block.second, block.norm, rank)
+    lean = within_subspaces(net, pictures)
+    assert blocks(lean)[1].second.out_channels == expected
+
+
 def test_narrow_blocks_and_the_network_itself_stay(net: CopyNet, pictures: np.ndarray) -> None:
     narrow, wide = blocks(net)
     for block in (narrow, wide):
