@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.bench.scale_run import SURE
 from twinpix.pipeline.index import Vectors, exact_distances
 from twinpix.pipeline.index.near import flat_index
+from twinpix.pipeline.limits import SURE
 from twinpix.pipeline.second_look.look_again import NEAREST_IN_A_CROWD
 
 QUERY_BLOCK = 2048

@@ -18,10 +18,10 @@ from twinpix.pipeline.duplicates import find_candidates
 from twinpix.pipeline.library.generations import State, generations
 from twinpix.pipeline.library.serve import stored_embeddings
 from twinpix.pipeline.library.store import open_to_read, open_to_write, put, transaction
-from twinpix.pipeline.limits import Limits
+from twinpix.pipeline.limits import SURE, Limits
 from twinpix.pipeline.peak_memory import peak_mb
 
-FINGERPRINT, SURE = "drawn", 0.04
+FINGERPRINT = "drawn"
 
 
 def fill(folder: Path, vectors: NDArray[np.float32]) -> None:

@@ -61,9 +61,6 @@ class Reading:
     def chunk(self, paths: Sequence[Path]) -> Chunk:
         """What became of these files."""
         vectors = self._known(paths)
-        served = self._served(paths, vectors)
-        if len(served) == len(paths) > 0:  # as nearly always
-            return Chunk(tuple(paths), np.stack(served), ())
         good, rows, skipped = list[Path](), list[NDArray[np.float32]](), list[Skipped]()
         for path in paths:
             outcome = self._outcome(path, vectors)
@@ -83,11 +80,6 @@ class Reading:
     def _known(self, paths: Sequence[Path]) -> dict[bytes, NDArray[np.float32]]:
         contents = self.addition.contents
         return self._stored([contents[path] for path in paths if path in contents])
-
-    def _served(self, paths: Sequence[Path], vectors: dict[bytes, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        contents, failed = self.addition.contents, self.addition.failed
-        known = (contents.get(path, b"") for path in paths)
-        return [vectors[content] for content in known if content in vectors and content not in failed]
 
     def _stored(self, contents: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         connection, encoder = self.addition.connection, self.addition.encoder
