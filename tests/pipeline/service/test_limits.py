@@ -173,8 +173,7 @@ def test_slow_clients_are_sent_away(served: Any) -> None:
 def test_a_full_queue_says_so_at_once_and_health_is_not_slowed(served: Any, draw: Draw) -> None:
     over, statuses = threading.Event(), list[int]()
 
-    def besiege(seed: int) -> None:
-        data = draw(seed, "JPEG", (1100, 800), quality=90)
+    def besiege(data: bytes) -> None:
         while not over.is_set():
             answer = served.ask("POST", "/check", content=data, headers={"content-type": "image/jpeg"})
             statuses.append(answer.status_code)
@@ -184,10 +183,13 @@ def test_a_full_queue_says_so_at_once_and_health_is_not_slowed(served: Any, draw
     slow = [connected(served) for _ in range(60)]
     for one in slow:
         one.sendall(head(served, "Content-Length: 1000"))
-    threads = [threading.Thread(target=besiege, args=(seed,)) for seed in range(10)]
+    uploads = [draw(seed, "JPEG", (1100, 800), quality=90) for seed in range(10)]
+    threads = [threading.Thread(target=besiege, args=(data,)) for data in uploads]
     for thread in threads:
         thread.start()
-    time.sleep(0.5)
+    began = time.monotonic()
+    while 429 not in statuses and time.monotonic() - began < 20:
+        time.sleep(0.05)
     seconds = [health(served) for _ in range(150)]
     over.set()
     for thread in threads:
