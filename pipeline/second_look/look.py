@@ -30,8 +30,11 @@ READ_PX = 186  # half of the shorter side that is read, at least: an eighth of 3
 FINE_PX, WHOLE_PX = 1024, 2560  # longer side, at most
 GLIMPSED_PX = 256  # longer side
 GROUND, GROUND_REACH = 0.45, 6  # share of a picture that is one tone, levels more or less
-# px, the shorter side: smaller pages can't be read, and of a small thing on white single pixels would count
+# px, the shorter side: of a smaller thing on white single pixels would count; see `is_small_print`
 LEGIBLE = 256
+# of `page`: levels off the ground; px, the height of a mark; marks, and their share of all ink, of a written page. Of
+# 205 things on white that are none 3 have so many, of 32 receipts all but one
+INK_GAP, MARK, MARKS, OF_THE_INK = 30, 14, 25, 0.3
 TINY = 16  # px; the shorter side
 SMOOTH_SIGMA, DETAIL, SMOOTH_SHARE = 4.0, 4.0, 98  # px of 96; levels of detail that so many percent of pixels lack
 SHRUNK = 4
@@ -105,6 +108,11 @@ class Look:
     def is_on_ground(self) -> bool:
         """Whether half of it is one even tone: a page, a screen, a thing on white; of photos one in fifty is."""
         return is_mostly_ground(self.page)
+
+    @cached_property
+    def is_written(self) -> bool:
+        """Whether most of what stands on its ground are many small marks: letters."""
+        return self.is_on_ground and _is_written(self.page)
 
     @cached_property
     def small_colours(self) -> Levels:
@@ -206,8 +214,21 @@ class Look:
 
 def is_mostly_ground(luma: Levels) -> bool:
     """Whether half of a luma, uint8 (h, w), is one even tone."""
+    return bool(_evenness(luma).max() >= GROUND)
+
+
+def _evenness(luma: Levels) -> NDArray[np.float64]:
+    # the share of a luma that is about as bright as each level, (256,)
     share = np.bincount(luma.ravel(), minlength=256) / luma.size
-    return bool(np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same").max() >= GROUND)
+    return np.convolve(share, np.ones(2 * GROUND_REACH + 1), "same")
+
+
+def _is_written(page: Levels) -> bool:
+    ink = np.abs(page.astype(np.int16) - int(_evenness(page).argmax())) > INK_GAP
+    stats = import_cv2().connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)[2][1:]  # 0 is the ground
+    height, area = stats[:, 3], stats[:, 4]
+    marks = area[(height <= MARK) & (area > 2)]
+    return len(marks) >= MARKS and bool(marks.sum() >= OF_THE_INK * ink.sum())
 
 
 def has_little_detail(small: Levels) -> bool:

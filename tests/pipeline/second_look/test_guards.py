@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.pipeline.second_look.verify import verify
+from twinpix.pipeline.second_look.verify import Examination, examine, verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 C, R, A = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.ANIMATED
@@ -113,6 +114,60 @@ def test_a_copy_of_a_page_is_one(drawn: Image.Image, edit: object) -> None:
 def test_another_page_is_none(one: Image.Image, other: Image.Image) -> None:
     assert verify(look(one), look(other)) is R
     assert verify(look(other), look(one)) is R
+
+
+SHOP = ("Northwind & Sons Ltd", "12 Harbour Lane, 47500 Subang", "Tel 03-5542 3228", "TAX INVOICE", "")
+THANKS = ("", "Goods sold are not returnable", "Thank you, please come again", "www.northwind.example", "CUSTOMER COPY")
+GOODS = ("bread", "milk", "oranges", "rice", "coffee beans", "soap", "eggs", "flour", "noodles", "tea")
+
+
+def receipt(seed: int, width: int) -> Image.Image:
+    sheet, dice = Image.new("RGB", (384, 560), "white"), np.random.default_rng(seed)
+    sold = [
+        f"{name:16}{dice.integers(1, 9)} x {dice.integers(100, 999) / 100:6.2f}{dice.integers(100, 9999) / 100:8.2f}"
+        for name in dice.permutation(GOODS)[:7].tolist()
+    ]
+    for line, text in enumerate((*SHOP, *sold, "", f"TOTAL  {dice.integers(1000, 9999) / 100:.2f}", *THANKS)):
+        draw = ImageDraw.Draw(sheet)
+        draw.text((40, 14 + 28 * line), text, fill="black", font=ImageFont.load_default(19))
+    return resized(sheet, width / 384)
+
+
+@pytest.mark.parametrize("width", [128, 192, 240])
+def test_receipts_of_one_shop_are_told_apart_though_nobody_can_read_them(width: int) -> None:
+    looks = [look(receipt(seed, width)) for seed in range(4)]
+    assert all(one.is_written for one in looks)
+    assert {examine(a, b) for a, b in permutations(looks, 2)} == {Examination(R)}, "other pictures, not another shot"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda p: as_jpeg(p, 40),
+        lambda p: p.crop((6, 6, p.width - 6, p.height - 6)),
+        lambda p: p.crop((20, 60, 170, 220)),
+        lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        lambda p: p.rotate(3, Image.Resampling.BICUBIC, fillcolor="white"),
+        lambda p: resized(p, 0.6),
+        lambda p: resized(p, 1.3),
+        lambda p: resized(p, 2),
+        lambda p: ImageEnhance.Brightness(p).enhance(0.8),
+    ],
+    ids=["jpeg", "margin", "part", "mirrored", "askew", "smaller", "larger", "legible", "darker"],
+)
+def test_a_copy_of_a_small_receipt_is_one(edit: object) -> None:
+    small = receipt(0, 192)
+    copy = edit(small)  # type: ignore[operator]
+    assert verify(look(small), look(copy)) is C
+    assert verify(look(copy), look(small)) is C
+
+
+def test_a_thing_on_white_is_not_written() -> None:
+    picture = Image.new("RGB", (200, 240), "white")
+    ImageDraw.Draw(picture).ellipse((60, 40, 150, 200), fill=(120, 60, 30))
+    ImageDraw.Draw(picture).text((5, 220), "Fig. 7", fill="black")
+    seen = look(picture)
+    assert seen.is_on_ground and not seen.is_written
 
 
 def gradient(start: int, end: int, across: bool = True) -> Image.Image:
