@@ -18,7 +18,7 @@ from twinpix.pipeline.relation.place import (
     per_look,
     place_of,
 )
-from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, lay_colours, tone_edits
+from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, has_other_ink, lay_colours, tone_edits
 from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
 from twinpix.pipeline.second_look.in_place import lay_upon
@@ -268,6 +268,8 @@ def _turned(place: Place) -> tuple[str, float]:
 def _is_clean(pair: Pair) -> bool:
     """Whether nothing but compression can be between them, as far as the colours of the small pictures say."""
     if not len(pair.colours[0]):
+        return False
+    if all(look.is_on_ground for look in pair.looks) and has_other_ink(*pair.colours):
         return False
     gap = np.abs(pair.colours[0] - pair.colours[1]).mean(1)
     return bool(gap.mean() <= CLEAN_MEAN and np.percentile(gap, 99.9) <= CLEAN_MOST)

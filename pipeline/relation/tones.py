@@ -17,6 +17,11 @@ TURNED, TINTED = 5.0, 6.0  # degrees, levels
 FAINT = 0.2  # of the colourfulness: what is left has no hue
 COLOURLESS, COLOURED = 2.5, 5.0  # levels of colour, root mean square
 SMOOTHING = 1.0  # px
+INK, INKED, OTHER_INK = (
+    8.0,
+    20,
+    0.12,
+)  # levels off the ground; px; of 206 JPEG copies of things on a ground one is so far off
 ROUNDS, OUTLYING = 3, 3.0  # times the median residual
 
 Plane = NDArray[np.float32]
@@ -83,6 +88,27 @@ def tone_edits(original: Plane, copy: Plane, least: float = 1.0) -> ToneEdits:
         brightness=_said(100 * (brighter - 1), least * BRIGHTER),
         contrast=_said(100 * (slope / brighter - 1), least * STEEPER),
     )
+
+
+def has_other_ink(one: Plane, other: Plane) -> bool:
+    """Whether what stands on the even ground of two pictures has another colour: too little of it to colour the whole.
+
+    What compression smears keeps its sum, so colour is summed over all ink, and put in relation to its light.
+
+    Args:
+        one, other: float32 (n, 3).
+    """
+    inks = [ink for ink in map(_ink_colour, (one, other)) if ink is not None]
+    return len(inks) == 2 and bool(np.abs(inks[0] - inks[1]).max() > OTHER_INK)
+
+
+def _ink_colour(levels: Plane) -> Plane | None:
+    apart = np.asarray(levels - np.median(levels, axis=0), np.float32)
+    light = _split(apart)[0]
+    ink = np.abs(light) > INK
+    if ink.sum() < INKED:
+        return None
+    return np.asarray((apart[ink] * np.sign(light[ink])[:, None]).sum(0) / np.abs(light[ink]).sum(), np.float32)
 
 
 def _sound(original: Plane, copy: Plane) -> NDArray[np.bool_]:

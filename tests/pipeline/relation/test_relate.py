@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of
@@ -130,6 +131,27 @@ def test_a_small_but_visible_change_is_never_called_unedited(pictures: list[Imag
     edited.paste(edited.crop((left, top, left + 60, top + 40)).transpose(Image.Transpose.ROTATE_180).point(
         lambda level: 255 - level), (left, top))  # fmt: skip
     assert not relation_of(pictures[seed % 2], edited).is_unedited
+
+
+def test_another_colour_of_a_small_thing_is_an_edit_and_compression_is_none() -> None:
+    white, copies = outlined((245, 224, 220)), []
+    for quality in (90, 75, 30):
+        buffer = io.BytesIO()
+        white.save(buffer, "JPEG", quality=quality)
+        copies.append(buffer.getvalue())
+    assert {relation_of(white, copy).kind for copy in copies} == {Kind.RE_ENCODED}
+    golden = outlined((250, 220, 190))
+    for side in (0, 1):
+        relation = relation_of(*(white, golden)[:: 1 - 2 * side])
+        assert relation.kind is Kind.EDITED and not relation.is_unedited
+
+
+def outlined(colour: tuple[int, int, int]) -> Image.Image:
+    sheet = Image.new("RGB", (480, 270), (24, 20, 35))
+    draw = ImageDraw.Draw(sheet)
+    for k, word in enumerate(("/l,", "(o. 7", "l  ~ V", "U_f_,)J", "nordic")):
+        draw.text((190 + 3 * k, 60 + 30 * k), word, fill=colour, font=ImageFont.load_default(26))
+    return sheet
 
 
 def test_groups_get_relations(pictures: list[Image.Image], tmp_path: Path) -> None:
