@@ -48,13 +48,13 @@ def is_printed(query: Look, reference: Look) -> bool:
 
 
 def is_small_print(query: Look, reference: Look) -> bool:
-    """Whether both are small pages that are written on: not to be read, but other ink shows in the mass of it."""
-    small = max(query.shorter_side, reference.shorter_side) < LEGIBLE
+    """Whether both are written pages, and one of them is too small to be read: other ink shows in the mass of it."""
+    small = min(query.shorter_side, reference.shorter_side) < LEGIBLE
     return small and query.is_written and reference.is_written
 
 
 def differs_in_small_print(query: Look, reference: Look, alignment: Alignment) -> bool:
-    """Whether two small pages hold other ink, laid on one another as two photos of one scene would be.
+    """Whether two such pages hold other ink, laid on one another as two photos of one scene would be.
 
     Of 79 pairs of receipts of one shop, 192 px wide, all do; of 823 edited copies 80, half of them with something
     pasted on, the others with the strongest noise, blur and JPEG.

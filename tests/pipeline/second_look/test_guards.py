@@ -162,6 +162,15 @@ def test_a_copy_of_a_small_receipt_is_one(edit: object) -> None:
     assert verify(look(copy), look(small)) is C
 
 
+def test_a_thumbnail_is_of_its_own_page() -> None:
+    whole, thumb = page(width=1240), look(resized(page(width=1240), 192 / 1240))
+    other = page(name="Jo Bloggs", width=1240)
+    assert verify(look(whole), thumb) is C and verify(thumb, look(whole)) is C
+    assert verify(look(whole), look(as_jpeg(resized(whole, 192 / 1240), 75))) is C
+    assert verify(look(other), thumb) is R and verify(thumb, look(other)) is R
+    assert verify(look(receipt(0, 250)), look(receipt(1, 260))) is R
+
+
 def test_a_thing_on_white_is_not_written() -> None:
     picture = Image.new("RGB", (200, 240), "white")
     ImageDraw.Draw(picture).ellipse((60, 40, 150, 200), fill=(120, 60, 30))
