@@ -17,11 +17,8 @@ TURNED, TINTED = 5.0, 6.0  # degrees, levels
 FAINT = 0.2  # of the colourfulness: what is left has no hue
 COLOURLESS, COLOURED = 2.5, 5.0  # levels of colour, root mean square
 SMOOTHING = 1.0  # px
-INK, INKED, OTHER_INK = (
-    8.0,
-    20,
-    0.12,
-)  # levels off the ground; px; of 206 JPEG copies of things on a ground one is so far off
+# levels off the ground; px; of 206 JPEG copies of things on a ground one is so far off
+INK, INKED, OTHER_INK = 8.0, 20, 0.12
 ROUNDS, OUTLYING = 3, 3.0  # times the median residual
 
 Plane = NDArray[np.float32]

@@ -58,6 +58,10 @@ class Examination:
         """The same with the query as the reference."""
         return replace(self, is_turned_round=not self.is_turned_round)
 
+    def in_order(self, query: Look, reference: Look) -> tuple[Look, Look]:
+        """The two in the order in which the alignment leads from one to the other."""
+        return (reference, query) if self.is_turned_round else (query, reference)
+
 
 def verify(query: Look, reference: Look, is_far: bool = False) -> Outcome:
     """Whether the details of two pictures agree: the outcome of `examine`."""
@@ -86,8 +90,8 @@ def _read(found: Examination, query: Look, reference: Look) -> Examination:
     # of two receipts of one shop, as small as in many collections, nearly all tiles agree
     if found.finding is None or not is_small_print(query, reference):
         return found
-    sides = (reference, query) if found.is_turned_round else (query, reference)
-    return Examination(Outcome.REFUTED) if differs_in_small_print(*sides, found.finding.alignment) else found
+    differs = differs_in_small_print(*found.in_order(query, reference), found.finding.alignment)
+    return Examination(Outcome.REFUTED) if differs else found
 
 
 def at_a_glance(query: Look, reference: Look) -> Examination | None:
@@ -105,7 +109,7 @@ def at_a_glance(query: Look, reference: Look) -> Examination | None:
 def _with_frames(found: Examination, query: Look, reference: Look) -> Examination:
     if found.outcome is Outcome.REFUTED:
         return found
-    sides = (reference, query) if found.is_turned_round else (query, reference)
+    sides = found.in_order(query, reference)
     try:
         a, b = (side.film for side in sides)
     except ImageError:  # too many, too large: nobody knows what else it shows
