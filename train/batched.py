@@ -16,7 +16,9 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from itertools import starmap
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +31,10 @@ from twinpix.train.views import FIRST, PRESETS, SECOND, ZOOM
 CARD_JITTER, MILD_JITTER = (0.6, 0.6, 0.6, 0.3), (0.2, 0.2, 0.2, 0.05)
 LETTERS = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 AT_ONCE = 8192  # pictures whose views a GPU makes in one go: starting its kernels takes longer than running them
+IN_A_ROW = 2**18  # pictures that a GPU takes before it pauses to save and to measure: some ten seconds
 CAPTIONS = 512  # drawn once a pass; views take random ones of them
 Op = Callable[..., Tensor]
+Item = TypeVar("Item")
 
 
 class Dice:
@@ -91,7 +95,7 @@ class Studio:
 def batched_batches(
     pictures: Pictures, preset: str, px: int, batch: int, seed: int, device: torch.device
 ) -> Iterator[Batch]:
-    """One pass over the pictures in random order; the last, smaller batch is left out.
+    """A pass over the pictures in random order, on a GPU some in a row; the last, smaller batch of each is left out.
 
     Args:
         pictures: kept whole on the device; pass them already moved to save the move each pass.
@@ -105,11 +109,31 @@ def batched_batches(
     pixels, identity = pictures.pixels.to(device), pictures.identity.to(device)
     studio = open_studio(pixels, px, seed, device)
     first, second = (FIRST, SECOND) if preset == "hard" else ({"card": 1.0}, {"card": 1.0})
-    order = torch.randperm(len(pictures), generator=studio.dice.numbers)
-    for rows in torch.split(order[: len(order) // batch * batch].to(device), made_at_once(batch, device.type)):
+    orders = (
+        torch.randperm(len(pictures), generator=studio.dice.numbers) for _ in range(passes(len(pictures), device.type))
+    )
+    order = torch.cat([order[: len(order) // batch * batch] for order in orders]).to(device)
+
+    def made(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         chosen = vary(pixels[rows], studio) if preset == "hard" else pixels[rows]
-        views = (make_view(chosen, first, studio), make_view(chosen, second, studio), identity[rows])
+        return make_view(chosen, first, studio), make_view(chosen, second, studio), identity[rows]
+
+    for views in ahead(map(made, torch.split(order, made_at_once(batch, device.type)))):
         yield from starmap(Batch, zip(*(torch.split(part, batch) for part in views), strict=True))
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one made in a thread while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+
+
+def passes(pictures: int, device: str) -> int:
+    """How many passes over so many pictures are made in a row."""
+    return math.ceil(IN_A_ROW / pictures) if device == "cuda" else 1
 
 
 def made_at_once(batch: int, device: str) -> int:

@@ -58,7 +58,6 @@ class State:
     average: CopyNet
     optimizer: torch.optim.Optimizer
     bank: Bank
-    epoch: int = 0
     step: int = 0
     seconds: float = 0.0
 
@@ -70,7 +69,7 @@ class State:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "bank": (self.bank.embeddings, self.bank.identity),
-            "clock": (self.epoch, self.step, self.seconds),
+            "clock": (self.step, self.seconds),
         }
         temporary = path.with_suffix(".tmp")
         torch.save(parts, temporary)
@@ -92,7 +91,7 @@ class State:
         self.average.load_state_dict(parts["average"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.bank = Bank(*parts["bank"])
-        self.epoch, self.step, self.seconds = parts["clock"]
+        self.step, self.seconds = parts["clock"][-2:]  # earlier versions kept the epoch before them
 
 
 def start(recipe: Recipe, device: torch.device, init: dict[str, Tensor] | None) -> State:
@@ -123,7 +122,7 @@ def train(
     """Train until the schedule is done; returns the averaged network in eval mode.
 
     Args:
-        validation: measured after each epoch, if any.
+        validation: measured after each pass over the pictures, if any; on a GPU after some.
         work: folder of `checkpoint.pt`; a run found there goes on where it was killed.
         say: gets one line of progress at a time.
     """
@@ -137,7 +136,9 @@ def train(
     checkpoint = work / CHECKPOINT
     if checkpoint.exists():
         state.load(checkpoint, origin)
-        say(f"going on from {checkpoint}: epoch {state.epoch}, {state.seconds / 60:.1f} min done")
+        say(
+            f"going on from {checkpoint}: epoch {epoch_of(state, recipe, len(pictures))}, {state.seconds / 60:.1f} min done"
+        )
     # dynamic=False: at the second size it would otherwise compile for any size, which can fail
     forward: nn.Module = torch.compile(state.net, dynamic=False) if machine.compile else state.net  # type: ignore[assignment]
     if machine.batched:
@@ -145,10 +146,10 @@ def train(
         pictures = replace(pictures, pixels=pictures.pixels.to(device), identity=pictures.identity.to(device))
     while progress(state, recipe, len(pictures)) < 1:
         _epoch(state, forward, recipe, pictures, machine, lambda: state.save(checkpoint, origin), say)
-        state.epoch += 1
         state.save(checkpoint, origin)
         if validation is not None:
-            say(f"epoch {state.epoch}: {validation.line(state.average, size_at(state, recipe, len(pictures)))}")
+            epoch, px = epoch_of(state, recipe, len(pictures)), size_at(state, recipe, len(pictures))
+            say(f"epoch {epoch}: {validation.line(state.average, px)}")
     return state.average
 
 
@@ -163,6 +164,11 @@ def progress(state: State, recipe: Recipe, pictures: int) -> float:
     if recipe.minutes is not None:
         return min(1.0, state.seconds / (60 * recipe.minutes))
     return min(1.0, state.step / (recipe.epochs * (pictures // recipe.batch)))
+
+
+def epoch_of(state: State, recipe: Recipe, pictures: int) -> int:
+    """How many times all the pictures were seen."""
+    return state.step // (pictures // recipe.batch)
 
 
 def size_at(state: State, recipe: Recipe, pictures: int) -> int:
@@ -199,7 +205,7 @@ def _epoch(
         if now - said > 20:
             rate = 2 * recipe.batch * (state.step - first_step) / (now - begun)
             left = state.seconds * (1 / max(done, 1e-3) - 1) / 60
-            say(f"epoch {state.epoch} {px} px {done:6.1%} loss {loss:.3f} pair cosine {cosine:.3f} "
+            say(f"epoch {epoch_of(state, recipe, len(pictures))} {px} px {done:6.1%} loss {loss:.3f} pair cosine {cosine:.3f} "
                 f"{rate:.0f} images/s ETA {left:.0f} min")  # fmt: skip
             said = now
         if now - saved > CHECKPOINT_SECONDS:

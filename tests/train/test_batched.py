@@ -6,6 +6,7 @@ edits do not, hence 1 to 1.5 levels where nothing else differs; larger ones say 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -383,6 +384,45 @@ def test_views_of_several_batches_are_made_in_one_go_on_a_gpu(monkeypatch: pytes
     assert [len(batch.identity) for batch in batches] == [4] * 5
     for batch in batches:
         assert torch.equal(batch.first, some.pixels[batch.identity - 100])
+
+
+def test_a_gpu_takes_some_passes_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [batched.passes(n, "cuda") for n in (2, 18_097, 2**18, 10**6)] == [2**17, 15, 1, 1]
+    assert batched.passes(100, "cpu") == 1
+    monkeypatch.setattr(batched, "passes", lambda pictures, device: 3)
+    batches = list(batched.batched_batches(stored(21), "card", 48, 8, 3, CPU))
+    assert [len(batch.identity) for batch in batches] == [8] * 6
+    orders = [tuple(torch.cat([one.identity, two.identity]).tolist()) for one, two in zip(batches[::2], batches[1::2], strict=True)]
+    assert len(set(orders)) == 3  # each pass has its own
+    assert all(len(set(order)) == 16 for order in orders)  # and no picture twice
+
+
+def test_the_next_is_made_while_one_is_used() -> None:
+    made: list[int] = []
+    second = threading.Event()
+
+    def items() -> Iterator[int]:
+        for i in range(4):
+            made.append(i)
+            if i == 1:
+                second.set()
+            yield i
+
+    coming = batched.ahead(items())
+    assert next(coming) == 0
+    assert second.wait(10)  # nobody has asked for it
+    assert [*coming] == [1, 2, 3] and made == [0, 1, 2, 3]
+
+
+def test_what_fails_ahead_is_told() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("out of memory")
+
+    coming = batched.ahead(items())
+    assert next(coming) == 1
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(coming)
 
 
 def edit_apart(edits: list[A.BasicTransform], pictures: np.ndarray) -> list[np.ndarray]:
