@@ -31,7 +31,7 @@ from twinpix.train.views import FIRST, PRESETS, SECOND, ZOOM
 CARD_JITTER, MILD_JITTER = (0.6, 0.6, 0.6, 0.3), (0.2, 0.2, 0.2, 0.05)
 LETTERS = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 AT_ONCE = 8192  # pictures whose views a GPU makes in one go: starting its kernels takes longer than running them
-IN_A_ROW = 2**18  # pictures that a GPU takes before it pauses to save and to measure: some ten seconds
+IN_A_ROW = 2**20  # pictures that a GPU takes before it pauses to save and to measure: half a minute
 CAPTIONS = 512  # drawn once a pass; views take random ones of them
 Op = Callable[..., Tensor]
 Item = TypeVar("Item")

@@ -25,7 +25,8 @@ from twinpix.train.weights import half_weights, int8_weights
 
 PARITY = 1e-4  # largest L2 distance between torch's and ONNX Runtime's embedding of one picture
 HALF_PARITY = 2e-3  # the same, once the weights are rounded to float16; distances are shown to three digits
-INT8_PARITY = 0.2  # the same, once the large kernels are int8; noise, which is asked here, moves most
+INT8_PARITY = 0.15  # of most pictures (the median), once the large kernels are int8; the shipped model's lie .09 apart
+ASKED, ASKED_OF_INT8 = 5, 64  # pictures: a batch size that the export did not see
 WEIGHTS = ("int8", "fp16", "fp32")
 
 
@@ -69,16 +70,17 @@ def export_onnx(
     model = _graph(lean, preprocess)
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
     try:
-        dim = _write_checked(model, lean, preprocess, draft, PARITY)
+        _write_checked(model, lean, preprocess, draft, PARITY)
         if weights == "fp16":
             model = half_weights(model)
             _write_checked(model, net, preprocess, draft, HALF_PARITY)
         elif seen is not None and weights == "int8":
             int8_weights(draft, draft, seen)
             model = _without_debug_text(onnx.load(draft))
-            _write_checked(model, net, preprocess, draft, INT8_PARITY)
+            _write(model, draft)
+            _refuse(float(np.median(_gaps(net, draft, _blended(seen)))), INT8_PARITY)
         mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
-        write_metadata(draft, {"schema": 1, "dim": dim, "fingerprint": mark}, preprocess, None)
+        write_metadata(draft, {"schema": 1, "dim": _dim(model), "fingerprint": mark}, preprocess, None)
         path.with_suffix(".json").unlink(missing_ok=True)  # it describes another file, and says so by its SHA-256
         os.replace(draft, path)
     finally:
@@ -104,11 +106,18 @@ def _graph(net: nn.Module, preprocess: Preprocess) -> onnx.ModelProto:
     return _without_debug_text(program.model_proto)
 
 
-def _write_checked(model: onnx.ModelProto, net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> int:
-    # returns the length of an embedding
+def _write_checked(model: onnx.ModelProto, net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> None:
+    _write(model, path)
+    _check_parity(net, preprocess, path, parity)
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return _check_parity(net, preprocess, path, parity)
+
+
+def _dim(model: onnx.ModelProto) -> int:
+    return int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
 
 
 def write_metadata(path: Path, facts: dict[str, Any], preprocess: Preprocess, calibration: Calibration | None) -> None:
@@ -161,14 +170,26 @@ def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _check_parity(net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> None:
+    shape = (ASKED, 3, preprocess.size, preprocess.size)
+    noise = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    _refuse(float(_gaps(net, path, noise.numpy()).max()), parity)
+
+
+def _blended(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    # new pictures out of two: one that the background holds moves thrice as far as any other
+    half = min(ASKED_OF_INT8, len(pictures) // 2)
+    return np.asarray(pictures[:half] // 2 + pictures[half : 2 * half] // 2, np.uint8)
+
+
 @torch.inference_mode()
-def _check_parity(net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> int:
+def _gaps(net: nn.Module, path: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    # L2 of each picture's embedding to torch's
     session = import_onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
-    shape = (5, 3, preprocess.size, preprocess.size)  # a batch size that the export did not see
-    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    expected = net(pictures.float()).numpy()
-    got = session.run(None, {"images": pictures.numpy()})[0]
-    worst = float(np.linalg.norm(expected - got, axis=1).max())
-    if not worst <= parity:
-        raise ParityError(f"torch and ONNX Runtime differ by {worst:.2e} (at most {parity:.0e} allowed)")
-    return int(expected.shape[1])
+    expected, got = net(torch.from_numpy(pictures).float()).numpy(), session.run(None, {"images": pictures})[0]
+    return np.asarray(np.linalg.norm(expected - got, axis=1), np.float32)
+
+
+def _refuse(gap: float, parity: float) -> None:
+    if not gap <= parity:
+        raise ParityError(f"torch and ONNX Runtime differ by {gap:.2e} (at most {parity:.0e} allowed)")

@@ -56,7 +56,7 @@ def int8_weights(path: Path, target: Path, pictures: NDArray[np.uint8]) -> None:
     """Static int8 of the large convolutions, by ONNX Runtime's quantiser: half the time, and distances hardly move.
 
     Weights a channel, activations by their range; small kernels stay float32. Weights take 7 bits, so that no CPU
-    saturates (AVX2 without VNNI adds two products in 16 bits), and integers add up to the same embedding everywhere.
+    saturates (AVX2 without VNNI adds two products in 16 bits); what stays float rounds a little differently on each.
 
     Args:
         path: a model with float32 weights.

@@ -387,7 +387,7 @@ def test_views_of_several_batches_are_made_in_one_go_on_a_gpu(monkeypatch: pytes
 
 
 def test_a_gpu_takes_some_passes_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [batched.passes(n, "cuda") for n in (2, 18_097, 2**18, 10**6)] == [2**17, 15, 1, 1]
+    assert [batched.passes(n, "cuda") for n in (2, 18_097, 2**18, 10**7)] == [2**19, 58, 4, 1]
     assert batched.passes(100, "cpu") == 1
     monkeypatch.setattr(batched, "passes", lambda pictures, device: 3)
     batches = list(batched.batched_batches(stored(21), "card", 48, 8, 3, CPU))

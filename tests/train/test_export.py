@@ -250,6 +250,21 @@ def test_int8_runs_in_runtime_and_stays_near(wide: CopyNet, tmp_path: Path) -> N
     assert 0.9 < cosine.min() < 0.9999999
 
 
+def test_int8_that_moves_most_pictures_is_refused(
+    wide: CopyNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, path = render_pictures(40, 32, seed=5).pixels.numpy(), tmp_path / "m.onnx"
+    export_onnx(wide, Preprocess(size=32), path, "int8", pictures)
+    blended = export._blended(pictures)
+    assert blended.shape == (20, 3, 32, 32) and np.abs(blended.astype(int) - pictures[:20]).mean() > 5
+    gaps = export._gaps(wide, path, blended)
+    assert gaps.shape == (20,) and 0 < np.median(gaps) < export.INT8_PARITY
+    monkeypatch.setattr(export, "INT8_PARITY", float(np.median(gaps)) / 2)
+    with pytest.raises(ParityError, match="differ by"):
+        export_onnx(wide, Preprocess(size=32), tmp_path / "n.onnx", "int8", pictures)
+    assert not (tmp_path / "n.onnx").exists()
+
+
 def test_int8_takes_seven_bits_of_large_kernels_alone(wide: CopyNet, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     export_onnx(wide, Preprocess(size=32), path, "int8", render_pictures(40, 32, seed=5).pixels.numpy())

@@ -89,7 +89,7 @@ def test_what_fills_its_channels_stays(net: CopyNet, pictures: np.ndarray) -> No
     assert second.out_channels == RANK
 
 
-@pytest.mark.parametrize(("rank", "expected"), [(20, 32), (40, 48), (64, 128)])
+@pytest.mark.parametrize(("rank", "expected"), [(20, 32), (40, 48), (64, 64), (90, 128)])
 def test_the_subspace_is_as_wide_as_it_must_be(net: CopyNet, pictures: np.ndarray, rank: int, expected: int) -> None:
     block = blocks(net)[1]
     spread(net, block.second, block.norm, pictures)
