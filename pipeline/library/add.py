@@ -142,8 +142,11 @@ def known_contents(connection: sqlite3.Connection, fingerprint: str) -> set[byte
 
 def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
     """What this decoder can't read, by content."""
-    rows = sound_rows(connection, "failures", "WHERE decoder = ?", (decoder(),))
-    return {content: ImageError(reason.decode(), os.fsdecode(message)) for content, _, reason, message in rows}
+    return {
+        content: ImageError(reason.decode(), os.fsdecode(message))
+        for content, by, reason, message in sound_rows(connection, "failures")
+        if by == decoder()  # asked for only where there are any: what is installed takes long to find out
+    }
 
 
 def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[bytes]) -> dict[Path, bytes]:

@@ -218,7 +218,9 @@ def _is_noise(aligned: Aligned) -> bool:
 
 
 def _is_worn(agreement: Agreement, aligned: Aligned) -> bool:
-    coarse = agree(aligned, WORN_SIGMA).agreeing
     a_little = agreement.median < WORN_MEDIAN or agreement.contradicting <= CONTRADICTED
     badly = agreement.median < WORN_OUT_MEDIAN and agreement.contradicting < WORN_OUT_CONTRADICTED
+    if not (a_little or badly):
+        return False
+    coarse = agree(aligned, WORN_SIGMA).agreeing
     return (coarse >= WORN and a_little) or (coarse >= WORN_OUT and badly)
