@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shlex
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,13 @@ from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.protocol import Vectors
-from twinpix.encoder.session import open_session
+from twinpix.encoder.session import check_onnxruntime, open_session, told_aside
 
 if TYPE_CHECKING:
     import onnxruntime
 
 METADATA_KEY = "twinpix"
+INSIDE = ("schema", "dim", "fingerprint", "preprocess", "calibration")  # of the metadata
 MODELS = Path(__file__).resolve().parent.parent / "models"
 BATCH = 32
 
@@ -37,7 +39,9 @@ class OnnxEncoder:
     Args:
         path: a `.onnx` file that `twinpix train` wrote; it brings its own preprocessing and calibration.
         threads: CPU threads of one inference; parallelism over images comes from the pipeline.
-        session: of that file, where it is open already.
+        session: of that file, where it is open already. It is opened for the first picture otherwise, if `NAME.json`
+            beside the file tells what is inside.
+        told: the metadata inside, where they are known already.
 
     Raises:
         ModelError: not there, damaged, or not a twinpix encoder.
@@ -51,10 +55,15 @@ class OnnxEncoder:
     fingerprint: str
 
     def __init__(
-        self, path: str | os.PathLike[str], threads: int = 1, session: onnxruntime.InferenceSession | None = None
+        self,
+        path: str | os.PathLike[str],
+        threads: int = 1,
+        session: onnxruntime.InferenceSession | None = None,
+        told: str | None = None,
     ) -> None:
-        self.path = Path(path)
-        self._session = session or open_session(self.path, threads)
+        self.path, self._threads, self._opened, self._told = Path(path), threads, session, told
+        self._opening = threading.Lock()
+        check_onnxruntime()
         self._curve: dict[str, Any] | None = None
         self._describe()
         self.name = f"{self.path.stem} {self.fingerprint[:6]}"
@@ -92,8 +101,21 @@ class OnnxEncoder:
         return read_calibration(self._curve)
 
     @property
+    def _session(self) -> onnxruntime.InferenceSession:
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_session(self.path, self._threads)
+            return self._opened
+
+    def _metadata(self) -> str | None:
+        if self._opened is None and (told := self._told or told_aside(self.path, INSIDE)):
+            return told
+        text: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        return text
+
+    @property
     def _facts(self) -> dict[str, Any]:
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = self._metadata()
         if text is None:
             raise ModelError(
                 f"{self.path}: an ONNX model, but not a twinpix encoder (load_encoder opens models made elsewhere)"
@@ -160,13 +182,14 @@ def load_encoder(path: str | os.PathLike[str] | None = None, **settings: Any) ->
     from twinpix.encoder.foreign import ForeignEncoder  # builds on this module
 
     path = MODELS / "twinpix.onnx" if path is None else Path(path)
-    session = open_session(path)
-    if METADATA_KEY not in session.get_modelmeta().custom_metadata_map:
+    told = told_aside(path, INSIDE)
+    session = None if told else open_session(path)
+    if session is not None and METADATA_KEY not in session.get_modelmeta().custom_metadata_map:
         # type checkers know this file by two names, and ForeignEncoder builds on the other one
         return cast(OnnxEncoder, ForeignEncoder(path, session=session, **settings))
     if settings:
         raise InputError(f"{path}: brings its own preprocessing, so {', '.join(settings)} can't be set")
-    return OnnxEncoder(path, session=session)
+    return OnnxEncoder(path, session=session, told=told)
 
 
 def fingerprint(network: bytes, preprocess: Preprocess) -> str:

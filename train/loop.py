@@ -136,9 +136,8 @@ def train(
     checkpoint = work / CHECKPOINT
     if checkpoint.exists():
         state.load(checkpoint, origin)
-        say(
-            f"going on from {checkpoint}: epoch {epoch_of(state, recipe, len(pictures))}, {state.seconds / 60:.1f} min done"
-        )
+        epoch = epoch_of(state, recipe, len(pictures))
+        say(f"going on from {checkpoint}: epoch {epoch}, {state.seconds / 60:.1f} min done")
     # dynamic=False: at the second size it would otherwise compile for any size, which can fail
     forward: nn.Module = torch.compile(state.net, dynamic=False) if machine.compile else state.net  # type: ignore[assignment]
     if machine.batched:
@@ -205,7 +204,8 @@ def _epoch(
         if now - said > 20:
             rate = 2 * recipe.batch * (state.step - first_step) / (now - begun)
             left = state.seconds * (1 / max(done, 1e-3) - 1) / 60
-            say(f"epoch {epoch_of(state, recipe, len(pictures))} {px} px {done:6.1%} loss {loss:.3f} pair cosine {cosine:.3f} "
+            epoch = epoch_of(state, recipe, len(pictures))
+            say(f"epoch {epoch} {px} px {done:6.1%} loss {loss:.3f} pair cosine {cosine:.3f} "
                 f"{rate:.0f} images/s ETA {left:.0f} min")  # fmt: skip
             said = now
         if now - saved > CHECKPOINT_SECONDS:

@@ -47,7 +47,7 @@ def _to_tensor(view: np.ndarray) -> Tensor:
 def batches(
     pictures: Pictures, preset: str, px: int, batch: int, seed: int, workers: int, batched: bool
 ) -> Iterator[Batch]:
-    """A pass over the pictures (on a GPU some in a row), its views made where `batched` says: on the pictures' own device, or by workers.
+    """A pass over the pictures (on a GPU some in a row), its views made on their own device (`batched`), or by workers.
 
     Args:
         pictures: on a GPU only if `batched`.

@@ -392,7 +392,10 @@ def test_a_gpu_takes_some_passes_in_a_row(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(batched, "passes", lambda pictures, device: 3)
     batches = list(batched.batched_batches(stored(21), "card", 48, 8, 3, CPU))
     assert [len(batch.identity) for batch in batches] == [8] * 6
-    orders = [tuple(torch.cat([one.identity, two.identity]).tolist()) for one, two in zip(batches[::2], batches[1::2], strict=True)]
+    orders = [
+        tuple(torch.cat([one.identity, two.identity]).tolist())
+        for one, two in zip(batches[::2], batches[1::2], strict=True)
+    ]
     assert len(set(orders)) == 3  # each pass has its own
     assert all(len(set(order)) == 16 for order in orders)  # and no picture twice
 
