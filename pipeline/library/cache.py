@@ -90,8 +90,8 @@ class Reading:
 
     def _outcome(self, path: Path, vectors: dict[bytes, NDArray[np.float32]]) -> Skipped | NDArray[np.float32]:
         addition = self.addition
-        content = addition.contents.get(path)
-        if content is not None and content in vectors:  # as nearly all are, the second time
+        content = addition.contents.get(path, b"")
+        if content in vectors and content not in addition.failed:  # as nearly all are, the second time
             return vectors[content]
         while path not in addition.contents and path not in self.troubles:
             self._read_on()
