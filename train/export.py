@@ -63,8 +63,8 @@ def export_onnx(
     """
     if weights not in WEIGHTS:
         raise ValueError(f"weights {weights!r}: choose from {', '.join(WEIGHTS)}")
-    if weights == "int8" and seen is None:
-        raise ValueError("int8 weights need pictures to take the range of activations from")
+    if weights == "int8" and (seen is None or len(seen) < 2):
+        raise ValueError("int8 weights need pictures, two at least, to take the range of activations from")
     net = net.cpu().eval()
     lean = net if seen is None or weights != "int8" else within_subspaces(net, seen)
     model = _graph(lean, preprocess)

@@ -283,5 +283,6 @@ def test_int8_of_a_network_without_large_kernels_changes_nothing(net: CopyNet, t
 
 
 def test_int8_needs_pictures(net: CopyNet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="range of activations"):
-        export_onnx(net, Preprocess(size=32), tmp_path / "m.onnx", "int8")
+    for too_few in (None, np.zeros((1, 3, 32, 32), np.uint8)):
+        with pytest.raises(ValueError, match="range of activations"):
+            export_onnx(net, Preprocess(size=32), tmp_path / "m.onnx", "int8", too_few)
