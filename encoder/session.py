@@ -90,7 +90,11 @@ def one_line(error: Exception) -> str:
 
 def check_onnxruntime() -> None:
     """Raises MissingPackageError where there is no ONNX Runtime; it is not loaded."""
-    if find_spec("onnxruntime") is None:
+    try:
+        is_there = find_spec("onnxruntime") is not None
+    except ImportError:  # of an import hook
+        is_there = False
+    if not is_there:
         import_onnxruntime()
 
 
