@@ -44,15 +44,20 @@ def _check_digest(path: Path) -> None:
     # before a parser sees it: a flipped bit in a weight would change embeddings, and nobody would notice
     if path.suffix != ".onnx":
         return  # the draft of a model whose .json is still that of the one before
-    try:
-        facts = json.loads(path.with_suffix(".json").read_bytes())
-    except (OSError, ValueError):
-        return  # made elsewhere, or copied alone
-    if isinstance(facts, dict) and facts.get("sha256", "") not in ("", sha256_of(path)):
+    if _beside(path).get("sha256", "") not in ("", sha256_of(path)):
         raise ModelError(
             f"{path}: not the file that {path.with_suffix('.json').name} beside it was written for, or damaged: "
             "install or train it again"
         )
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    # what `NAME.json` says; nothing of a model that was made elsewhere, or copied alone
+    try:
+        facts = json.loads(path.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def told_aside(path: Path, facts: Sequence[str]) -> str | None:
@@ -67,11 +72,8 @@ def told_aside(path: Path, facts: Sequence[str]) -> str | None:
         None where the file is not, byte for byte, what `NAME.json` was written for, or does not hold these metadata:
         then the session has to be asked.
     """
-    try:
-        beside, inside = json.loads(path.with_suffix(".json").read_bytes()), path.read_bytes()
-    except (OSError, ValueError):
-        return None
-    if not isinstance(beside, dict) or beside.get("sha256") != hashlib.sha256(inside).hexdigest():
+    beside = _beside(path)
+    if not path.is_file() or beside.get("sha256") != hashlib.sha256(inside := path.read_bytes()).hexdigest():
         return None
     text = json.dumps({name: beside[name] for name in facts if name in beside}, sort_keys=True)
     return text if text.encode() in inside else None

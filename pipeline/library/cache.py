@@ -78,8 +78,8 @@ class Reading:
             pass
 
     def _known(self, paths: Sequence[Path]) -> dict[bytes, NDArray[np.float32]]:
-        contents = map(self.addition.contents.get, paths)
-        return self._stored([content for content in contents if content is not None])
+        contents = self.addition.contents
+        return self._stored([contents[path] for path in paths if path in contents])
 
     def _stored(self, contents: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
         connection, encoder = self.addition.connection, self.addition.encoder
@@ -90,9 +90,6 @@ class Reading:
 
     def _outcome(self, path: Path, vectors: dict[bytes, NDArray[np.float32]]) -> Skipped | NDArray[np.float32]:
         addition = self.addition
-        content = addition.contents.get(path, b"")
-        if content in vectors and content not in addition.failed:  # as nearly all are, the second time
-            return vectors[content]
         while path not in addition.contents and path not in self.troubles:
             self._read_on()
         if path in self.troubles:

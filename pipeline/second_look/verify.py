@@ -178,10 +178,13 @@ def _findings_in_print(query: Look, reference: Look) -> Iterator[Finding | None]
 
 def _findings_in_small_print(query: Look, reference: Look) -> Iterator[Finding | None]:
     # of two receipts of one shop, as small as in many collections, nearly all tiles agree: to read them costs a fifth
-    laid = list(alignments(query, reference))
-    legible = [one for one in laid if not differs_in_small_print(query, reference, one)]
-    yield from (look_closer(query, reference, alignment) for alignment in legible)
-    if laid and not legible:
+    is_laid = is_legible = False
+    for alignment in alignments(query, reference):
+        is_laid = True
+        if not differs_in_small_print(query, reference, alignment):
+            is_legible = True
+            yield look_closer(query, reference, alignment)
+    if is_laid and not is_legible:
         yield None
 
 
