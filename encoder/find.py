@@ -38,8 +38,8 @@ def find_files(
             raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
         walk = iter([start]) if start.is_file() else _walk(start, on_error)
         for path in walk:
-            if str(path) not in seen:
-                seen.add(str(path))
+            if (name := str(path)) not in seen:
+                seen.add(name)
                 yield path
 
 

@@ -12,11 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
-from twinpix.pipeline.decisions import decisions_path, read_decisions
-from twinpix.pipeline.index import IndexUsed
 from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.words import short as short_words
 from twinpix.pipeline.report import Group, Match, Report, Skipped
@@ -24,7 +19,6 @@ from twinpix.pipeline.second_look.outcome import Outcome
 
 NOTABLY_ALIKE = 1.5  # times
 SHOWN_SKIPPED = 10
-SHOWN_LINKS = 5
 SOME_SKIPPED = 3
 SECOND_LOOK = {
     None: "",
@@ -101,7 +95,9 @@ def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> N
     if as_json:
         print_json(report_dict(outcome))
     else:
-        _print_report(outcome, (relative_to or Path.cwd()).resolve())
+        from twinpix.pipeline.show_report import print_report  # rich is slow to load
+
+        print_report(outcome, (relative_to or Path.cwd()).resolve())
 
 
 def report_dict(outcome: Report) -> dict[str, Any]:
@@ -157,41 +153,6 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value))  # ASCII: surrogate escapes stay \udcXX
 
 
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich itself would exit with 1, which means something else here."""
-        raise BrokenPipeError
-
-
-def _print_report(outcome: Report, base: Path) -> None:
-    console = _Console(soft_wrap=True, highlight=False)
-    for number, group in enumerate(outcome.groups, 1):
-        console.print(_group_text(number, group, base))
-    skipped_lines(outcome.skipped)
-    damage_line(decisions_path(), read_decisions().damaged)
-    console.print(Text(summary(outcome), style="bold"))
-    console.print(promise(outcome), style="dim")
-    if not outcome.index.is_exact:
-        console.print(_index_line(outcome.index), style="dim")
-
-
-def _group_text(number: int, group: Group, base: Path) -> Text:
-    title = f"Group {number}: {len(group.files)} files, L2 distance up to {group.max_l2_distance:.3f}"
-    text = Text(title + "\n", style="bold cyan")
-    for path in group.files:
-        text.append(f"  {safe(short(path, base))}", style="default not bold")
-        relation = group.relation_of(path)
-        text.append("\n" if relation is None else f"  ({short_words(relation)})\n", style="default not bold dim")
-    for link in group.links[:SHOWN_LINKS]:
-        member, other = (safe(short(path, base)) for path in (link.member, link.other))
-        text.append(f"  not in the group, but near {member} ({link.l2_distance:.3f}): {other}\n", style="default dim")
-    if len(group.links) > SHOWN_LINKS:
-        text.append(
-            f"  and {len(group.links) - SHOWN_LINKS} more such pairs; --json lists them all\n", style="default dim"
-        )
-    return text
-
-
 def short(path: Path, base: Path) -> Path:
     """A path below `base` without it; others as they are."""
     return path.relative_to(base) if path.is_relative_to(base) else path
@@ -229,13 +190,6 @@ def promise(outcome: Report) -> str:
         f"false pairs to expect among {outcome.images} images: at most about {false_pairs}"
         + (f"; calibrated on {safe(outcome.calibrated_on)}" if outcome.calibrated_on else "")
         + (f", {outcome.alikeness:.1f} times as alike here" if outcome.alikeness >= NOTABLY_ALIKE else "")
-    )
-
-
-def _index_line(index: IndexUsed) -> str:
-    return (
-        f"looked for by {index.name}, in {index.probes} of {index.cells} cells: that finds {index.recall:.2%} of "
-        f"what --index exact finds, measured on {index.planted} planted copies and {index.pairs} pairs"
     )
 
 

@@ -51,7 +51,7 @@ class Addition:
     """Files on their way into the library.
 
     Attributes:
-        contents: hash by path, of all files that could be read.
+        contents: hash by path (as text, which is looked up in less time), of all files that could be read.
         failed: what could not be decoded, by hash.
         encoded: how many pictures were.
         skipped: files that could not be read.
@@ -60,7 +60,7 @@ class Addition:
 
     connection: sqlite3.Connection
     encoder: Encoder
-    contents: dict[Path, bytes] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
     failed: dict[bytes, ImageError] = field(default_factory=dict)
     encoded: int = 0
     skipped: list[Skipped] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Addition:
         self.failed = known_failures(self.connection)
         self._known = known_contents(self.connection, self.encoder.fingerprint) | set(self.failed)
         self.contents = unchanged(self.connection, files, self._known)
-        return [path for path in files if path not in self.contents]
+        return [path for path in files if str(path) not in self.contents]
 
     def read(self, files: Sequence[Path], workers: int | None) -> Iterator[Found]:
         """Read files and encode what is new, in their order, and keep it batch by batch."""
@@ -97,7 +97,7 @@ class Addition:
 
     def _note(self, found: Found) -> None:
         self._batch.append(found)
-        self.contents.update((path, reading.content) for path, reading in found.files)
+        self.contents.update((str(path), reading.content) for path, reading in found.files)
         self.failed.update(found.failed)
         self.encoded += len(found.vectors)
         self.fresh.update(found.vectors)
@@ -121,7 +121,7 @@ class Addition:
     def outcome(self) -> Added:
         """Counts, and every file without a vector."""
         failed = [(path, self.failed[content]) for path, content in self.contents.items() if content in self.failed]
-        skipped = self.skipped + [Skipped(path, error.reason, f"{path}: {error}") for path, error in failed]
+        skipped = self.skipped + [Skipped(Path(path), error.reason, f"{path}: {error}") for path, error in failed]
         images = len(self.contents) - len(failed)
         return Added(images, self.encoded, images - self.encoded, tuple(sorted(skipped, key=lambda s: str(s.path))))
 
@@ -149,14 +149,14 @@ def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
     }
 
 
-def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[bytes]) -> dict[Path, bytes]:
+def unchanged(connection: sqlite3.Connection, files: Sequence[Path], known: set[bytes]) -> dict[str, bytes]:
     """The files that need not be read, and their contents."""
     return {path: content for path, content in contents_of(connection, files) if content in known}
 
 
-def contents_of(connection: sqlite3.Connection, files: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+def contents_of(connection: sqlite3.Connection, files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """What is in those files that have not changed since they were read, in no order."""
-    paths = {os.fsencode(path): path for path in files}
+    paths = {os.fsencode(path): path for path in map(str, files)}
     for name, size, mtime_ns, ctime_ns, inode, settled, content in rows_by_key(
         connection, "files", "path", list(paths)
     ):

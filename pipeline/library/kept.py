@@ -95,4 +95,4 @@ class Kept:
         # S16; empty where that is not known
         with closing(open_to_read(self._folder)) as connection:
             known = dict(contents_of(connection, [self._paths[row] for row in rows]))
-        return np.array([known.get(self._paths[row], b"") for row in rows], "S16")
+        return np.array([known.get(str(self._paths[row]), b"") for row in rows], "S16")

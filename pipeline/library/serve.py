@@ -48,6 +48,8 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
             skipped.append(Skipped(path, "not_encoded", f"{path}: not encoded by this model yet: add it again"))
         elif stamp_at(path) not in (None, Stamp(*columns)):
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
+        elif len(paths) == count:
+            raise sqlite3.DatabaseError("more rows in files than there are")
         else:
             vectors[len(paths)] = vector_of(_sound("vectors", stored)[2], generation.dim)
             paths.append(path)

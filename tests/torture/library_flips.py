@@ -4,8 +4,8 @@
 
 The library, its log, its second looks and its relations: `check` finds the flip, or every row is as it was (room that
 nothing uses), and nothing is read that was not kept; `repair` and `add` of the folders then equal a library made anew.
-Calibrations (every bit), exports and models: reading them fails by a named error, or gives what was written. And no
-file is unpickled.
+A library of three files: every bit in use. Calibrations (every bit), exports and models: reading them fails by a named
+error, or gives what was written. And no file is unpickled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,8 @@ from twinpix.pipeline.library.schema import TABLES
 from twinpix.pipeline.library.store import open_to_read
 from twinpix.pipeline.load import load_embeddings
 from twinpix.pipeline.second_look.remembered import OUTCOMES
+
+ALL_BITS = 40  # times `FLIPS` are all bits of a small library, about
 
 Rows = dict[str, list[tuple[object, ...]]]
 
@@ -129,6 +131,31 @@ def in_library(name: str, part: str, start: Path, files: Path, flips: int, dice:
     return figures
 
 
+def in_small_library(room: Path, flips: int) -> Figures:
+    """Each bit in use of a library of three files, if so many are wanted: found, and refused by those who read."""
+    figures, place = Figures("library of three files"), room / "small"
+    make_files(room / "three", 3)
+    library = Library(place, PixelEncoder())
+    library.add(room / "three")
+    library.compact()
+    file, rows = place / NAME, rows_of(place)
+    data = file.read_bytes()
+    in_use = [8 * at + bit for at in np.flatnonzero(np.frombuffer(data, np.uint8)).tolist() for bit in range(8)]
+    for bit in in_use[:: -(-len(in_use) // (ALL_BITS * flips))]:
+        for left in place.glob(f"{NAME}-*"):
+            left.unlink()
+        file.write_bytes(flipped(data, bit))
+        figures.flips += 1
+        if library.check():
+            figures.found += 1
+        elif rows_of(place) != rows:
+            figures.missed += 1
+        for read in (library.embeddings, library.duplicates, library.status):
+            with suppress(TwinpixError):  # any other error ends the torture
+                read()
+    return figures
+
+
 def copied(start: Path, place: Path) -> Path:
     """A library somewhere else, without what SQLite makes anew."""
     shutil.rmtree(place, ignore_errors=True)
@@ -181,6 +208,7 @@ def all_figures(room: Path, flips: int, dice: np.random.Generator) -> Iterator[F
     Library(whole).compact()
     add_kept(whole)
     yield in_library("library", NAME, whole, files, flips, dice)
+    yield in_small_library(room, flips)
     yield in_library("second looks", LOOKS, whole, files, flips, dice)
     yield in_library("relations", RELATIONS, whole, files, flips, dice)
     made = Library(room / "made", PixelEncoder())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinpix.pipeline.library import schema
 from twinpix.pipeline.library.errors import LibraryDamagedError, LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.schema import TABLES
@@ -80,6 +81,37 @@ def test_a_flipped_bit_anywhere_is_found_or_changes_nothing_that_is_read(library
         if not problems:
             assert dump(library) == rows, offset
     assert found > 100
+
+
+def test_a_flipped_bit_that_makes_a_number_a_fraction_is_found(library: Library, photos: Path) -> None:
+    """In the head of a record 6 is a number of 8 bytes, and 7 a floating-point one; names follow heads."""
+    before, data = dump(library), file_of(library).read_bytes()
+    fractions = 0
+    for name in (row[0] for row in before["files"]):
+        assert isinstance(name, bytes)
+        head = data.find(name) - 6
+        for place in (head, head + 1, head + 2):
+            if data[place] != 6:
+                continue
+            file_of(library).write_bytes(data[:place] + b"\x07" + data[place + 1 :])
+            fractions += any(isinstance(value, float) for row in dump(library)["files"] for value in row)
+            assert library.check()
+            with pytest.raises(LibraryDamagedError, match="a damaged row in files: run"):
+                library.add(photos)
+    assert fractions >= 12
+    assert library.repair() is not None
+    library.add(photos)
+    assert dump(library) == before
+
+
+@pytest.mark.parametrize("table", ["files", "vectors"])
+def test_a_text_that_is_spelled_out_is_that_of_any_table(library: Library, table: str) -> None:
+    for row in dump(library)[table]:
+        assert schema._TEXTS[table](table, row[:-1]) == schema._text(table, row[:-1])
+        assert schema.is_sound(table, row)
+        for place in range(len(row)):
+            for other in (None, 1.5, 7, b"x", "x"):
+                assert not schema.is_sound(table, (*row[:place], other, *row[place + 1 :])) or row[place] == other
 
 
 @pytest.mark.parametrize("table", sorted(TABLES))
