@@ -32,6 +32,7 @@ from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
+    PORTION,
     affordable,
     in_portions,
     look_again,
@@ -206,11 +207,11 @@ def candidate_pairs(
     candidates, used = find_candidates(embeddings, limit, index, copies.left)
     seen: Sequence[Outcome | None] | None = None
     if limit.sure < limit.candidate:
-        portion, close = look_portions(n, len(candidates[0]), limit, thorough)
+        portion, patience, close = look_portions(n, len(candidates[0]), limit, thorough)
         candidates = in_portions(candidates, portion)
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
-                paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion,
+                paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion, patience,
                 remembered,
             )  # fmt: skip
     candidates, seen = copies.join(candidates, seen)
@@ -220,9 +221,18 @@ def candidate_pairs(
     )  # fmt: skip
 
 
-def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tuple[int, float]:
-    """How many pairs may be looked at without a duplicate, and beyond which distance (L2) a coarse look comes first."""
-    return (max(1, pairs), np.inf) if thorough else (affordable(images), limit.unverified)
+def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tuple[int, int, float]:
+    """How looks end: after so many portions of so many pairs without a duplicate.
+
+    Returns:
+        portion: pairs.
+        patience: portions.
+        close: L2; pairs farther apart get a coarse look first.
+    """
+    if thorough:
+        return max(1, pairs), 1, np.inf
+    patience = -(-affordable(images) // PORTION)
+    return affordable(images) // patience, patience, limit.unverified
 
 
 def settle(

@@ -47,17 +47,18 @@ def exact_pairs(run: Run, work: str, embedded: Embedded, encoder: Encoder, limit
 
 
 def second_looks(
-    run: Run, work: str, embedded: Embedded, pairs: Pairs, limit: Limits, portion: int, close: float
+    run: Run, work: str, embedded: Embedded, pairs: Pairs, limit: Limits, portion: int, patience: int, close: float
 ) -> tuple[Outcome | None, ...]:
     """One outcome for each of the first pairs, as `look_again` gives them; the rest gets no look.
 
     Args:
         pairs: in portions of so many.
+        patience: portions in vain, after which looks end.
         close: L2.
     """
     codes = list[int]()
     portions = [slice(start, min(start + portion, len(pairs[0]))) for start in range(0, len(pairs[0]), portion)]
-    # so many portions at a time as keep all workers busy; those behind one that was in vain count for nothing
+    # so many portions at a time as keep all workers busy; those behind some that were in vain count for nothing
     together = max(1, run.engine.workers * LOOKS // max(1, portion))
     for first in range(0, len(portions), together):
         some = portions[first : first + together]
@@ -68,7 +69,8 @@ def second_looks(
             told = [store.read(next(found)).column("outcome").to_numpy() for _ in part]
             known = np.concatenate(told).astype(np.uint8)
             codes += known.tolist()
-            if were_in_vain(known, pairs[2][where], close):
+            before = slice(where.stop - patience * portion, where.stop)
+            if before.start >= 0 and were_in_vain(np.array(codes[before], np.uint8), pairs[2][before], close):
                 return tuple(OUTCOMES[code] for code in codes)
     return tuple(OUTCOMES[code] for code in codes)
 

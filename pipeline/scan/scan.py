@@ -192,9 +192,9 @@ def _look(
     seen: Sequence[Outcome | None] | None = None
     if limit.sure < limit.candidate:
         with clock.of("looking"):
-            portion, close = look_portions(len(embedded), len(candidates[0]), limit, options.thorough)
+            portion, patience, close = look_portions(len(embedded), len(candidates[0]), limit, options.thorough)
             candidates = in_portions(candidates, portion)
-            seen = second_looks(run, work, embedded, candidates, limit, portion, close)
+            seen = second_looks(run, work, embedded, candidates, limit, portion, patience, close)
     named = Embeddings(embedded.paths, np.empty((0, encoder.dim), np.float32), encoder.fingerprint, embedded.skipped)
     decisions = replace(read_decisions(), contents=embedded.contents)
 

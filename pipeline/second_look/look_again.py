@@ -27,13 +27,15 @@ NEAR = 0.3  # L2; pairs so near are looked at closely at once
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 # what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures; and all
-# pictures together, where they are so few
-PATIENCE, PATIENCE_SHARE, ALL_OF_THEM = 500, 0.05, 2000
+# pictures together, where they are so few; but no more than so many pairs (after 4,000 in vain, of 29,000 pairs more 1
+# was a copy; after 2,000, of 39,000 15)
+PATIENCE, PATIENCE_SHARE, ALL_OF_THEM, LONG = 500, 0.05, 2000, 4000
 PAIR = 1 / 16  # of a coarse look; what a pair costs once both pictures have had theirs
 SKETCHES_KEPT = 7_000  # pictures, 55 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures
+PORTION = 500  # pairs, at most, between two questions whether to go on
 BLOCK = 256  # pairs between two reports of progress
 # bytes; glibc keeps as much as the largest block that was freed, up to 32 MB, and maps smaller ones no more: asking the
 # kernel for each page of each plane again took a third of a close look
@@ -77,6 +79,7 @@ def look_again(
     examined: Callable[[tuple[int, int], Examination], None] = lambda rows, found: None,
     close: float = np.inf,
     portion: int | None = None,
+    patience: int = 1,
     remembered: Remembered | None = None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
@@ -90,8 +93,9 @@ def look_again(
         sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
         examined: called with the rows of each pair that is now confirmed or likely, and with what was found.
         close: L2; pairs farther apart are refuted if a coarse look finds nothing in common.
-        portion: how many pairs may be looked at without a duplicate: after so many that are all farther apart than
-            `close`, and hold none, the rest gets no look. All of them do by default.
+        portion: pairs; all of them by default.
+        patience: portions without a duplicate: after so many whose pairs are all farther apart than `close`, and that
+            hold none, the rest gets no look.
         remembered: outcomes of earlier looks, which stand for looks, and what new ones are added to. Those of pictures
             that could not be read are not.
 
@@ -176,8 +180,9 @@ def look_again(
     known = np.full(len(rows), UNKNOWN, np.uint8) if remembered is None else remembered.known(pairs, tests)
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start, end in _blocks(len(rows), portion):
-            before = slice(max(0, start - portion), start)
-            if start % portion == 0 < start and were_in_vain(known[before], pairs[2][before], close):
+            before = slice(max(0, start - patience * portion), start)
+            asked = start % portion == 0 and start >= patience * portion
+            if asked and were_in_vain(known[before], pairs[2][before], close):
                 break
             block, codes = rows[start:end], known[start:end]
             new = np.flatnonzero(codes == UNKNOWN).tolist()
@@ -205,7 +210,7 @@ def in_portions(pairs: Pairs, portion: int) -> Pairs:
 def affordable(images: int) -> int:
     """How many pairs of so many pictures may be looked at without a duplicate: see `PATIENCE`."""
     looks = max(PATIENCE, PATIENCE_SHARE * images)  # a pair costs two at most, and all pairs together one a picture
-    return max(int(looks / (2 + PAIR)), int((ALL_OF_THEM - images) / PAIR))
+    return max(int(looks / (2 + PAIR)), min(LONG, int((ALL_OF_THEM - images) / PAIR)))
 
 
 def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
@@ -215,7 +220,7 @@ def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
 
 
 def were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float) -> bool:
-    """Whether a portion of pairs, all farther apart than `close` (L2), held no duplicate: then no look follows it."""
+    """Whether pairs, all farther apart than `close` (L2), held no duplicate: then no look follows them."""
     found = np.isin(codes, [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)])
     return bool(distances.min() > close) and not found.any()
 

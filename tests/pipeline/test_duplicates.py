@@ -227,6 +227,9 @@ def test_far_pairs_are_left_when_looking_no_longer_pays(
     assert named(quick) == named(thorough) == [["3.png", "copy.png"]]
     assert (quick.looked_at, thorough.looked_at) == (1, 27), "the copy is sure, and the first other pair is not"
     assert (quick.unseen, thorough.unseen) == (26, 0)
+    monkeypatch.setattr(duplicates, "PORTION", 1)
+    monkeypatch.setattr(duplicates, "affordable", lambda images: 5)
+    assert find_duplicates(tmp_path).looked_at == 5
 
 
 def test_a_threshold_of_ones_own_is_taken_at_its_word(album: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from PIL import Image
 
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.pipeline import duplicates
 from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.limits import limits
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.scan import scan, work_for
 from twinpix.pipeline.scan.scanned import Options, Scanned
@@ -65,6 +68,23 @@ def test_the_same_report_as_find_duplicates(
     assert expected.groups and expected.matches and expected.skipped
     assert found.report == expected
     assert found.totals.images == expected.images and found.totals.groups == len(expected.groups)
+
+
+def test_looks_end_where_those_of_find_duplicates_end(
+    run: Callable[..., Scanned], photos: Path, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = replace(limits(encoder, 8, None, None), candidate=2.0, far=2.0, unverified=0.1)
+    monkeypatch.setattr("twinpix.pipeline.duplicates.limits", lambda *_: wide)
+    monkeypatch.setattr("twinpix.pipeline.scan.scan.limits", lambda *_: wide)
+    monkeypatch.setattr(duplicates, "PORTION", 2)
+    ends = set()
+    for pairs in (2, 3, 5, 8, 100):
+        monkeypatch.setattr(duplicates, "affordable", lambda images, pairs=pairs: pairs)
+        expected = find_duplicates(photos, encoder=encoder)
+        assert run(photos, work=f"work{pairs}").report == expected
+        ends.add(expected.looked_at)
+    assert len(ends) >= 3
+    assert expected.unseen == 0
 
 
 def test_nothing_is_done_twice(run: Callable[..., Scanned], photos: Path, tmp_path: Path) -> None:

@@ -251,18 +251,20 @@ def test_looks_end_when_they_have_long_found_no_duplicate(paint: Paint, monkeypa
     pictures[6] = pictures[5].copy()
     rows = [(0, 1, 0.1), (0, 2, 0.3), (1, 2, 0.31), (3, 4, 0.4), (5, 6, 0.5), (0, 7, 0.6), (1, 7, 0.7), (2, 7, 0.8)]
 
-    def seen(portion: int | None, close: float = 0.2) -> int:
-        return len(look_again(pictures, as_pairs(rows), 2, close=close, portion=portion))
+    def seen(portion: int | None, close: float = 0.2, patience: int = 1) -> int:
+        return len(look_again(pictures, as_pairs(rows), 2, close=close, portion=portion, patience=patience))
 
     assert seen(None) == seen(8) == 8
     assert seen(1) == 2, "the first is close, the second was in vain"
     assert seen(2) == 4, "the first two hold a close one, the next two were in vain"
     assert seen(3) == 8, "four to six hold a duplicate"
     assert seen(1, close=0.45) == 6, "what is close is always looked at, and a duplicate is worth another portion"
+    assert seen(1, patience=2) == 3, "the second and the third were in vain"
+    assert seen(1, patience=3) == 4 and seen(2, patience=2) == 8
 
 
 def test_how_many_looks_in_vain_are_affordable() -> None:
-    assert affordable(10) > 30_000, "all pairs of a small folder: each picture gets one coarse look"
+    assert affordable(10) == affordable(1_750) == 4_000, "of a small folder each picture gets one coarse look"
     assert affordable(1_900) == 1_600 and affordable(2_000) == affordable(10_000) == int(PATIENCE / (2 + PAIR))
     assert affordable(300_000) == int(15_000 / (2 + PAIR))
 
