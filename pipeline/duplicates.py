@@ -231,8 +231,9 @@ def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tup
     """
     if thorough:
         return max(1, pairs), 1, np.inf
-    patience = -(-affordable(images) // PORTION)
-    return affordable(images) // patience, patience, limit.unverified
+    most = affordable(images)
+    patience = -(-most // PORTION)
+    return most // patience, patience, limit.unverified
 
 
 def settle(

@@ -65,12 +65,11 @@ def second_looks(
         tasks = [_looks(work, embedded, select(pairs, part), limit, close) for part in some]
         files = run.perform(LOOK, [task for part in tasks for task in part], already=-(-len(codes) // LOOKS))
         found = iter(files)
-        for where, part in zip(some, tasks, strict=True):
+        for part in tasks:
             told = [store.read(next(found)).column("outcome").to_numpy() for _ in part]
             known = np.concatenate(told).astype(np.uint8)
             codes += known.tolist()
-            before = slice(where.stop - patience * portion, where.stop)
-            if before.start >= 0 and were_in_vain(np.array(codes[before], np.uint8), pairs[2][before], close):
+            if were_in_vain(np.array(codes, np.uint8), pairs[2], close, patience * portion):
                 return tuple(OUTCOMES[code] for code in codes)
     return tuple(OUTCOMES[code] for code in codes)
 

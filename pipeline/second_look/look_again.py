@@ -180,9 +180,7 @@ def look_again(
     known = np.full(len(rows), UNKNOWN, np.uint8) if remembered is None else remembered.known(pairs, tests)
     with one_thread_each(), decoding_threads(workers, faiss_alone) as pool:
         for start, end in _blocks(len(rows), portion):
-            before = slice(max(0, start - patience * portion), start)
-            asked = start % portion == 0 and start >= patience * portion
-            if asked and were_in_vain(known[before], pairs[2][before], close):
+            if start % portion == 0 and were_in_vain(known[:start], pairs[2], close, patience * portion):
                 break
             block, codes = rows[start:end], known[start:end]
             new = np.flatnonzero(codes == UNKNOWN).tolist()
@@ -219,10 +217,17 @@ def _blocks(pairs: int, portion: int) -> Iterator[tuple[int, int]]:
         yield from ((start, min(last, start + BLOCK)) for start in range(first, last, BLOCK))
 
 
-def were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float) -> bool:
-    """Whether pairs, all farther apart than `close` (L2), held no duplicate: then no look follows them."""
-    found = np.isin(codes, [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)])
-    return bool(distances.min() > close) and not found.any()
+def were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float, so_many: int) -> bool:
+    """Whether the last so many pairs, all farther apart than `close` (L2), held no duplicate: then no look follows.
+
+    Args:
+        codes: of the pairs looked at so far.
+        distances: of the same pairs, and perhaps of later ones.
+    """
+    last = slice(len(codes) - so_many, len(codes))
+    if last.start < 0 or distances[last].min() <= close:
+        return False
+    return not np.isin(codes[last], [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)]).any()
 
 
 def _may_be_one(a: Sketch | None, b: Sketch | None) -> bool:
