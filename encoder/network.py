@@ -115,7 +115,8 @@ def content(rgb: Tensor) -> Tensor:
     return ((deviation - BLANK) / (PLAIN - BLANK)).clamp(0, 1).unsqueeze(1)
 
 
-def _conv_norm_relu(width_in: int, width_out: int, stride: int = 1) -> nn.Sequential:
+def conv_norm_relu(width_in: int, width_out: int, stride: int = 1) -> nn.Sequential:
+    """(n, width_in, h, w) -> (n, width_out, h / stride, w / stride), a 3x3 convolution, batch norm and ReLU."""
     conv = nn.Conv2d(width_in, width_out, 3, stride, 1, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(width_out), nn.ReLU())
 
@@ -125,7 +126,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv_norm_relu(width, width)
+        self.first = conv_norm_relu(width, width)
         self.second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         nn.init.zeros_(self.norm.weight)  # starts as the identity
@@ -133,6 +134,18 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) -> the same shape."""
         return torch.relu(x + self.norm(self.second(self.first(x))))
+
+
+def stages_of(
+    width: int, channels: tuple[int, ...], strides: tuple[int, ...], blocks: tuple[int, ...]
+) -> nn.ModuleList:
+    """The stages after a stem of `width` channels: of each its channels, stride and number of residual blocks."""
+    stages = nn.ModuleList()
+    for before, after, stride, count in zip((width, *channels[:-1]), channels, strides, blocks, strict=True):
+        stages.append(
+            nn.Sequential(conv_norm_relu(before, after, stride), *(ResidualBlock(after) for _ in range(count)))
+        )
+    return stages
 
 
 class CopyNet(nn.Module):
@@ -146,13 +159,8 @@ class CopyNet(nn.Module):
         super().__init__()
         self.architecture = a = architecture or Architecture()
         self.tones = ToneChannels()
-        self.stem = _conv_norm_relu(3, a.stem, 2)
-        self.stages = nn.ModuleList()
-        width = a.stem
-        for channels, stride, blocks in zip(a.channels, a.strides, a.blocks, strict=True):
-            residual = [ResidualBlock(channels) for _ in range(blocks)]
-            self.stages.append(nn.Sequential(_conv_norm_relu(width, channels, stride), *residual))
-            width = channels
+        self.stem = conv_norm_relu(3, a.stem, 2)
+        self.stages = stages_of(a.stem, a.channels, a.strides, a.blocks)
         self.head = nn.Linear(sum(a.channels[-a.pooled :]), a.dim, bias=False)
         # centred embeddings: without it they crowd into a cone, and the loss spends itself on spreading them
         self.centre = nn.BatchNorm1d(a.dim, affine=False)

@@ -134,11 +134,7 @@ class OnnxEncoder:
         Raises:
             ImageError: the image can't be used; `.reason` says why.
         """
-        decoder = elsewhere()
-        if decoder is None or isinstance(source, (Image.Image, np.ndarray)):
-            size, of_jpeg = self.preprocess.size, self.preprocess.jpeg_at_least
-            return prepared(read_picture(source, size, of_jpeg), self.preprocess)
-        return decoder.prepare(as_file(source), self.preprocess)  # where fewer levels need to travel
+        return prepare(source, self.preprocess)
 
     def encode(self, pictures: NDArray[np.uint8]) -> Vectors:
         """Prepared pictures, uint8 (n, 3, size, size) -> float32 (n, dim), L2 norm 1."""
@@ -166,6 +162,14 @@ class OnnxEncoder:
             return np.concatenate([np.empty((0, self.dim), np.float32), *vectors])
         vector: Vectors = self.encode(self.prepare(cast(ImageLike, images))[None])[0]
         return vector
+
+
+def prepare(source: ImageLike, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """As `OnnxEncoder.prepare`, for any model's preprocessing."""
+    decoder = elsewhere()
+    if decoder is None or isinstance(source, (Image.Image, np.ndarray)):
+        return prepared(read_picture(source, preprocess.size, preprocess.jpeg_at_least), preprocess)
+    return decoder.prepare(as_file(source), preprocess)  # where fewer levels need to travel
 
 
 def load_encoder(path: str | os.PathLike[str] | None = None, **settings: Any) -> OnnxEncoder:

@@ -73,6 +73,7 @@ def test_wheel_holds_every_package_and_the_model(built: Path) -> None:
         assert expected <= names, folder
     assert {"twinpix/__init__.py", "twinpix/__init__.pyi", "twinpix/py.typed"} <= names
     assert {"twinpix/models/__init__.py", "twinpix/models/twinpix.onnx", "twinpix/models/twinpix.json"} <= names
+    assert {f"twinpix/models/{name}.{end}" for name in ("parts", "pairs") for end in ("onnx", "json")} <= names
     for package, endings in (("review/page", (".html", ".js", ".css", ".svg")), ("export", (".html",))):
         pages = {path.name for path in (ROOT / "pipeline" / package).iterdir() if path.suffix in endings}
         assert pages and {f"twinpix/pipeline/{package}/{name}" for name in pages} <= names

@@ -34,6 +34,9 @@ QUICKER = {
     ),
     "twinpix train --data photos/ --baseline autoencoder --name autoencoder": "--epochs 1 --models made --work made4",
     "twinpix ablate --data photos/ -o ablation.md": "--rows base --epochs 0.1 --limit 400 --size 32",
+    "twinpix train-pairs --data photos/ --init twinpix.safetensors": (
+        "--minutes 0.02 --batch 4 --models made --work made5 --device cpu"
+    ),
     "twinpix calibrate ./photos -o calibration.html": "--limit 250",
     # 460 drawn pictures are rather alike to the encoder: a second look at 15,000 pairs takes half a minute
     "find-duplicates ./photos": "--no-verify",

@@ -241,7 +241,18 @@ def hard_view(x: Tensor, studio: Studio) -> Tensor:
     return compress(x, dice)
 
 
-KINDS = {"card": card_view, "mild": mild_view, "hard": hard_view}
+def deep_view(x: Tensor, studio: Studio) -> Tensor:
+    """A small part, upright or mirrored: of no preset, for `pairs.py` alone."""
+    n, dice = len(x), studio.dice
+    source = ops.chain(
+        ops.flip_map(dice.chance(0.3, n)), ops.crop_map(random_crop(n, (0.15, 0.45), (0.75, 1.33), dice))
+    )
+    x = ops.warp(x, _whole(n), source, studio.px, studio.samples)
+    x = jitter(x, dice.chance(0.4, n), CARD_JITTER, dice)
+    return apply_where(x, dice.chance(0.3, n), ops.jpeg, dice.integers(30, 95, n).float())
+
+
+KINDS = {"card": card_view, "mild": mild_view, "hard": hard_view, "deep": deep_view}
 
 
 # Edits with their dice

@@ -67,7 +67,8 @@ def export_onnx(
         raise ValueError("int8 weights need pictures, two at least, to take the range of activations from")
     net = net.cpu().eval()
     lean = net if seen is None or weights != "int8" else within_subspaces(net, seen)
-    model = _graph(lean, preprocess)
+    example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
+    model = graph_of(_FromBytes(lean), {"images": example}, "embeddings")
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
     try:
         _write_checked(model, lean, preprocess, draft, PARITY)
@@ -76,9 +77,9 @@ def export_onnx(
             _write_checked(model, net, preprocess, draft, HALF_PARITY)
         elif seen is not None and weights == "int8":
             int8_weights(draft, draft, seen)
-            model = _without_debug_text(onnx.load(draft))
+            model = without_debug_text(onnx.load(draft))
             _write(model, draft)
-            _refuse(float(np.median(_gaps(net, draft, _blended(seen)))), INT8_PARITY)
+            _refuse(float(np.median(_gaps(net, draft, blended(seen)))), INT8_PARITY)
         mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
         write_metadata(draft, {"schema": 1, "dim": _dim(model), "fingerprint": mark}, preprocess, None)
         path.with_suffix(".json").unlink(missing_ok=True)  # it describes another file, and says so by its SHA-256
@@ -88,22 +89,26 @@ def export_onnx(
     return mark
 
 
-def _graph(net: nn.Module, preprocess: Preprocess) -> onnx.ModelProto:
-    example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
+def graph_of(net: nn.Module, examples: dict[str, Tensor], output: str) -> onnx.ModelProto:
+    """The network as an ONNX graph that takes any number of rows.
+
+    Args:
+        examples: name of an input -> two rows of it or more.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's about its own code
         program = torch.onnx.export(
-            _FromBytes(net).eval(),
-            (example,),
-            input_names=["images"],
-            output_names=["embeddings"],
-            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            net.eval(),
+            tuple(examples.values()),
+            input_names=list(examples),
+            output_names=[output],
+            dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in examples),
             external_data=False,
             dynamo=True,
             verbose=False,
         )
     assert program is not None  # None only without dynamo
-    return _without_debug_text(program.model_proto)
+    return without_debug_text(program.model_proto)
 
 
 def _write_checked(model: onnx.ModelProto, net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> None:
@@ -156,7 +161,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
 
 
-def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
+def without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model, changed in place."""
     # the exporter records stack traces with paths of the machine it ran on
     for node in model.graph.node:
         node.doc_string = ""
@@ -176,8 +182,9 @@ def _check_parity(net: nn.Module, preprocess: Preprocess, path: Path, parity: fl
     _refuse(float(_gaps(net, path, noise.numpy()).max()), parity)
 
 
-def _blended(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    # new pictures out of two: one that the background holds moves thrice as far as any other
+def blended(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """New pictures, `ASKED_OF_INT8` at most, each out of two of these: uint8 (n, 3, px, px) -> (k, 3, px, px)."""
+    # one that the background holds moves thrice as far as any other
     half = min(ASKED_OF_INT8, len(pictures) // 2)
     return np.asarray(pictures[:half] // 2 + pictures[half : 2 * half] // 2, np.uint8)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,19 +80,29 @@ class State:
         """Go on from a checkpoint of the same run.
 
         Raises:
-            InputError: the checkpoint is of another recipe, data or start, or is damaged.
+            InputError: see `read_checkpoint`.
         """
-        try:
-            parts = torch.load(path, map_location=self.bank.embeddings.device, weights_only=True)
-        except Exception as error:  # torch.load raises whatever a broken file makes it stumble on
-            raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}): remove it") from None
-        if parts.get("origin") != origin:
-            raise InputError(f"{path} is of another recipe, data or --init: pass another --work folder, or remove it")
+        parts = read_checkpoint(path, origin, self.bank.embeddings.device)
         self.net.load_state_dict(parts["net"])
         self.average.load_state_dict(parts["average"])
         self.optimizer.load_state_dict(parts["optimizer"])
         self.bank = Bank(*parts["bank"])
         self.step, self.seconds = parts["clock"][-2:]  # earlier versions kept the epoch before them
+
+
+def read_checkpoint(path: Path, origin: str, device: torch.device) -> dict[str, Any]:
+    """What a checkpoint of this run holds.
+
+    Raises:
+        InputError: the checkpoint is of another recipe, data or start, or is damaged.
+    """
+    try:
+        parts: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises whatever a broken file makes it stumble on
+        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}): remove it") from None
+    if parts.get("origin") != origin:
+        raise InputError(f"{path} is of another recipe, data or --init: pass another --work folder, or remove it")
+    return parts
 
 
 def start(recipe: Recipe, device: torch.device, init: dict[str, Tensor] | None) -> State:

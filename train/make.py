@@ -161,12 +161,12 @@ def _split(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
             "held back to calibrate on (--calibration FOLDER takes other ones for that)"
         )
     back = np.isin(pictures.identity.numpy(), chosen)
-    return _take(pictures, ~back), replace(_take(pictures, back), skipped=0)  # counted once
+    return take(pictures, ~back), replace(take(pictures, back), skipped=0)  # counted once
 
 
 def _unseen(other: Pictures, pictures: Pictures) -> Pictures:
     # found out now, not after hours of training: whether enough of them are no near twins of training pictures
-    unseen = _take(other, ~twins_among(other.pixels, pictures.pixels).numpy())
+    unseen = take(other, ~twins_among(other.pixels, pictures.pixels).numpy())
     if len(distinct(unseen.identity)) < SMALLEST_SET:
         raise InputError(
             f"calibration needs at least {SMALLEST_SET} different pictures that are not trained on, "
@@ -175,7 +175,8 @@ def _unseen(other: Pictures, pictures: Pictures) -> Pictures:
     return unseen
 
 
-def _take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pictures:
+def take(pictures: Pictures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> Pictures:
+    """Those that bool (n,) `rows` chooses."""
     index = torch.from_numpy(np.flatnonzero(rows))
     names = tuple(pictures.names[i] for i in index.tolist())
     pixels = pictures.pixels[index].share_memory_()  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from twinpix.pipeline.second_look.look import LOOK_PX, SHRUNK, Levels, Look, imp
 
 BITS = 256  # of a descriptor
 RATIO = 0.85  # nearest descriptor against the second nearest, at most (Lowe 2004)
-REPROJECTION = 3.0  # px
+REPROJECTION, TRIES = 3.0, 500  # px; of RANSAC
 SCALE, STRETCH = (0.15, 7.0), 3.0  # how much an edit may shrink, enlarge and squeeze
 TILT = 0.5  # how much larger one end of a picture may become than the other, beyond 1
 MIN_INLIERS, MANY_INLIERS = 10, 40
@@ -131,15 +131,13 @@ def shrunk(matrix: Matrix) -> Matrix:
     return np.asarray(shrink @ matrix @ np.linalg.inv(shrink))
 
 
-def fit_affine(
-    query: Points, reference: Points, within: float = REPROJECTION, tries: int = 500
-) -> tuple[Matrix | None, int]:
+def fit_affine(query: Points, reference: Points) -> tuple[Matrix | None, int]:
     """The affine map that most of these pairs of points agree with, and how many do; None if it is no edit.
 
     RANSAC (Fischler & Bolles 1981); OpenCV seeds it the same each time.
     """
     found, inliers = import_cv2().estimateAffine2D(
-        query, reference, ransacReprojThreshold=within, maxIters=tries, confidence=0.99
+        query, reference, ransacReprojThreshold=REPROJECTION, maxIters=TRIES, confidence=0.99
     )
     if found is None or not _is_plausible(found[:, :2]):
         return None, 0
@@ -148,7 +146,7 @@ def fit_affine(
 
 def _perspective(query: Points, reference: Points) -> tuple[Matrix | None, int]:
     cv2 = import_cv2()
-    found, inliers = cv2.findHomography(query, reference, cv2.RANSAC, REPROJECTION, maxIters=500, confidence=0.99)
+    found, inliers = cv2.findHomography(query, reference, cv2.RANSAC, REPROJECTION, maxIters=TRIES, confidence=0.99)
     if found is None or not np.isfinite(found).all() or abs(found[2, 2]) < 1e-6:
         return None, 0
     found = found / found[2, 2]
@@ -163,9 +161,7 @@ def _inverse(matrix: Matrix) -> Matrix:
     return np.asarray(back / back[2, 2], np.float64)
 
 
-def match_features(
-    query: NDArray[np.uint8], reference: NDArray[np.uint8], ratio: float = RATIO
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def match_features(query: NDArray[np.uint8], reference: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of two sets of ORB descriptors, uint8 (n, 32) and (m, 32), that are each other's nearest by far.
 
     All distances at once: to count bits takes FAISS a third of the time in which it finds the two nearest.
@@ -176,7 +172,7 @@ def match_features(
     nearest = distance.argmin(1)
     least = distance[rows, nearest]
     distance[rows, nearest] = BITS + 1
-    clear = np.flatnonzero(least < ratio * distance.min(1))
+    clear = np.flatnonzero(least < RATIO * distance.min(1))
     distance[rows, nearest] = least
     mutual = clear[distance[:, nearest[clear]].argmin(0) == clear]
     return mutual, nearest[mutual]

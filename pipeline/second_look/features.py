@@ -13,30 +13,11 @@ from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline.index import places_among_equals
 
 FEATURES, GRID = 600, 6  # kept, evenly; cells each way
+_CORNERS, _PYRAMID, _LEVELS, _CONTRAST = 5000, 1.2, 9, 6  # at most; scale between two levels; of grey, of a corner
 _PATCH, _EDGE = 31, 12  # px; of ORB, and how near to the edge of a level features are found
 _THINNEST = 24  # px; no features in anything thinner, whose last level would vanish
 
 Levels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Search:
-    """How features are looked for.
-
-    Attributes:
-        corners: found, at most.
-        pyramid: scale between two levels.
-        levels: how many.
-        contrast: of a corner, levels of grey.
-    """
-
-    corners: int
-    pyramid: float
-    levels: int
-    contrast: int
-
-
-THOROUGH, COARSE = Search(5000, 1.2, 9, 6), Search(500, 1.3, 5, 5)
 
 
 @dataclass(frozen=True)
@@ -77,48 +58,48 @@ def import_cv2() -> Any:
 def has_corners(luma: Levels, so_many: int) -> bool:
     """Whether there surely are so many local features, for a twentieth of what it takes to find them."""
     inner = np.ascontiguousarray(luma[_EDGE:-_EDGE, _EDGE:-_EDGE])
-    return len(import_cv2().FastFeatureDetector_create(THOROUGH.contrast).detect(inner)) >= 2 * so_many
+    return len(import_cv2().FastFeatureDetector_create(_CONTRAST).detect(inner)) >= 2 * so_many
 
 
-def find_features(luma: Levels, search: Search = THOROUGH) -> Features:
+def find_features(luma: Levels) -> Features:
     """The local features of a luma, uint8 (h, w)."""
     if min(luma.shape) < _THINNEST:
         return NO_FEATURES
-    corners = _orb(search).detect(np.ascontiguousarray(luma), None)
+    corners = _orb().detect(np.ascontiguousarray(luma), None)
     if len(corners) > FEATURES:
         corners = [corners[k] for k in _spread(corners, luma.shape)]
-    return _described(luma, corners, search)
+    return _described(luma, corners)
 
 
-def mirrored_features(found: Features, mirror_image: Levels, search: Search = THOROUGH) -> Features:
+def mirrored_features(found: Features, mirror_image: Levels) -> Features:
     """The same features in the mirror image (luma, left and right swapped): ORB does not match mirror images."""
-    scale = np.asarray(search.pyramid**found.octaves, np.float64)
+    scale = np.asarray(_PYRAMID**found.octaves, np.float64)
     places = found.points - _off_middle(scale)
     across = mirror_image.shape[1] - scale - places[:, 0]  # of the level's pixel that is the mirror image
     turned = (180 - found.angles) % 360
-    return _described(mirror_image, _keypoints(across, places[:, 1], turned, scale, found.octaves), search)
+    return _described(mirror_image, _keypoints(across, places[:, 1], turned, scale, found.octaves))
 
 
-def _orb(search: Search) -> Any:
+def _orb() -> Any:
     return import_cv2().ORB_create(
-        search.corners,
-        scaleFactor=search.pyramid,
-        nlevels=search.levels,
+        _CORNERS,
+        scaleFactor=_PYRAMID,
+        nlevels=_LEVELS,
         edgeThreshold=_EDGE,
-        fastThreshold=search.contrast,
+        fastThreshold=_CONTRAST,
     )
 
 
-def _described(luma: Levels, keypoints: Sequence[Any], search: Search) -> Features:
+def _described(luma: Levels, keypoints: Sequence[Any]) -> Features:
     if not keypoints:
         return NO_FEATURES
-    kept, descriptors = _orb(search).compute(np.ascontiguousarray(luma), keypoints)
+    kept, descriptors = _orb().compute(np.ascontiguousarray(luma), keypoints)
     if descriptors is None:
         return NO_FEATURES
     octaves = np.array([keypoint.octave for keypoint in kept], np.intp)
     angles = np.array([keypoint.angle for keypoint in kept], np.float32)
     points = np.array(import_cv2().KeyPoint.convert(kept), np.float64) + _off_middle(
-        np.asarray(search.pyramid**octaves, np.float64)
+        np.asarray(_PYRAMID**octaves, np.float64)
     )
     return Features(points.astype(np.float32), descriptors, angles, octaves)
 

@@ -12,26 +12,27 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.pairs import Parts
 from twinpix.pipeline.index import Pairs, import_faiss, places_among_equals, select
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
 from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, lend_features, look
 from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.parts import have_something_in_common, parts
 from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Codes, Remembered, checks_of
-from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
 from twinpix.pipeline.second_look.verify import Examination, at_a_glance, examine, is_plain, unaligned
 from twinpix.pipeline.threads import decoding_threads
 
 NEAR = 0.3  # L2; pairs so near are looked at closely at once
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
-# what looks without a duplicate may cost, in coarse looks: so many, or for so large a share of the pictures; and all
+# what looks without a duplicate may count, in coarse looks: so many, or for so large a share of the pictures; and all
 # pictures together, where they are so few; but no more than so many pairs (after 4,000 in vain, of 29,000 pairs more 1
 # was a copy; after 2,000, of 39,000 15)
 PATIENCE, PATIENCE_SHARE, ALL_OF_THEM, LONG = 500, 0.05, 2000, 4000
-PAIR = 1 / 16  # of a coarse look; what a pair costs once both pictures have had theirs
-SKETCHES_KEPT = 7_000  # pictures, 55 kB each
+PAIR = 1 / 16  # of a coarse look; what a pair counts once both pictures have had theirs (it costs a third of one)
+PARTS_KEPT = 10_000  # pictures, 32 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures
@@ -113,7 +114,7 @@ def look_again(
         return found
 
     delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, partial(_try, seems_delicate)))
-    sketched = lru_cache(SKETCHES_KEPT)(lambda row: read(row, partial(_try, sketch)))
+    coarse = lru_cache(PARTS_KEPT)(lambda row: read(row, partial(_try, parts)))
 
     whole = lru_cache(LOOKS_KEPT)(lambda row: read(row, try_look))
 
@@ -150,7 +151,7 @@ def look_again(
     def judge(pair: tuple[int, int, float], used: list[Look]) -> Examination | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
             return None  # the nearest pairs are of one kind: one of the two tells it
-        if pair[2] > close and not _may_be_one(sketched(pair[0]), sketched(pair[1])):
+        if pair[2] > close and not _may_be_one(coarse(pair[0]), coarse(pair[1]), pair[2]):
             return Examination(Outcome.REFUTED)
         if (pair[2] > close or pair[2] <= NEAR) and not aligned.issuperset(pair[:2]):
             return look_closely(pair, used)  # probably a copy: features are found only if it is not in place
@@ -207,7 +208,7 @@ def in_portions(pairs: Pairs, portion: int) -> Pairs:
 
 def affordable(images: int) -> int:
     """How many pairs of so many pictures may be looked at without a duplicate: see `PATIENCE`."""
-    looks = max(PATIENCE, PATIENCE_SHARE * images)  # a pair costs two at most, and all pairs together one a picture
+    looks = max(PATIENCE, PATIENCE_SHARE * images)  # a pair counts two at most, and all pairs together one a picture
     return max(int(looks / (2 + PAIR)), min(LONG, int((ALL_OF_THEM - images) / PAIR)))
 
 
@@ -230,8 +231,8 @@ def were_in_vain(codes: Codes, distances: NDArray[np.float32], close: float, so_
     return not np.isin(codes[last], [CODES[outcome] for outcome in (None, Outcome.CONFIRMED, Outcome.LIKELY)]).any()
 
 
-def _may_be_one(a: Sketch | None, b: Sketch | None) -> bool:
-    return a is None or b is None or have_something_in_common(a, b)
+def _may_be_one(a: Parts | None, b: Parts | None, distance: float) -> bool:
+    return a is None or b is None or have_something_in_common(a, b, distance)
 
 
 def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:

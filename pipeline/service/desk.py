@@ -18,7 +18,7 @@ from twinpix.pipeline.decisions import Decisions, decisions_path, read_decisions
 from twinpix.pipeline.index.stored import StoreError
 from twinpix.pipeline.library.errors import LibraryBusyError, LibraryError
 from twinpix.pipeline.limits import MAX_L2, Limits, known_threshold, limits, takes_second_look
-from twinpix.pipeline.second_look.sketch import sketch
+from twinpix.pipeline.second_look.parts import parts
 from twinpix.pipeline.service import answers
 from twinpix.pipeline.service.bounds import Bounds
 from twinpix.pipeline.service.collection import MOST, Collection, Near
@@ -26,7 +26,7 @@ from twinpix.pipeline.service.judge import Judge, Upload
 from twinpix.pipeline.service.problem import Problem, of_image
 from twinpix.pipeline.show import message
 
-SKETCHES = 128  # coarse looks that are kept, 55 kB each
+COARSE_LOOKS = 128  # that are kept, 32 kB each
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Desk:
 
     def __init__(self, collection: Collection, encoder: Encoder, wish: Wish, bounds: Bounds) -> None:
         self.collection, self._encoder, self._wish, self._bounds = collection, encoder, wish, bounds
-        self._sketch = lru_cache(SKETCHES)(lambda file: sketch(file.path))
+        self._parts = lru_cache(COARSE_LOOKS)(lambda file: parts(file.path))
 
     @property
     def fingerprint(self) -> str:
@@ -111,7 +111,7 @@ class Desk:
     def _answer(
         self, upload: Upload, header: Header, near: tuple[Near, ...], limit: Limits, verify: bool, deadline: float
     ) -> dict[str, Any]:
-        judge = Judge(limit, verify, _decisions(), deadline, self._sketch)
+        judge = Judge(limit, verify, _decisions(), deadline, self._parts)
         try:
             found = list(judge.judge(upload, near))
         except ImageError as error:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.pairs import Parts
 from twinpix.pipeline.decisions import Content, Decisions, Verdict, pair_of
 from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.kinds import Kind, Relation
@@ -16,7 +17,7 @@ from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.second_look.delicate import seems_delicate
 from twinpix.pipeline.second_look.look import Look, look
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.pipeline.second_look.sketch import Sketch, have_something_in_common, sketch
+from twinpix.pipeline.second_look.parts import have_something_in_common, parts
 from twinpix.pipeline.second_look.verify import Examination, examine
 from twinpix.pipeline.service.collection import Near
 from twinpix.pipeline.service.rows import StoredFile
@@ -62,9 +63,9 @@ class Upload:
         return seems_delicate(self.data)
 
     @cached_property
-    def sketch(self) -> Sketch:
+    def parts(self) -> Parts:
         """A coarse look."""
-        return sketch(self.data)
+        return parts(self.data)
 
     @cached_property
     def look(self) -> Look:
@@ -81,14 +82,14 @@ class Judge:
         verify: whether near pictures get a second look.
         decisions: of people: what they have called different is no duplicate.
         deadline: by the monotonic clock; what has not been looked at by then is judged by its distance.
-        sketch: a coarse look at a file.
+        parts: a coarse look at a file.
     """
 
     limit: Limits
     verify: bool
     decisions: Decisions
     deadline: float
-    sketch: Callable[[StoredFile], Sketch]
+    parts: Callable[[StoredFile], Parts]
 
     def judge(self, upload: Upload, near: Iterable[Near]) -> Iterator[Judged]:
         """Pictures within the threshold, in their order."""
@@ -125,7 +126,7 @@ class Judge:
 
     def _seen(self, upload: Upload, near: Near, file: StoredFile) -> Judged:
         path, is_beyond = file.path, near.distance > self.limit.unverified
-        if is_beyond and not have_something_in_common(upload.sketch, self.sketch(file)):
+        if is_beyond and not have_something_in_common(upload.parts, self.parts(file), near.distance):
             return Judged(near, False, Outcome.REFUTED, Relation(Kind.DIFFERENT))
         looks = upload.look, look(path)
         if near.distance <= self.limit.sure and not (upload.is_delicate or seems_delicate(path)):

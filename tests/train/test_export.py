@@ -255,7 +255,7 @@ def test_int8_that_moves_most_pictures_is_refused(
 ) -> None:
     pictures, path = render_pictures(40, 32, seed=5).pixels.numpy(), tmp_path / "m.onnx"
     export_onnx(wide, Preprocess(size=32), path, "int8", pictures)
-    blended = export._blended(pictures)
+    blended = export.blended(pictures)
     assert blended.shape == (20, 3, 32, 32) and np.abs(blended.astype(int) - pictures[:20]).mean() > 5
     gaps = export._gaps(wide, path, blended)
     assert gaps.shape == (20,) and 0 < np.median(gaps) < export.INT8_PARITY

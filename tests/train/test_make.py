@@ -223,7 +223,7 @@ def test_few_pictures_keep_the_background_they_found(many: Pictures, tiny: Recip
     assert torch.equal(known, shipped.background.embeddings) and known.dtype == torch.float16
     again = start(tiny, torch.device("cpu"), load_weights(tmp_path / "w.safetensors")).average
     assert len(again.background.embeddings) == 0  # training goes without
-    few = make._take(many, np.arange(len(many)) < 30)
+    few = make.take(many, np.arange(len(many)) < 30)
     make.weigh_against(again, few, replace(tiny, background=100), known)
     assert len(again.background.embeddings) == 100
     assert torch.equal(again.background.embeddings[30:], known[:70])

@@ -67,7 +67,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
         return note
 
-    for name in ("try_look", "sketch", "seems_delicate"):
+    for name in ("try_look", "parts", "seems_delicate"):
         monkeypatch.setattr(look_again, name, noting(getattr(look_again, name)))
     return seen
 

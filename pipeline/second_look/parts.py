@@ -1,0 +1,42 @@
+"""The first, coarse look at a candidate pair: most pictures that have nothing in common are told apart by it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twinpix.encoder.decode import ImageLike
+from twinpix.encoder.pairs import Parts, shipped_pairs
+from twinpix.pipeline.second_look.features import import_cv2
+from twinpix.pipeline.second_look.look import has_little_detail
+
+# log-odds from which a close look follows, less by so much for each L2 between the two, within bounds (an encoder of
+# one's own may have other distances): copies that lie far apart are small parts, and less sure than look-alikes nearby.
+# `tests/bench/coarse.py` says what it costs
+PROMISING, PER_L2, LEAST, MOST = 6.0, 9.0, -5.0, -0.5
+NOTHING_TO_SEE: Parts = np.empty((0, 0), np.float16)
+
+
+def parts(source: ImageLike) -> Parts:
+    """What a coarse look sees of a picture: float16 (144, 112), 32 kB; nothing of a smooth one.
+
+    Raises:
+        ImageError: it can't be used.
+    """
+    model = shipped_pairs()
+    picture = model.prepare(source)
+    luma = import_cv2().cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), import_cv2().COLOR_RGB2GRAY)
+    return NOTHING_TO_SEE if has_little_detail(luma) else model.parts(picture[None])[0]
+
+
+def have_something_in_common(query: Parts, reference: Parts, distance: float) -> bool:
+    """Whether it is worth looking closely. Smooth pictures, of which so coarse a look says nothing, always have.
+
+    Args:
+        distance: L2 of the two.
+    """
+    if not (len(query) and len(reference)):
+        return True
+    if query.tobytes() > reference.tobytes():  # the order of the two changes nothing
+        query, reference = reference, query
+    logit = shipped_pairs().logits(query[None], reference[None])[0]
+    return bool(logit >= min(MOST, max(LEAST, PROMISING - PER_L2 * distance)))

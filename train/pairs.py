@@ -1,0 +1,261 @@
+"""Training the pair model: views of one picture against views of others that look like it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from twinpix.encoder.errors import InputError
+from twinpix.encoder.pair_network import PairArchitecture, PairNet
+from twinpix.encoder.pairs import PREPROCESS
+from twinpix.train.batched import Dice, ahead, made_at_once, make_view, open_studio, vary
+from twinpix.train.data import Pictures
+from twinpix.train.loop import CHECKPOINT_SECONDS, Say, rate_at, read_checkpoint, update_average
+
+FIRST = {"mild": 0.75, "card": 0.25}  # kind of view -> share of the first views
+SECOND = {"hard": 0.5, "card": 0.25, "mild": 0.1, "deep": 0.15}
+CROWDS = (32, 8, 1)  # pictures of a batch that are nearest neighbours of one another: a batch of each in turn
+STUDIO = 200  # times that views are made between new captions
+PAIRS_CHECKPOINT = "pairs.pt"
+
+
+@dataclass(frozen=True)
+class PairRecipe:
+    """Knobs of a run; the defaults are those of the shipped model.
+
+    Attributes:
+        minutes: wall-clock budget, interruptions not counted.
+        batch: pairs of views of one picture a step.
+        hard, easy: negatives of each: the nearest of the batch, and random ones.
+        against: weight of the negatives.
+        learning_rate, trunk_rate: of AdamW, of what is new and of what comes from the encoder.
+        average: decay of the weight average (EMA) per step; the average is what is exported.
+        seed: fixes initial weights, order and edits.
+    """
+
+    minutes: float = 8.75
+    batch: int = 512
+    hard: int = 4
+    easy: int = 2
+    against: float = 1.5
+    learning_rate: float = 2e-3
+    trunk_rate: float = 6e-4
+    weight_decay: float = 0.02
+    average: float = 0.999
+    seed: int = 0
+    architecture: PairArchitecture = field(default_factory=PairArchitecture)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Training pictures and who looks like whom.
+
+    Attributes:
+        pictures: their identities are those of pictures, copies of one another included.
+        vectors: float32 (n, dim), embeddings of the shipped encoder.
+        near: int64 (n, k), of each picture the nearest, itself first.
+    """
+
+    pictures: Pictures
+    vectors: Tensor
+    near: Tensor
+
+
+@dataclass
+class PairState:
+    """All that a run needs to go on after a kill."""
+
+    net: PairNet
+    average: PairNet
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+    def save(self, path: Path, origin: str) -> None:
+        """Write a checkpoint; a kill in the middle leaves the earlier one. `origin` says what run it is of."""
+        parts = {"origin": origin, "net": self.net.state_dict(), "average": self.average.state_dict(),
+                 "optimizer": self.optimizer.state_dict(), "clock": (self.step, self.seconds)}  # fmt: skip
+        torch.save(parts, draft := path.with_suffix(".tmp"))
+        os.replace(draft, path)
+
+    def load(self, path: Path, origin: str, device: torch.device) -> None:
+        """Go on from a checkpoint of the same run; errors as of `read_checkpoint`."""
+        parts = read_checkpoint(path, origin, device)
+        self.net.load_state_dict(parts["net"])
+        self.average.load_state_dict(parts["average"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.step, self.seconds = parts["clock"]
+
+
+def start_pairs(recipe: PairRecipe, device: torch.device, init: dict[str, Tensor]) -> PairState:
+    """A fresh state; what `init` has of the same name and shape is taken from there."""
+    torch.manual_seed(recipe.seed)
+    net = PairNet(recipe.architecture).to(device)
+    own = net.state_dict()
+    fitting = {name: value for name, value in init.items() if name in own and own[name].shape == value.shape}
+    net.load_state_dict({**own, **fitting})
+    trunk = [p for name, p in net.named_parameters() if name.startswith(("stem", "stages"))]
+    rest = [p for name, p in net.named_parameters() if not name.startswith(("stem", "stages"))]
+    groups = [{"params": trunk, "peak": recipe.trunk_rate}, {"params": rest, "peak": recipe.learning_rate}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return PairState(net, copy.deepcopy(net).eval(), optimizer)
+
+
+def train_pairs(
+    recipe: PairRecipe, crowd: Crowd, work: Path, device: torch.device, say: Say, init: dict[str, Tensor]
+) -> PairNet:
+    """Train until the time is up; returns the averaged network in eval mode.
+
+    Args:
+        work: folder of `pairs.pt`; a run found there goes on where it was killed.
+        say: gets one line of progress at a time.
+        init: weights to start from.
+
+    Raises:
+        InputError: there are fewer than two pictures, or see `read_checkpoint`.
+    """
+    if len(crowd.pictures) < 2:
+        raise InputError("training needs at least two pictures")
+    state = start_pairs(recipe, device, init)
+    begun_with = sum(float(weights.double().abs().sum()) for weights in init.values())
+    facts = {"recipe": recipe.to_dict(), "pictures": crowd.pictures.digest, "init": begun_with}
+    origin = json.dumps(facts, sort_keys=True)
+    work.mkdir(parents=True, exist_ok=True)
+    if (checkpoint := work / PAIRS_CHECKPOINT).exists():
+        state.load(checkpoint, origin, device)
+        say(f"going on from {checkpoint}: {state.seconds / 60:.1f} min done")
+    begun, before, saved, said = time.monotonic(), state.seconds, time.monotonic(), 0.0
+    for rows, first, second in pair_views(recipe, crowd, recipe.seed + 7919 * state.step, device):
+        if (share := state.seconds / (60 * recipe.minutes)) >= 1:
+            break
+        positive, negative = _step(state, recipe, crowd, rows, first, second, share)
+        now = time.monotonic()
+        state.step, state.seconds = state.step + 1, before + now - begun
+        if now - said > 20:
+            said = now
+            say(f"{share:6.1%} step {state.step} loss {float(positive):.3f} of copies, {float(negative):.3f} of others")
+        if now - saved > CHECKPOINT_SECONDS:
+            state.save(checkpoint, origin)
+            saved = now
+    state.save(checkpoint, origin)
+    return state.average
+
+
+def pair_views(
+    recipe: PairRecipe, crowd: Crowd, seed: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless batches: rows, int64 (n,), and two views of each, uint8 (n, 3, 96, 96), half of them of a variation."""
+    pixels, dice = crowd.pictures.pixels.to(device), Dice(seed, device)
+    near = crowd.near.to(device)
+    at_once = made_at_once(recipe.batch, device.type) // recipe.batch
+    made, studio = 0, open_studio(pixels, PREPROCESS.size, seed, device)
+
+    def make(batches: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        nonlocal made, studio
+        made += 1
+        if made % STUDIO == 0:
+            studio = open_studio(pixels, PREPROCESS.size, seed + made, device)
+        rows = torch.cat(batches)
+        plain = dice.chance(0.5, len(rows)).to(device)[:, None, None, None]
+        chosen = torch.where(plain, pixels[rows], vary(pixels[rows], studio))
+        return rows, make_view(chosen, FIRST, studio), make_view(chosen, SECOND, studio)
+
+    def batches() -> Iterator[list[Tensor]]:
+        while True:
+            yield [_some(near, recipe.batch, dice) for _ in range(at_once)]
+
+    for views in ahead(map(make, batches())):
+        yield from zip(*(torch.split(part, recipe.batch) for part in views), strict=True)
+
+
+def _some(near: Tensor, batch: int, dice: Dice) -> Tensor:
+    # rows of a batch: random pictures, with so many of the nearest of each
+    width = min(CROWDS[int(dice.integers(0, len(CROWDS) - 1, 1))], batch, near.shape[1])
+    seeds = dice.integers(0, len(near) - 1, -(-batch // width)).to(near.device)
+    return near[seeds, :width].reshape(-1)[:batch]
+
+
+def _step(
+    state: PairState, recipe: PairRecipe, crowd: Crowd, rows: Tensor, first: Tensor, second: Tensor, share: float
+) -> tuple[Tensor, Tensor]:
+    device = rows.device
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["peak"] * rate_at(share)
+    others, known = negatives(rows, crowd, recipe.hard, recipe.easy)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        maps = state.net.describe(torch.cat([first, second]).float())
+        logits = _compared(state.net, maps, others)
+    copies, rest = logits[: len(rows)], logits[len(rows) :][known.flatten()]
+    positive = F.binary_cross_entropy_with_logits(copies, torch.ones_like(copies))
+    negative = F.binary_cross_entropy_with_logits(rest, torch.zeros_like(rest)) if len(rest) else 0 * positive
+    state.optimizer.zero_grad(set_to_none=True)
+    (positive + recipe.against * negative).backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
+    state.optimizer.step()
+    update_average(state.average, state.net, min(recipe.average, (1 + state.step) / (10 + state.step)))
+    return positive.detach(), negative.detach()
+
+
+@torch.no_grad()
+def negatives(rows: Tensor, crowd: Crowd, hard: int, easy: int) -> tuple[Tensor, Tensor]:
+    """Which pictures of a batch each one is compared with.
+
+    Returns:
+        others: int64 (n, hard + easy), places in the batch: the nearest, then random ones.
+        known: bool (n, hard + easy), whether the two are different pictures: a small batch may have too few.
+    """
+    n, identity = len(rows), crowd.pictures.identity.to(rows.device)[rows]
+    vectors = crowd.vectors.to(rows.device)[rows]
+    one = identity[:, None] == identity[None]
+    nearest = (vectors @ vectors.T).masked_fill(one, -2).topk(min(hard, n), 1)
+    chance = torch.rand(n, n, device=rows.device).masked_fill(one, -2).topk(min(easy, n), 1)
+    return torch.cat([nearest.indices, chance.indices], 1), torch.cat([nearest.values, chance.values], 1) > -1.5
+
+
+def _compared(net: PairNet, maps: Tensor, others: Tensor) -> Tensor:
+    # logits, float32: of the two views of each picture, then of first views with others' first (two in five) or second
+    n, each = others.shape
+    place = torch.arange(n, device=others.device)
+    either = torch.rand(n * each, device=others.device) < 0.4
+    queries = torch.cat([place, place.repeat_interleave(each)])
+    references = torch.cat([place + n, torch.where(either, others.flatten(), others.flatten() + n)])
+    return net.compare(maps[queries], maps[references]).float()
+
+
+@torch.inference_mode()
+def pair_recall(net: PairNet, crowd: Crowd, promising: float, seed: int = 1) -> dict[str, float]:
+    """How the network does on pictures not trained on (on the CPU, one view of each against an untouched one).
+
+    Returns:
+        copies_kept: share of the views that `promising` (log-odds) lets pass.
+        look_alikes_kept: the same of each picture with its nearest that is another.
+    """
+    recipe = PairRecipe(seed=seed)
+    pixels = crowd.pictures.pixels
+    studio = open_studio(pixels, PREPROCESS.size, recipe.seed, torch.device("cpu"))
+    plain, edited = (make_view(pixels, mixture, studio) for mixture in ({"mild": 1.0}, SECOND))
+    maps, edited_maps = (
+        torch.cat([net.describe(block.float()) for block in torch.split(views, 64)]) for views in (plain, edited)
+    )
+    others, known = negatives(torch.arange(len(pixels)), crowd, 1, 0)
+    pairs = [(maps, edited_maps), (maps[known[:, 0]], maps[others[known[:, 0], 0]])]
+    kept = [
+        torch.cat(
+            [net.compare(a, b) >= promising for a, b in zip(*(torch.split(side, 32) for side in pair), strict=True)]
+        )
+        for pair in pairs
+    ]
+    return dict(zip(("copies_kept", "look_alikes_kept"), (float(k.float().mean()) for k in kept), strict=True))
