@@ -51,8 +51,8 @@ class Watch:
     def __init__(self, seconds: float, memory: int) -> None:
         self.seconds, self.memory = seconds, memory
         self._begun: tuple[float, float] | None = None  # by the clock, and by what this process has computed
-        self._owner, self._put_off = os.getppid(), float("-inf")
-        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (stays open)
+        self._owner, self._nowhere = os.getppid(), open(os.devnull, "w")  # noqa: SIM115 (stays open)
+        self._put_off_timer()  # before the first picture, which may hang without ever letting the thread run
         threading.Thread(target=self._run, daemon=True).start()
 
     def begin(self) -> None:
@@ -85,9 +85,12 @@ class Watch:
         if os.getppid() != self._owner:
             os._exit(LOST)
         if time.monotonic() > self._put_off + self.seconds / 8:  # it takes a thread: not every time
-            # put off again and again, unless a decoder hangs without letting this thread run
-            faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
-            self._put_off = time.monotonic()
+            self._put_off_timer()
+
+    def _put_off_timer(self) -> None:
+        # again and again, unless a decoder hangs without letting this thread run
+        faulthandler.dump_traceback_later(self.seconds, exit=True, file=self._nowhere)
+        self._put_off = time.monotonic()
 
 
 def resident() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import io
 import os
 import runpy
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from PIL import Image
 from twinpix.encoder import contained
 from twinpix.encoder.contained import Decoders
 from twinpix.encoder.decode import decode
-from twinpix.encoder.decode_worker import OUT_OF_MEMORY
+from twinpix.encoder.decode_worker import OUT_OF_MEMORY, Watch
 from twinpix.encoder.errors import DecodingError, ImageError
 from twinpix.encoder.preprocess import Preprocess
 from twinpix.encoder.recipe import Recipe
@@ -280,6 +281,14 @@ import twinpix
 contained.WORKER, contained.SECONDS = Path(sys.argv[1]), float(sys.argv[3])
 print(len(twinpix.encode_images(sys.argv[2]).paths))
 """
+
+
+def test_the_timer_runs_before_the_first_picture_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = list[object]()
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, **_: done.append(seconds))
+    monkeypatch.setattr(threading, "Thread", lambda **_: SimpleNamespace(start=lambda: done.append("thread")))
+    Watch(2.0, 1 << 30)
+    assert done == [2.0, "thread"]
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")
