@@ -19,7 +19,6 @@ from twinpix.encoder.session import open_session
 
 PARTS, PAIRS = "parts.onnx", "pairs.onnx"
 PREPROCESS = Preprocess(size=96, despeckle=True, reducing_gap=1.4)  # as the encoder's
-
 Parts = NDArray[np.float16]
 
 

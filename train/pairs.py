@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -73,6 +73,12 @@ class Crowd:
     vectors: Tensor
     near: Tensor
 
+    def to(self, device: torch.device) -> Crowd:
+        """The same on the device."""
+        pixels, identity = self.pictures.pixels.to(device), self.pictures.identity.to(device)
+        pictures = replace(self.pictures, pixels=pixels, identity=identity)
+        return Crowd(pictures, self.vectors.to(device), self.near.to(device))
+
 
 @dataclass
 class PairState:
@@ -137,8 +143,9 @@ def train_pairs(
     if (checkpoint := work / PAIRS_CHECKPOINT).exists():
         state.load(checkpoint, origin, device)
         say(f"going on from {checkpoint}: {state.seconds / 60:.1f} min done")
+    crowd = crowd.to(device)
     begun, before, saved, said = time.monotonic(), state.seconds, time.monotonic(), 0.0
-    for rows, first, second in pair_views(recipe, crowd, recipe.seed + 7919 * state.step, device):
+    for rows, first, second in pair_views(recipe, crowd, recipe.seed + 7919 * state.step):
         if (share := state.seconds / (60 * recipe.minutes)) >= 1:
             break
         positive, negative = _step(state, recipe, crowd, rows, first, second, share)
@@ -154,12 +161,10 @@ def train_pairs(
     return state.average
 
 
-def pair_views(
-    recipe: PairRecipe, crowd: Crowd, seed: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def pair_views(recipe: PairRecipe, crowd: Crowd, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless batches: rows, int64 (n,), and two views of each, uint8 (n, 3, 96, 96), half of them of a variation."""
-    pixels, dice = crowd.pictures.pixels.to(device), Dice(seed, device)
-    near = crowd.near.to(device)
+    pixels, device = crowd.pictures.pixels, crowd.pictures.pixels.device
+    dice = Dice(seed, device)
     at_once = made_at_once(recipe.batch, device.type) // recipe.batch
     made, studio = 0, open_studio(pixels, PREPROCESS.size, seed, device)
 
@@ -175,7 +180,7 @@ def pair_views(
 
     def batches() -> Iterator[list[Tensor]]:
         while True:
-            yield [_some(near, recipe.batch, dice) for _ in range(at_once)]
+            yield [_some(crowd.near, recipe.batch, dice) for _ in range(at_once)]
 
     for views in ahead(map(make, batches())):
         yield from zip(*(torch.split(part, recipe.batch) for part in views), strict=True)
@@ -217,8 +222,7 @@ def negatives(rows: Tensor, crowd: Crowd, hard: int, easy: int) -> tuple[Tensor,
         others: int64 (n, hard + easy), places in the batch: the nearest, then random ones.
         known: bool (n, hard + easy), whether the two are different pictures: a small batch may have too few.
     """
-    n, identity = len(rows), crowd.pictures.identity.to(rows.device)[rows]
-    vectors = crowd.vectors.to(rows.device)[rows]
+    n, identity, vectors = len(rows), crowd.pictures.identity[rows], crowd.vectors[rows]
     one = identity[:, None] == identity[None]
     nearest = (vectors @ vectors.T).masked_fill(one, -2).topk(min(hard, n), 1)
     chance = torch.rand(n, n, device=rows.device).masked_fill(one, -2).topk(min(easy, n), 1)

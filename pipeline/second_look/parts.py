@@ -12,7 +12,7 @@ from twinpix.pipeline.second_look.look import has_little_detail
 # log-odds from which a close look follows, less by so much for each L2 between the two, within bounds (an encoder of
 # one's own may have other distances): copies that lie far apart are small parts, and less sure than look-alikes nearby.
 # `tests/bench/coarse.py` says what it costs
-PROMISING, PER_L2, LEAST, MOST = 6.0, 9.0, -5.0, -0.5
+PROMISING, PER_L2, LEAST, MOST = 6.0, 9.0, -4.0, -0.5
 NOTHING_TO_SEE: Parts = np.empty((0, 0), np.float16)
 
 

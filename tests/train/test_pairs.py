@@ -96,7 +96,7 @@ def test_negatives_are_the_nearest_and_some_others_never_a_copy(crowd: Crowd) ->
 
 def test_batches_are_crowds_of_neighbours(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "CROWDS", (4,))
-    for rows, first, second in itertools.islice(pair_views(QUICK, crowd, 0, CPU), 3):
+    for rows, first, second in itertools.islice(pair_views(QUICK, crowd, 0), 3):
         assert first.shape == second.shape == (8, 3, 96, 96) and first.dtype == torch.uint8
         assert torch.equal(rows[:4], crowd.near[rows[0], :4]) and torch.equal(rows[4:], crowd.near[rows[4], :4])
         assert (first != second).any()

@@ -80,7 +80,7 @@ def test_the_farther_apart_two_lie_the_less_must_speak_for_them(monkeypatch: pyt
     for logit, expected in said.items():
         model = SimpleNamespace(logits=lambda *_, logit=logit: np.array([logit], np.float32))
         monkeypatch.setattr(coarse, "shipped_pairs", lambda model=model: model)
-        seen = np.zeros((144, 112), np.float16)
+        seen = np.ones((144, 112), np.float16)
         found = tuple(have_something_in_common(seen, seen, distance) for distance in (0.2, 0.75, 1.1))
         assert found == expected
 
