@@ -1,7 +1,7 @@
 """The shipped pair model in ONNX Runtime: the parts of pictures, and whether the parts of two show one picture.
 
-An embedding says how alike two pictures are as wholes. This compares them part by part, at a hundredth of the cost of
-aligning them, and so tells most look-alikes from copies (`encoder/pair_network.py` says how).
+An embedding says how alike two pictures are as wholes. This compares them part by part, at a small share of what
+aligning them costs, and so tells most look-alikes from copies (`encoder/pair_network.py` says how).
 """
 
 from __future__ import annotations

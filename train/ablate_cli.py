@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +9,7 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.show import message
-from twinpix.train.cli import check_packages, expanded, pick_device
+from twinpix.train.cli import check_packages, expanded, pick_device, say
 
 Paths = list[Path]
 
@@ -57,17 +56,13 @@ def ablate(
     chosen = ablation.chosen_rows(table, [name.strip() for name in rows.split(",") if name.strip()])
     largest = max((row.recipe for row in table), key=lambda recipe: recipe.size)  # one store for all rows, ever
     pictures, other = load_sets(largest, expanded(data), expanded(validation), limit)
-    _say(f"{len(pictures)} pictures to train on, {len(other)} held back")
+    say(f"{len(pictures)} pictures to train on, {len(other)} held back")
     record = output.expanduser().with_suffix(".json")
     record.parent.mkdir(parents=True, exist_ok=True)
-    outcomes = ablation.ablate(chosen, pictures, other, record, Machine(where, workers, compile), _say)
+    outcomes = ablation.ablate(chosen, pictures, other, record, Machine(where, workers, compile), say)
     sources = [("data", path) for path in data or []] + [("calibration", path) for path in validation or []]
     words = [f"--{option} {path.resolve().name}" for option, path in sources]
     command = " ".join(["twinpix ablate", *words, f"--epochs {epochs:g} --limit {limit} --size {size} --seed {seed}"])
     output.expanduser().write_text(ablation.table(table, outcomes, pictures, command))
     message(f"wrote {output} and {record}")
     return 0
-
-
-def _say(text: str) -> None:
-    message(f"{time.strftime('%H:%M:%S')} {text}")

@@ -118,7 +118,7 @@ def train(
         knobs = {**(FINE_TUNING if init else {}), **usual, **given}
         recipe = Recipe(preset=preset, loss=loss, seed=seed, architecture=scaled(dim, width, depth), **knobs)
         machine = Machine(where, workers, compile)
-        made = make_model(recipe, data, validation, name, models, work, machine, _say, init, weights, limit)
+        made = make_model(recipe, data, validation, name, models, work, machine, say, init, weights, limit)
     message(f"wrote {made} (fingerprint and calibration inside); use it with --model {made}")
     return 0
 
@@ -169,10 +169,11 @@ def _make_autoencoder(
     if idle:
         raise InputError(f"--baseline autoencoder has a recipe of its own: leave out {', '.join(idle)}")
     epochs = max(1, round(given.get("epochs", EPOCHS)))
-    return make_autoencoder(data, validation, name, models, epochs, seed, where, _say)
+    return make_autoencoder(data, validation, name, models, epochs, seed, where, say)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line of progress, with the time."""
     message(f"{time.strftime('%H:%M:%S')} {text}")
 
 

@@ -76,9 +76,7 @@ def export_onnx(
             model = half_weights(model)
             _write_checked(model, net, preprocess, draft, HALF_PARITY)
         elif seen is not None and weights == "int8":
-            int8_weights(draft, draft, seen)
-            model = without_debug_text(onnx.load(draft))
-            _write(model, draft)
+            model = to_int8(draft, seen)
             _refuse(float(np.median(_gaps(net, draft, blended(seen)))), INT8_PARITY)
         mark = fingerprint(model.SerializeToString(deterministic=True), preprocess)
         write_metadata(draft, {"schema": 1, "dim": _dim(model), "fingerprint": mark}, preprocess, None)
@@ -108,15 +106,16 @@ def graph_of(net: nn.Module, examples: dict[str, Tensor], output: str) -> onnx.M
             verbose=False,
         )
     assert program is not None  # None only without dynamo
-    return without_debug_text(program.model_proto)
+    return _without_debug_text(program.model_proto)
 
 
 def _write_checked(model: onnx.ModelProto, net: nn.Module, preprocess: Preprocess, path: Path, parity: float) -> None:
-    _write(model, path)
+    write_graph(model, path)
     _check_parity(net, preprocess, path, parity)
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def write_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Check the graph, and write it."""
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -161,8 +160,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: not a readable .safetensors file ({error})") from None
 
 
-def without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model, changed in place."""
+def to_int8(path: Path, seen: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Compute the large kernels of a model file in int8 from now on; returns what it holds then.
+
+    Args:
+        seen: as in `int8_weights`.
+    """
+    int8_weights(path, path, seen)
+    model = _without_debug_text(onnx.load(path))
+    write_graph(model, path)
+    return model
+
+
+def _without_debug_text(model: onnx.ModelProto) -> onnx.ModelProto:
     # the exporter records stack traces with paths of the machine it ran on
     for node in model.graph.node:
         node.doc_string = ""

@@ -63,7 +63,7 @@ class State:
     seconds: float = 0.0
 
     def save(self, path: Path, origin: str) -> None:
-        """Write a checkpoint; a kill in the middle leaves the earlier one. `origin` says what run it is of."""
+        """Write a checkpoint. `origin` says what run it is of."""
         parts = {
             "origin": origin,
             "net": self.net.state_dict(),
@@ -72,9 +72,7 @@ class State:
             "bank": (self.bank.embeddings, self.bank.identity),
             "clock": (self.step, self.seconds),
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(parts, temporary)
-        os.replace(temporary, path)
+        write_checkpoint(path, parts)
 
     def load(self, path: Path, origin: str) -> None:
         """Go on from a checkpoint of the same run.
@@ -88,6 +86,13 @@ class State:
         self.optimizer.load_state_dict(parts["optimizer"])
         self.bank = Bank(*parts["bank"])
         self.step, self.seconds = parts["clock"][-2:]  # earlier versions kept the epoch before them
+
+
+def write_checkpoint(path: Path, parts: dict[str, Any]) -> None:
+    """Write what `read_checkpoint` reads; a kill in the middle leaves the earlier file."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(parts, temporary)
+    os.replace(temporary, path)
 
 
 def read_checkpoint(path: Path, origin: str, device: torch.device) -> dict[str, Any]:
@@ -142,7 +147,7 @@ def train(
     if len(pictures) < recipe.batch:
         recipe = replace(recipe, batch=max(2, len(pictures) // 2))
     state = start(recipe, torch.device(machine.device), init)
-    origin = _origin(recipe, pictures, init)
+    origin = origin_of(recipe.to_dict(), pictures, init)
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / CHECKPOINT
     if checkpoint.exists():
@@ -163,9 +168,10 @@ def train(
     return state.average
 
 
-def _origin(recipe: Recipe, pictures: Pictures, init: dict[str, Tensor] | None) -> str:
+def origin_of(recipe: dict[str, object], pictures: Pictures, init: dict[str, Tensor] | None) -> str:
+    """What tells one run from another: the recipe (plain values), the pictures, and the weights it starts from."""
     begun = 0.0 if init is None else sum(float(w.double().abs().sum()) for w in init.values())
-    facts = {"recipe": recipe.to_dict(), "pictures": pictures.digest, "init": begun}
+    facts = {"recipe": recipe, "pictures": pictures.digest, "init": begun}
     return json.dumps(facts, sort_keys=True)
 
 

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -27,12 +26,11 @@ from twinpix.pipeline.limits import limits
 from twinpix.pipeline.second_look.look_again import look_again
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.train.data import Pictures
-from twinpix.train.export import ParityError, blended, graph_of, save_weights, without_debug_text
+from twinpix.train.export import ParityError, blended, graph_of, save_weights, to_int8, write_graph
 from twinpix.train.loop import Say
-from twinpix.train.make import load_sets, seen_by, source_name, squeezed, take
+from twinpix.train.make import SEEN, load_sets, random_rows, source_name, squeezed, take
 from twinpix.train.pairs import CROWDS, PAIRS_CHECKPOINT, Crowd, PairRecipe, pair_recall, train_pairs
 from twinpix.train.recipe import Recipe
-from twinpix.train.weights import int8_weights
 
 COPIES = 8  # neighbours of a picture that are looked at; copies of one picture are few, and nearest
 INT8_GAP = 0.5  # of log-odds, on average; the shipped model's lie 0.16 apart
@@ -72,9 +70,7 @@ def make_pair_model(
     found = pair_recall(net, rest, MEASURED_AT)
     say(f"held back: {found['copies_kept']:.1%} of copies and {found['look_alikes_kept']:.1%} of look-alikes pass")
     models.mkdir(parents=True, exist_ok=True)
-    seen = seen_by("int8", pictures, PREPROCESS.size)
-    assert seen is not None
-    export_pairs(net, models, seen)
+    export_pairs(net, models, squeezed(pictures, random_rows(pictures, SEEN, recipe.seed), PREPROCESS.size))
     facts = {
         "recipe": recipe.to_dict(), "trained_on": f"{len(pictures)} pictures of {source_name(data, [])}",
         "machine": f"{device.type}, {platform.machine()}, torch {torch.__version__}", "made": time.strftime("%Y-%m-%d"),
@@ -147,12 +143,8 @@ def export_pairs(net: PairNet, folder: Path, seen: NDArray[np.uint8]) -> None:
             (PARTS, _Described(net), {"images": pictures}, "parts"),
             (PAIRS, _Compared(net), {"first": maps, "second": maps.clone()}, "logits"),
         ):
-            graph = graph_of(module, examples, output)
-            onnx.checker.check_model(graph)
-            (draft / name).write_bytes(graph.SerializeToString(deterministic=True))
-        int8_weights(draft / PARTS, draft / PARTS, seen)
-        lean = without_debug_text(onnx.load(draft / PARTS)).SerializeToString(deterministic=True)
-        (draft / PARTS).write_bytes(lean)
+            write_graph(graph_of(module, examples, output), draft / name)
+        to_int8(draft / PARTS, seen)
         _check_parity(net, PairModel(draft), blended(seen))
         for name in (PARTS, PAIRS):
             (folder / name).with_suffix(".json").unlink(missing_ok=True)  # it describes another file

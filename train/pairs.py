@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +17,15 @@ from twinpix.encoder.pair_network import PairArchitecture, PairNet
 from twinpix.encoder.pairs import PREPROCESS
 from twinpix.train.batched import Dice, ahead, made_at_once, make_view, open_studio, vary
 from twinpix.train.data import Pictures
-from twinpix.train.loop import CHECKPOINT_SECONDS, Say, rate_at, read_checkpoint, update_average
+from twinpix.train.loop import (
+    CHECKPOINT_SECONDS,
+    Say,
+    origin_of,
+    rate_at,
+    read_checkpoint,
+    update_average,
+    write_checkpoint,
+)
 
 FIRST = {"mild": 0.75, "card": 0.25}  # kind of view -> share of the first views
 SECOND = {"hard": 0.5, "card": 0.25, "mild": 0.1, "deep": 0.15}
@@ -91,11 +97,10 @@ class PairState:
     seconds: float = 0.0
 
     def save(self, path: Path, origin: str) -> None:
-        """Write a checkpoint; a kill in the middle leaves the earlier one. `origin` says what run it is of."""
+        """Write a checkpoint. `origin` says what run it is of."""
         parts = {"origin": origin, "net": self.net.state_dict(), "average": self.average.state_dict(),
                  "optimizer": self.optimizer.state_dict(), "clock": (self.step, self.seconds)}  # fmt: skip
-        torch.save(parts, draft := path.with_suffix(".tmp"))
-        os.replace(draft, path)
+        write_checkpoint(path, parts)
 
     def load(self, path: Path, origin: str, device: torch.device) -> None:
         """Go on from a checkpoint of the same run; errors as of `read_checkpoint`."""
@@ -136,9 +141,7 @@ def train_pairs(
     if len(crowd.pictures) < 2:
         raise InputError("training needs at least two pictures")
     state = start_pairs(recipe, device, init)
-    begun_with = sum(float(weights.double().abs().sum()) for weights in init.values())
-    facts = {"recipe": recipe.to_dict(), "pictures": crowd.pictures.digest, "init": begun_with}
-    origin = json.dumps(facts, sort_keys=True)
+    origin = origin_of(recipe.to_dict(), crowd.pictures, init)
     work.mkdir(parents=True, exist_ok=True)
     if (checkpoint := work / PAIRS_CHECKPOINT).exists():
         state.load(checkpoint, origin, device)
@@ -247,19 +250,16 @@ def pair_recall(net: PairNet, crowd: Crowd, promising: float, seed: int = 1) -> 
         copies_kept: share of the views that `promising` (log-odds) lets pass.
         look_alikes_kept: the same of each picture with its nearest that is another.
     """
-    recipe = PairRecipe(seed=seed)
     pixels = crowd.pictures.pixels
-    studio = open_studio(pixels, PREPROCESS.size, recipe.seed, torch.device("cpu"))
+    studio = open_studio(pixels, PREPROCESS.size, seed, torch.device("cpu"))
     plain, edited = (make_view(pixels, mixture, studio) for mixture in ({"mild": 1.0}, SECOND))
     maps, edited_maps = (
         torch.cat([net.describe(block.float()) for block in torch.split(views, 64)]) for views in (plain, edited)
     )
-    others, known = negatives(torch.arange(len(pixels)), crowd, 1, 0)
-    pairs = [(maps, edited_maps), (maps[known[:, 0]], maps[others[known[:, 0], 0]])]
-    kept = [
-        torch.cat(
-            [net.compare(a, b) >= promising for a, b in zip(*(torch.split(side, 32) for side in pair), strict=True)]
-        )
-        for pair in pairs
-    ]
-    return dict(zip(("copies_kept", "look_alikes_kept"), (float(k.float().mean()) for k in kept), strict=True))
+    others, known = (column[:, 0] for column in negatives(torch.arange(len(pixels)), crowd, 1, 0))
+
+    def kept(queries: Tensor, references: Tensor) -> float:
+        blocks = zip(torch.split(queries, 32), torch.split(references, 32), strict=True)
+        return float(torch.cat([net.compare(*block) >= promising for block in blocks]).float().mean())
+
+    return {"copies_kept": kept(maps, edited_maps), "look_alikes_kept": kept(maps[known], maps[others[known]])}

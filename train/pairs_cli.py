@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from twinpix.pipeline.show import message
-from twinpix.train.cli import check_packages, expanded, pick_device
+from twinpix.train.cli import check_packages, expanded, pick_device, say
 
 
 def train_pairs(
@@ -45,6 +44,7 @@ def train_pairs(
     import torch
 
     from twinpix.encoder.onnx import load_encoder
+    from twinpix.encoder.pairs import PARTS
     from twinpix.train.export import load_weights
     from twinpix.train.make_pairs import make_pair_model
     from twinpix.train.pairs import PairRecipe
@@ -53,11 +53,7 @@ def train_pairs(
     start = {} if init is None else load_weights(init.expanduser())
     made = make_pair_model(
         recipe, expanded(data), expanded(held_back), models.expanduser(), work.expanduser(), torch.device(where),
-        _say, start, load_encoder(),
+        say, start, load_encoder(),
     )  # fmt: skip
-    message(f"wrote {made} and {made.with_name('parts.onnx').name} beside it")
+    message(f"wrote {made} and {PARTS} beside it")
     return 0
-
-
-def _say(text: str) -> None:
-    message(f"{time.strftime('%H:%M:%S')} {text}")
