@@ -25,6 +25,7 @@ from twinpix.pipeline.decisions import Decisions, read_decisions
 from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
+from twinpix.pipeline.keeping import keeping, kept_by
 from twinpix.pipeline.limits import Limits, check_threshold, limits, takes_second_look
 from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report, label
@@ -128,6 +129,7 @@ def find_duplicates(
     # where no threshold is known, it ends here, not after hours of encoding
     limits(encoder, 2, threshold, verify, false_pairs)
     kind_for(2, index)
+    encoder = keeping(encoder) if takes_second_look(threshold, verify) else encoder
     embeddings = encode_images(
         *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
     )
@@ -212,7 +214,7 @@ def candidate_pairs(
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion, patience,
-                remembered,
+                remembered, kept_by(encoder, embeddings.vectors),
             )  # fmt: skip
     candidates, seen = copies.join(candidates, seen)
     return settle(

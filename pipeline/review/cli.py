@@ -141,12 +141,13 @@ def _search(
 ) -> Candidates:
     from twinpix.encoder.onnx import load_encoder
     from twinpix.pipeline.duplicates import candidate_pairs
+    from twinpix.pipeline.keeping import keeping
     from twinpix.pipeline.library.soft import memory
     from twinpix.pipeline.limits import limits
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.stream import encode_images
 
-    encoder = load_encoder(model)
+    encoder = keeping(load_encoder(model))
     limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
     remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:

@@ -19,7 +19,7 @@ from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicat
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, import_cv2, lend_features, look
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.pipeline.second_look.parts import have_something_in_common, parts
+from twinpix.pipeline.second_look.parts import have_something_in_common, parts, parts_of
 from twinpix.pipeline.second_look.remembered import CODES, OUTCOMES, UNKNOWN, Codes, Remembered, checks_of
 from twinpix.pipeline.second_look.verify import Examination, at_a_glance, examine, is_plain, unaligned
 from twinpix.pipeline.threads import decoding_threads
@@ -82,6 +82,7 @@ def look_again(
     portion: int | None = None,
     patience: int = 1,
     remembered: Remembered | None = None,
+    prepared: Callable[[int], NDArray[np.uint8] | None] = lambda row: None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
@@ -99,6 +100,8 @@ def look_again(
             hold none, the rest gets no look.
         remembered: outcomes of earlier looks, which stand for looks, and what new ones are added to. Those of pictures
             that could not be read are not.
+        prepared: a picture as the pair model prepares it, where that is at hand: its file is not read for a coarse
+            look.
 
     Returns:
         One outcome for each of the first pairs, those that were looked at: `UNCLEAR` where a picture can no longer be
@@ -114,7 +117,11 @@ def look_again(
         return found
 
     delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, partial(_try, seems_delicate)))
-    coarse = lru_cache(PARTS_KEPT)(lambda row: read(row, partial(_try, parts)))
+
+    @lru_cache(PARTS_KEPT)
+    def coarse(row: int) -> Parts | None:
+        picture = prepared(row)
+        return read(row, partial(_try, parts)) if picture is None else parts_of(picture)
 
     whole = lru_cache(LOOKS_KEPT)(lambda row: read(row, try_look))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.pairs import Parts, shipped_pairs
@@ -22,10 +23,13 @@ def parts(source: ImageLike) -> Parts:
     Raises:
         ImageError: it can't be used.
     """
-    model = shipped_pairs()
-    picture = model.prepare(source)
+    return parts_of(shipped_pairs().prepare(source))
+
+
+def parts_of(picture: NDArray[np.uint8]) -> Parts:
+    """The same of a picture that `PairModel.prepare` has prepared."""
     luma = import_cv2().cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), import_cv2().COLOR_RGB2GRAY)
-    return NOTHING_TO_SEE if has_little_detail(luma) else model.parts(picture[None])[0]
+    return NOTHING_TO_SEE if has_little_detail(luma) else shipped_pairs().parts(picture[None])[0]
 
 
 def have_something_in_common(query: Parts, reference: Parts, distance: float) -> bool:
