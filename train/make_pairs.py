@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.pair_network import PairNet
-from twinpix.encoder.pairs import PAIRS, PARTS, PREPROCESS, PairModel
+from twinpix.encoder.pairs import GLANCE, PAIRS, PARTS, PREPROCESS, PairModel
 from twinpix.encoder.session import sha256_of
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.limits import limits
@@ -48,7 +48,7 @@ def make_pair_model(
     init: dict[str, Tensor],
     encoder: OnnxEncoder,
 ) -> Path:
-    """Train and write `parts.onnx`, `pairs.onnx`, `pairs.safetensors` and a .json beside each .onnx.
+    """Train and write `parts.onnx`, `glance.onnx`, `pairs.onnx`, `pairs.safetensors` and a .json beside each .onnx.
 
     Args:
         data: folders or .tar shards to train on.
@@ -117,16 +117,16 @@ class _Described(nn.Module):
 
 
 class _Compared(nn.Module):
-    def __init__(self, net: PairNet) -> None:
+    def __init__(self, net: PairNet, how: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.how = net, how
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.net.compare(first.float(), second.float())
+        return self.how(first.float(), second.float())
 
 
 def export_pairs(net: PairNet, folder: Path, seen: NDArray[np.uint8]) -> None:
-    """Write `parts.onnx`, large kernels in int8, and `pairs.onnx`, float32.
+    """Write `parts.onnx`, large kernels in int8, and `glance.onnx` and `pairs.onnx`, float32.
 
     Args:
         net: on the CPU, in eval mode.
@@ -141,12 +141,13 @@ def export_pairs(net: PairNet, folder: Path, seen: NDArray[np.uint8]) -> None:
         draft = Path(place)
         for name, module, examples, output in (
             (PARTS, _Described(net), {"images": pictures}, "parts"),
-            (PAIRS, _Compared(net), {"first": maps, "second": maps.clone()}, "logits"),
+            (GLANCE, _Compared(net, net.glance), {"first": maps, "second": maps.clone()}, "logits"),
+            (PAIRS, _Compared(net, net.compare), {"first": maps, "second": maps.clone()}, "logits"),
         ):
             write_graph(graph_of(module, examples, output), draft / name)
         to_int8(draft / PARTS, seen)
         _check_parity(net, PairModel(draft), blended(seen))
-        for name in (PARTS, PAIRS):
+        for name in (PARTS, GLANCE, PAIRS):
             (folder / name).with_suffix(".json").unlink(missing_ok=True)  # it describes another file
             os.replace(draft / name, folder / name)
 
@@ -154,13 +155,14 @@ def export_pairs(net: PairNet, folder: Path, seen: NDArray[np.uint8]) -> None:
 @torch.inference_mode()
 def _check_parity(net: PairNet, model: PairModel, pictures: NDArray[np.uint8]) -> None:
     maps, parts = net.describe(torch.from_numpy(pictures).float()), model.parts(pictures)
-    gap = float(np.abs(net.compare(maps[:-1], maps[1:]).numpy() - model.logits(parts[:-1], parts[1:])).mean())
-    if not gap <= INT8_GAP:
-        raise ParityError(f"torch's and ONNX Runtime's log-odds differ by {gap:.2g} (at most {INT8_GAP:g} allowed)")
+    for how, as_exported in ((net.glance, model.glance), (net.compare, model.logits)):
+        gap = float(np.abs(how(maps[:-1], maps[1:]).numpy() - as_exported(parts[:-1], parts[1:])).mean())
+        if not gap <= INT8_GAP:
+            raise ParityError(f"torch's and ONNX Runtime's log-odds differ by {gap:.2g} (at most {INT8_GAP:g} allowed)")
 
 
 def write_pair_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """`parts.json` and `pairs.json`: the SHA-256 of each model file, and how both were made."""
-    for name, more in ((PARTS, {}), (PAIRS, facts)):
+    """`parts.json`, `glance.json` and `pairs.json`: the SHA-256 of each model file, and how they were made."""
+    for name, more in ((PARTS, {}), (GLANCE, {}), (PAIRS, facts)):
         text = json.dumps({"sha256": sha256_of(folder / name), **more}, indent=1, sort_keys=True)
         (folder / name).with_suffix(".json").write_text(text + "\n")

@@ -205,12 +205,11 @@ def _step(
     others, known = negatives(rows, crowd, recipe.hard, recipe.easy)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         maps = state.net.describe(torch.cat([first, second]).float())
-        logits = _compared(state.net, maps, others)
-    copies, rest = logits[: len(rows)], logits[len(rows) :][known.flatten()]
-    positive = F.binary_cross_entropy_with_logits(copies, torch.ones_like(copies))
-    negative = F.binary_cross_entropy_with_logits(rest, torch.zeros_like(rest)) if len(rest) else 0 * positive
+        queries, references = (maps[side] for side in _sides(others))
+        glances = _losses(state.net.glance(queries, references).float(), known)
+        positive, negative = _losses(state.net.compare(queries, references).float(), known)
     state.optimizer.zero_grad(set_to_none=True)
-    (positive + recipe.against * negative).backward()  # type: ignore[no-untyped-call]
+    (positive + glances[0] + recipe.against * (negative + glances[1])).backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), 5.0)
     state.optimizer.step()
     update_average(state.average, state.net, min(recipe.average, (1 + state.step) / (10 + state.step)))
@@ -232,14 +231,20 @@ def negatives(rows: Tensor, crowd: Crowd, hard: int, easy: int) -> tuple[Tensor,
     return torch.cat([nearest.indices, chance.indices], 1), torch.cat([nearest.values, chance.values], 1) > -1.5
 
 
-def _compared(net: PairNet, maps: Tensor, others: Tensor) -> Tensor:
-    # logits, float32: of the two views of each picture, then of first views with others' first (two in five) or second
+def _losses(logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    # of copies, which come first, and of other pictures, as far as they are known to be others
+    copies, rest = logits[: len(known)], logits[len(known) :][known.flatten()]
+    positive = F.binary_cross_entropy_with_logits(copies, torch.ones_like(copies))
+    return positive, F.binary_cross_entropy_with_logits(rest, torch.zeros_like(rest)) if len(rest) else 0 * positive
+
+
+def _sides(others: Tensor) -> tuple[Tensor, Tensor]:
+    # what is compared: the two views of each picture, then first views with others' first (two in five) or second
     n, each = others.shape
     place = torch.arange(n, device=others.device)
     either = torch.rand(n * each, device=others.device) < 0.4
     queries = torch.cat([place, place.repeat_interleave(each)])
-    references = torch.cat([place + n, torch.where(either, others.flatten(), others.flatten() + n)])
-    return net.compare(maps[queries], maps[references]).float()
+    return queries, torch.cat([place + n, torch.where(either, others.flatten(), others.flatten() + n)])
 
 
 @torch.inference_mode()

@@ -35,7 +35,7 @@ def train_pairs(
         int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")
     ] = None,
 ) -> int:
-    """Train the pair model of the coarse look, and export it to ONNX: parts.onnx and pairs.onnx.
+    """Train the pair model of the coarse look, and export it to ONNX: parts, glance and pairs.onnx.
 
     Needs the extra `train`.
     """
@@ -44,7 +44,7 @@ def train_pairs(
     import torch
 
     from twinpix.encoder.onnx import load_encoder
-    from twinpix.encoder.pairs import PARTS
+    from twinpix.encoder.pairs import GLANCE, PARTS
     from twinpix.train.export import load_weights
     from twinpix.train.make_pairs import make_pair_model
     from twinpix.train.pairs import PairRecipe
@@ -55,5 +55,5 @@ def train_pairs(
         recipe, expanded(data), expanded(held_back), models.expanduser(), work.expanduser(), torch.device(where),
         say, start, load_encoder(),
     )  # fmt: skip
-    message(f"wrote {made} and {PARTS} beside it")
+    message(f"wrote {made}, and {PARTS} and {GLANCE} beside it")
     return 0

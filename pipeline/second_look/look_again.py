@@ -28,10 +28,12 @@ NEAR = 0.3  # L2; pairs so near are looked at closely at once
 NEAREST = 120  # candidates of each picture that are looked at,
 NEAREST_IN_A_CROWD, CROWD = 60, 0.8  # and of those at most so far apart (L2)
 # what looks without a duplicate may count, in coarse looks: so many, or for so large a share of the pictures; and all
-# pictures together, where they are so few; but no more than so many pairs (after 4,000 in vain, of 29,000 pairs more 1
-# was a copy; after 2,000, of 39,000 15)
-PATIENCE, PATIENCE_SHARE, ALL_OF_THEM, LONG = 500, 0.05, 2000, 4000
-PAIR = 1 / 16  # of a coarse look; what a pair counts once both pictures have had theirs (it costs a third of one)
+# pictures together, where they are so few; but no more than so many pairs (in a folder of 1,000 photos, 1.5 % of single
+# edits and heavy crops lie farther apart than 5,000 other pairs)
+PATIENCE, PATIENCE_SHARE, ALL_OF_THEM, LONG = 500, 0.05, 2000, 5000
+# of a coarse look; what a pair counts once both pictures have had theirs (it costs a tenth of one, or half where a
+# glance is not enough)
+PAIR = 1 / 16
 PARTS_KEPT = 10_000  # pictures, 32 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB

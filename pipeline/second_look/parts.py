@@ -14,6 +14,7 @@ from twinpix.pipeline.second_look.look import has_little_detail
 # one's own may have other distances): copies that lie far apart are small parts, and less sure than look-alikes nearby.
 # `tests/bench/coarse.py` says what it costs
 PROMISING, PER_L2, LEAST, MOST = 6.0, 9.0, -4.0, -0.5
+AT_A_GLANCE = -7.0  # log-odds; below, the two are not compared part by part
 NOTHING_TO_SEE: Parts = np.empty((0, 0), np.float16)
 
 
@@ -42,5 +43,7 @@ def have_something_in_common(query: Parts, reference: Parts, distance: float) ->
         return True
     if query.tobytes() > reference.tobytes():  # the order of the two changes nothing
         query, reference = reference, query
-    logit = shipped_pairs().logits(query[None], reference[None])[0]
-    return bool(logit >= min(MOST, max(LEAST, PROMISING - PER_L2 * distance)))
+    model, sides = shipped_pairs(), (query[None], reference[None])
+    if model.glance(*sides)[0] < AT_A_GLANCE:
+        return False
+    return bool(model.logits(*sides)[0] >= min(MOST, max(LEAST, PROMISING - PER_L2 * distance)))

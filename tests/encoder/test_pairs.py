@@ -11,8 +11,10 @@ import pytest
 
 from twinpix.encoder.errors import ImageError, ModelError
 from twinpix.encoder.onnx import MODELS
-from twinpix.encoder.pairs import PAIRS, PARTS, PairModel, shipped_pairs
+from twinpix.encoder.pairs import GLANCE, PAIRS, PARTS, PairModel, shipped_pairs
 from twinpix.encoder.session import sha256_of
+
+FILES = (PARTS, GLANCE, PAIRS)
 
 
 def test_pictures_become_parts_and_parts_of_two_log_odds() -> None:
@@ -22,10 +24,11 @@ def test_pictures_become_parts_and_parts_of_two_log_odds() -> None:
     assert pictures.dtype == np.uint8 and pictures.shape == (5, 3, 96, 96)
     parts = model.parts(pictures)
     assert parts.dtype == np.float16 and parts.shape == (5, 144, 112)
-    same, other = model.logits(parts, parts), model.logits(parts[:-1], parts[1:])
-    assert same.dtype == np.float32 and same.shape == (5,) and other.shape == (4,)
-    assert same.min() > 2 > -2 > other.max()
-    np.testing.assert_allclose(model.logits(parts[1:], parts[:-1]), other, atol=0.01)  # either may be the query
+    for odds in (model.glance, model.logits):
+        same, other = odds(parts, parts), odds(parts[:-1], parts[1:])
+        assert same.dtype == np.float32 and same.shape == (5,) and other.shape == (4,)
+        assert same.min() > 2 > -2 > other.max()
+        np.testing.assert_allclose(odds(parts[1:], parts[:-1]), other, atol=0.01)  # either may be the query
     np.testing.assert_allclose(model.parts(pictures[:1]), parts[:1], atol=0.02)  # whatever else is in the batch
 
 
@@ -35,9 +38,9 @@ def test_it_says_what_a_file_can_t_be(tmp_path: Path) -> None:
         shipped_pairs().prepare(tmp_path / "none.jpg")
 
 
-@pytest.mark.parametrize("name", [PARTS, PAIRS])
+@pytest.mark.parametrize("name", FILES)
 def test_a_flipped_bit_is_found_and_a_missing_file_named(name: str, tmp_path: Path) -> None:
-    for file in (PARTS, PAIRS):
+    for file in FILES:
         for path in (MODELS / file, (MODELS / file).with_suffix(".json")):
             shutil.copy(path, tmp_path)
     PairModel(tmp_path)
@@ -52,9 +55,9 @@ def test_a_flipped_bit_is_found_and_a_missing_file_named(name: str, tmp_path: Pa
 
 
 def test_the_shipped_files_are_what_was_written_down() -> None:
-    for name in (PARTS, PAIRS):
+    for name in FILES:
         facts = json.loads((MODELS / name).with_suffix(".json").read_text())
         assert facts["sha256"] == sha256_of(MODELS / name)
     assert facts["copies_kept"] > 0.95 > 0.1 > facts["look_alikes_kept"]
-    text = (MODELS / PARTS).read_bytes() + (MODELS / PAIRS).read_bytes()
+    text = b"".join((MODELS / name).read_bytes() for name in FILES)
     assert str(Path.home()).encode() not in text and b"site-packages" not in text

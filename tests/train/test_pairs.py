@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.encoder.pair_network import PairArchitecture, PairNet
+from twinpix.encoder.pair_network import ComparisonArchitecture, PairArchitecture, PairNet
 from twinpix.encoder.pairs import PairModel
 from twinpix.pipeline.cli import app
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -28,7 +28,10 @@ from twinpix.train.pairs import Crowd, PairRecipe, negatives, pair_recall, pair_
 from twinpix.train.rendered import render_pictures
 
 CPU = torch.device("cpu")
-SMALL = PairArchitecture(4, (4, 6, 8), (2, 2, 1), (0, 0, 0), 2, 4, 4, 8)
+SMALL = PairArchitecture(
+    4, (4, 6, 8), (2, 2, 1), (0, 0, 0), ComparisonArchitecture(2, 4, 4, 8), ComparisonArchitecture(1, 4, 4, 8)
+)
+FILES = ["glance.onnx", "pairs.onnx", "parts.onnx"]
 QUICK = PairRecipe(minutes=0.05, batch=8, hard=2, easy=1, architecture=SMALL)
 
 
@@ -73,10 +76,10 @@ def test_a_killed_run_goes_on_and_another_one_is_told(crowd: Crowd, tmp_path: Pa
 
 
 def test_weights_of_the_same_name_and_shape_are_taken_over() -> None:
-    init = {"stem.0.weight": torch.ones(4, 3, 3, 3), "head.0.weight": torch.ones(1, 1), "other": torch.ones(1)}
+    init = {"stem.0.weight": torch.ones(4, 3, 3, 3), "closely.head.0.weight": torch.ones(1, 1), "other": torch.ones(1)}
     net = start_pairs(QUICK, CPU, init).net
     assert torch.equal(net.state_dict()["stem.0.weight"], init["stem.0.weight"])
-    assert net.head[0].weight.shape == (8, 16)
+    assert net.closely.head[0].weight.shape == (8, 16)
 
 
 def test_negatives_are_the_nearest_and_some_others_never_a_copy(crowd: Crowd) -> None:
@@ -118,20 +121,22 @@ def test_what_is_exported_computes_the_same(crowd: Crowd, tmp_path: Path, monkey
     torch.manual_seed(0)
     net, seen = PairNet(SMALL).eval(), squeezed(crowd.pictures, torch.arange(24), 96)
     with torch.no_grad():
-        net.state_dict()["head.2.weight"].mul_(2000)  # untrained, it would say the same of all pairs
+        for part in ("closely", "at_a_glance"):  # untrained, it would say the same of all pairs
+            net.state_dict()[f"{part}.head.2.weight"].mul_(2000)
     export_pairs(net, tmp_path, seen)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.onnx", "parts.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     model, maps = PairModel(tmp_path), net.describe(torch.from_numpy(seen).float()).detach()
     parts = model.parts(seen)
     np.testing.assert_allclose(parts, maps.numpy(), atol=2e-3)
-    logits = net.compare(maps[:-1], maps[1:]).detach().numpy()
-    np.testing.assert_allclose(model.logits(parts[:-1], parts[1:]), logits, atol=0.05)
-    assert logits.std() > 0.1
+    for how, exported in ((net.compare, model.logits), (net.glance, model.glance)):
+        logits = how(maps[:-1], maps[1:]).detach().numpy()
+        np.testing.assert_allclose(exported(parts[:-1], parts[1:]), logits, atol=0.05)
+        assert logits.std() > 0.1
     monkeypatch.setattr(make_pairs, "INT8_GAP", -1.0)
     before = (tmp_path / "pairs.onnx").read_bytes()
     with pytest.raises(ParityError, match="log-odds differ"):
         export_pairs(net, tmp_path, seen)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.onnx", "parts.onnx"], "no draft is left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES, "no draft is left"
     assert (tmp_path / "pairs.onnx").read_bytes() == before
 
 
@@ -149,9 +154,9 @@ def test_train_pairs_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     done = CliRunner().invoke(app, [str(a) for a in arguments])
     assert done.exit_code == 0, done.stderr
     assert "205 pictures to train on, 205 held back, 0 unreadable" in done.stderr
-    assert f"wrote {models / 'pairs.onnx'} and parts.onnx beside it" in done.stderr
+    assert f"wrote {models / 'pairs.onnx'}, and parts.onnx and glance.onnx beside it" in done.stderr
     names = sorted(path.name for path in models.iterdir())
-    assert names == ["pairs.json", "pairs.onnx", "pairs.safetensors", "parts.json", "parts.onnx"]
+    assert names == sorted([*FILES, "glance.json", "pairs.json", "pairs.safetensors", "parts.json"])
     facts = json.loads((models / "pairs.json").read_text())
     assert facts["trained_on"] == "205 pictures of photos" and facts["measured_on"] == "205 pictures of held"
     assert 0 <= facts["copies_kept"] <= 1 and str(tmp_path) not in json.dumps(facts)

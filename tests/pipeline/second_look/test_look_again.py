@@ -265,7 +265,7 @@ def test_looks_end_when_they_have_long_found_no_duplicate(paint: Paint, monkeypa
 
 
 def test_how_many_looks_in_vain_are_affordable() -> None:
-    assert affordable(10) == affordable(1_750) == 4_000, "of a small folder each picture gets one coarse look"
+    assert affordable(10) == affordable(1_680) == 5_000, "of a small folder each picture gets one coarse look"
     assert affordable(1_900) == 1_600 and affordable(2_000) == affordable(10_000) == int(PATIENCE / (2 + PAIR))
     assert affordable(300_000) == int(15_000 / (2 + PAIR))
 

@@ -78,11 +78,20 @@ def test_what_it_holds(photo: Image.Image, tmp_path: Path) -> None:
 def test_the_farther_apart_two_lie_the_less_must_speak_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {-6.0: (False, False, False), -3.0: (False, False, True), -0.7: (False, True, True), 0.0: (True, True, True)}
     for logit, expected in said.items():
-        model = SimpleNamespace(logits=lambda *_, logit=logit: np.array([logit], np.float32))
+        model = SimpleNamespace(
+            glance=lambda *_: np.array([9], np.float32), logits=lambda *_, logit=logit: np.array([logit], np.float32)
+        )
         monkeypatch.setattr(coarse, "shipped_pairs", lambda model=model: model)
         seen = np.ones((144, 112), np.float16)
         found = tuple(have_something_in_common(seen, seen, distance) for distance in (0.2, 0.75, 1.1))
         assert found == expected
+
+
+def test_what_differs_at_a_glance_is_not_compared_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SimpleNamespace(glance=lambda *_: np.array([coarse.AT_A_GLANCE - 0.1], np.float32), logits=None)
+    monkeypatch.setattr(coarse, "shipped_pairs", lambda: model)
+    seen = np.ones((144, 112), np.float16)
+    assert not have_something_in_common(seen, seen, 0.2)
 
 
 def test_panoramas_and_strips_fail_nothing(paint: Paint) -> None:
