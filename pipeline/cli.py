@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -130,6 +130,8 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def _settle() -> None:
+    # a closed stream (`>&-`) would be the next file that is opened, and what is printed would land in there
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     gc.set_threshold(COLLECT)
     # names that stdout's encoding lacks are escaped, and Pillow's remarks on odd files are no messages of ours
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -137,6 +139,10 @@ def _settle() -> None:
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w")  # for as long as the process runs
 
 
 def fail(text: str, code: int = ERROR) -> NoReturn:

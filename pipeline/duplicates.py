@@ -26,7 +26,7 @@ from twinpix.pipeline.index import IndexUsed, Pairs, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.keeping import keeping, kept_by
-from twinpix.pipeline.limits import Limits, check_threshold, limits, takes_second_look
+from twinpix.pipeline.limits import Limits, check_thorough, check_threshold, limits, takes_second_look
 from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report, label
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
@@ -118,13 +118,15 @@ def find_duplicates(
 
     Raises:
         InputError: no folder given, or one is not there, the threshold lies outside 0..2, there are both a threshold
-            and `false_pairs`, the filter can't be understood, or there is no such index.
+            and `false_pairs`, or `thorough` and no second look, the filter can't be understood, or there is no such
+            index.
         LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
     if not roots:
         raise InputError("name at least one folder")
     if threshold is not None:
         check_threshold(threshold)
+    check_thorough(thorough, threshold, verify)
     encoder = encoder_for(encoder, library)
     # where no threshold is known, it ends here, not after hours of encoding
     limits(encoder, 2, threshold, verify, false_pairs)
@@ -164,7 +166,7 @@ def group_duplicates(
 
     Raises:
         FingerprintError: the embeddings are another encoder's.
-        InputError: the threshold lies outside 0..2.
+        InputError: the threshold lies outside 0..2, or no second look is taken that could be `thorough`.
     """
     examined: dict[tuple[int, int], Examination] = {}
     candidates = candidate_pairs(
@@ -201,6 +203,7 @@ def candidate_pairs(
         examined: as in `look_again`.
     """
     embeddings.check_same_encoder(encoder.fingerprint)
+    check_thorough(thorough, threshold, verify)
     paths, n = embeddings.paths, len(embeddings.paths)
     limit = limits(encoder, n, threshold, verify, false_pairs)
     limit = replace(limit, animated_with_stills=animated_with_stills)
@@ -214,7 +217,7 @@ def candidate_pairs(
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion, patience,
-                remembered, kept_by(encoder, embeddings.vectors),
+                remembered, kept_by(encoder, embeddings),
             )  # fmt: skip
     candidates, seen = copies.join(candidates, seen)
     return settle(

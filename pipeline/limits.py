@@ -119,6 +119,14 @@ def takes_second_look(threshold: float | None, verify: bool | None) -> bool:
     return threshold is None if verify is None else verify
 
 
+def check_thorough(thorough: bool, threshold: float | None, verify: bool | None) -> None:
+    """Raises InputError where closer looks are asked for, but none is taken at all."""
+    if thorough and not takes_second_look(threshold, verify):
+        raise InputError(
+            "thorough (--thorough) is about second looks, and none is taken: ask for them (--verify), or leave it out"
+        )
+
+
 def check_threshold(threshold: float, most: float = MAX_L2) -> float:
     """The threshold itself.
 

@@ -143,11 +143,12 @@ def _search(
     from twinpix.pipeline.duplicates import candidate_pairs
     from twinpix.pipeline.keeping import keeping
     from twinpix.pipeline.library.soft import memory
-    from twinpix.pipeline.limits import limits
+    from twinpix.pipeline.limits import check_thorough, limits
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.stream import encode_images
 
     encoder = keeping(load_encoder(model))
+    check_thorough(thorough, threshold, verify)
     limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
     remembered = memory(library, no_library, encoder, model is not None)
     with progress_meter() as meter:

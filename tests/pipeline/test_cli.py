@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import time
@@ -134,6 +135,17 @@ def test_a_full_disk_behind_stdout_is_no_verdict(album: Path) -> None:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "error: " in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-"])
+def test_a_closed_stream_stops_nothing(command: Command, album: Path, tmp_path: Path, closed: str) -> None:
+    page = tmp_path / "page.html"
+    words = [BIN / "find-duplicates", album, "--no-library", "-o", page]
+    line = f"{' '.join(shlex.quote(str(word)) for word in words)} {closed}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == command("find-duplicates", album, "--no-library").returncode
+    assert ("error" in done.stderr, "1 group" in done.stdout) == (False, not closed.startswith(">"))
+    assert page.read_text().rstrip().endswith("</html>")
 
 
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])

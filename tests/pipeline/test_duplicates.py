@@ -232,6 +232,14 @@ def test_far_pairs_are_left_when_looking_no_longer_pays(
     assert find_duplicates(tmp_path).looked_at == 5
 
 
+@pytest.mark.parametrize("asked", [{"verify": False}, {"threshold": 0.5}])
+def test_thorough_looks_where_none_are_taken_are_refused(album: Path, encoder: OnnxEncoder, asked: Any) -> None:
+    with pytest.raises(InputError, match="none is taken: ask for them"):
+        find_duplicates(album, thorough=True, **asked)
+    with pytest.raises(InputError, match="none is taken: ask for them"):
+        group_duplicates(encode_images(album), encoder, thorough=True, **asked)
+
+
 def test_a_threshold_of_ones_own_is_taken_at_its_word(album: Path) -> None:
     report = find_duplicates(album, threshold=2)
     assert (len(report.matches), report.looked_at) == (10, 0)

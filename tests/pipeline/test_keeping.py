@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from twinpix.encoder.onnx import OnnxEncoder
+from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.encoder.pairs import PREPROCESS, Parts, shipped_pairs
 from twinpix.pipeline import keeping as module
 from twinpix.pipeline.duplicates import find_duplicates, group_duplicates
 from twinpix.pipeline.keeping import Keeping, keeping, kept_by
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.report import Embeddings
 from twinpix.pipeline.second_look import look_again
 from twinpix.pipeline.second_look.parts import parts
 from twinpix.pipeline.stream import encode_images
@@ -32,6 +34,7 @@ def folder(tmp_path: Path, paint: Paint) -> Path:
     for seed in range(12):
         paint(seed, 480, 360, 40).save(place / f"{seed:02}.png")
     paint(0, 480, 360, 40).crop((60, 40, 400, 300)).save(place / "crop.png")
+    time.sleep(2 * module.TICK / 1e9)  # what is younger than a run is read again
     return place
 
 
@@ -54,27 +57,33 @@ def test_an_encoder_that_keeps_is_that_encoder(encoder: OnnxEncoder, folder: Pat
     assert keeps.max_distance == encoder.max_distance and keeps.calibration is encoder.calibration
     vectors = keeps.encode(np.stack([keeps.prepare(file) for file in files]))
     assert np.array_equal(vectors, encoder(files))
-    kept = kept_by(keeps, vectors)
+    embedded = Embeddings(tuple(files), vectors, encoder.fingerprint)
+    kept = kept_by(keeps, embedded)
     for row, file in enumerate(files):
         assert_array_equal(kept(row), shipped_pairs().prepare(file), "as the pair model prepares it")
-    assert kept_by(encoder, vectors)(0) is None
+    assert kept_by(encoder, embedded)(0) is None
+    files[0].write_bytes(files[1].read_bytes())
+    files[2].unlink()
+    assert [kept(row) is None for row in range(4)] == [True, False, True, False], "what has changed is read again"
 
 
-def test_pictures_prepared_otherwise_are_not_kept(encoder: OnnxEncoder) -> None:
-    class Other:
-        preprocess = replace(PREPROCESS, despeckle=False)
-        encode = encoder.encode
+def test_pictures_that_may_be_prepared_otherwise_are_not_kept(encoder: OnnxEncoder, folder: Path) -> None:
+    class OfOnesOwn(OnnxEncoder):
+        pass
 
-    for other in (Other(), type("Hash", (), {"encode": encoder.encode})()):
-        keeps = Keeping(other)  # type: ignore[arg-type]
-        assert keeps.kept(keeps.encode(np.zeros((1, 3, 96, 96), np.uint8))[0]) is None
+    other = load_encoder()
+    other.preprocess = replace(PREPROCESS, despeckle=False)
+    file = folder / "00.png"
+    for one, is_kept in ((load_encoder(), True), (other, False), (OfOnesOwn(encoder.path), False)):
+        keeps = Keeping(one)
+        assert (keeps.kept(file, keeps.encode(keeps.prepare(file)[None])[0]) is not None) == is_kept
 
 
-def test_no_more_is_kept_than_fits(encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_kept_than_fits(encoder: OnnxEncoder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEPT", 2)
     keeps, pictures = Keeping(encoder), np.random.default_rng(0).integers(0, 256, (4, 3, 96, 96), dtype=np.uint8)
     vectors = np.concatenate([keeps.encode(pictures[:2]), keeps.encode(pictures[2:])])
-    assert [keeps.kept(vector) is not None for vector in vectors] == [True, True, False, False]
+    assert [keeps.kept(folder / "00.png", vector) is not None for vector in vectors] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("remembered", [False, True])
