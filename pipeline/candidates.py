@@ -27,7 +27,7 @@ class Candidates:
         pairs: rows of `paths`, and L2 distances.
         outcomes: (k,), an `Outcome` or None a pair; None: it got no second look.
         limit: by which duplicates are told, unless another one is given.
-        skipped: files without an embedding.
+        skipped: as in `Report`.
         fingerprint: of the encoder.
         curve: the calibration in force, raised to how alike these images are; None if there is none.
         clamped, calibrated_on, alikeness, index, unseen: as in `Report`.

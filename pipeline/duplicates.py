@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import compress
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration
 from twinpix.encoder.decode import ImageLike
-from twinpix.encoder.errors import InputError
+from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.alikeness import alikeness
@@ -28,7 +30,7 @@ from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.keeping import keeping, kept_by
 from twinpix.pipeline.limits import Limits, check_thorough, check_threshold, limits, takes_second_look
 from twinpix.pipeline.relation.pairs import with_relations
-from twinpix.pipeline.report import Embeddings, Match, Report, label
+from twinpix.pipeline.report import Embeddings, Match, Report, Skipped, label
 from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
@@ -211,6 +213,7 @@ def candidate_pairs(
     copies = crowds(paths, marks_of(embeddings.vectors), decisions.contents)
     candidates, used = find_candidates(embeddings, limit, index, copies.left)
     seen: Sequence[Outcome | None] | None = None
+    gone: dict[int, ImageError] = {}
     if limit.sure < limit.candidate:
         portion, patience, close = look_portions(n, len(candidates[0]), limit, thorough)
         candidates = in_portions(candidates, portion)
@@ -218,12 +221,34 @@ def candidate_pairs(
             seen = look_again(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion, patience,
                 remembered, kept_by(encoder, embeddings),
+                gone.__setitem__,
             )  # fmt: skip
-    candidates, seen = copies.join(candidates, seen)
+    candidates, seen = without_rows(*copies.join(candidates, seen), gone)
+    embeddings = replace(embeddings, skipped=(*embeddings.skipped, *_skipped(paths, gone)))
     return settle(
         embeddings, encoder, limit, candidates, seen, used, threshold, false_pairs, decisions,
         partial(alikeness, embeddings.vectors),
     )  # fmt: skip
+
+
+def without_rows(
+    pairs: Pairs, seen: Sequence[Outcome | None] | None, rows: Collection[int]
+) -> tuple[Pairs, Sequence[Outcome | None] | None]:
+    """The pairs without those of any of these rows; and what was seen of the first of them."""
+    if not rows:
+        return pairs, seen
+    first, second = (np.isin(end, list(rows)) for end in pairs[:2])
+    kept = ~(first | second)
+    left = None if seen is None else list(compress(seen, kept.tolist()))
+    return select(pairs, kept), left
+
+
+def _skipped(paths: Sequence[Path], gone: Mapping[int, ImageError]) -> Iterator[Skipped]:
+    # what was embedded, and then could not be read any more, is no duplicate that anybody should act on
+    for row, error in gone.items():
+        message = str(error)
+        named = message if message.startswith(str(paths[row])) else f"{paths[row]}: {message}"
+        yield Skipped(paths[row], error.reason, named)
 
 
 def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tuple[int, int, float]:

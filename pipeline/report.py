@@ -129,7 +129,8 @@ class Report:
         groups: largest first; no file is in two.
         matches: every pair of duplicates, closest first. Of more than 120 files with the same bytes, each only with
             the first of them by name, and with what that one is near to.
-        skipped: files without an embedding, with reasons.
+        skipped: files without an embedding, with reasons; and those that could no longer be read when they were to be
+            looked at again: they are in no match.
         threshold: L2; no match is farther apart.
         expected_false_pairs: how many wrong matches the calibration expects at this threshold among
             this many different images; None where the encoder is not calibrated.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,7 @@ def look_again(
     patience: int = 1,
     remembered: Remembered | None = None,
     prepared: Callable[[int], NDArray[np.uint8] | None] = lambda row: None,
+    gone: Callable[[int, ImageError], None] = lambda row, error: None,
 ) -> tuple[Outcome | None, ...]:
     """Verify pairs of pictures.
 
@@ -104,28 +105,30 @@ def look_again(
             that could not be read are not.
         prepared: a picture as the pair model prepares it, where that is at hand: its file is not read for a coarse
             look.
+        gone: called at the end with the row of each picture that could not be read, and why.
 
     Returns:
         One outcome for each of the first pairs, those that were looked at: `UNCLEAR` where a picture can no longer be
         read, None where no second look was needed.
     """
     rows = list(zip(*(column.tolist() for column in pairs), strict=True))
-    unread = set[int]()
+    unread: dict[int, ImageError] = {}
 
-    def read(row: int, how: Callable[[ImageLike], T | None]) -> T | None:
-        found = how(pictures[row])
-        if found is None:
-            unread.add(row)
-        return found
+    def read(row: int, how: Callable[[ImageLike], T]) -> T | None:
+        try:
+            return how(pictures[row])
+        except ImageError as error:
+            unread[row] = error
+            return None
 
-    delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, partial(_try, seems_delicate)))
+    delicate = lru_cache(KINDS_KEPT)(lambda row: read(row, seems_delicate))
 
     @lru_cache(PARTS_KEPT)
     def coarse(row: int) -> Parts | None:
         picture = prepared(row)
-        return read(row, partial(_try, parts)) if picture is None else parts_of(picture)
+        return read(row, parts) if picture is None else parts_of(picture)
 
-    whole = lru_cache(LOOKS_KEPT)(lambda row: read(row, try_look))
+    whole = lru_cache(LOOKS_KEPT)(lambda row: read(row, look))
 
     aligned = set[int]()  # rows whose features are known, if not forgotten again
 
@@ -155,7 +158,7 @@ def look_again(
     def one(pair: tuple[int, int, float]) -> tuple[Examination | None, bool]:
         used = list[Look]()
         found = judge(pair, used)
-        return found, unread.isdisjoint(pair[:2]) and not any(look.has_failed for look in used)
+        return found, not (unread.keys() & pair[:2]) and not any(look.has_failed for look in used)
 
     def judge(pair: tuple[int, int, float], used: list[Look]) -> Examination | None:
         if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
@@ -206,6 +209,8 @@ def look_again(
             outcomes += [OUTCOMES[code] for code in codes.tolist()]
             if looking is not None:
                 looking(len(outcomes), len(rows))
+    for row in sorted(unread):
+        gone(row, unread[row])
     return tuple(outcomes)
 
 
@@ -253,12 +258,8 @@ def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
 
 def try_look(source: ImageLike) -> Look | None:
     """The picture prepared, or None where it can't be read (any more)."""
-    return _try(look, source)
-
-
-def _try(read: Callable[..., T], *given: Any) -> T | None:
     try:
-        return read(*given)
+        return look(source)
     except ImageError:
         return None
 

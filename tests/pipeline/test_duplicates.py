@@ -232,6 +232,29 @@ def test_far_pairs_are_left_when_looking_no_longer_pays(
     assert find_duplicates(tmp_path).looked_at == 5
 
 
+def test_what_can_no_longer_be_read_is_named_and_in_no_group(
+    paint: Paint, tmp_path: Path, encoder: OnnxEncoder
+) -> None:
+    for seed in range(4):
+        paint(seed, 400, 300, 40).save(tmp_path / f"{seed}.png")
+        paint(seed, 400, 300, 40).crop((30, 20, 370, 280)).save(tmp_path / f"{seed} cropped.png")
+    embedded = encode_images(tmp_path, encoder=encoder)
+    whole = group_duplicates(embedded, encoder)
+    assert len(named(whole)) == 4 and not whole.skipped
+    (tmp_path / "1 cropped.png").unlink()
+    (tmp_path / "2.png").write_bytes(b"damaged")
+    report = group_duplicates(embedded, encoder)
+    assert named(report) == [group for group in named(whole) if group[0][0] in "03"]
+    assert [(gone.path.name, gone.reason) for gone in report.skipped] == [
+        ("1 cropped.png", "vanished"), ("2.png", "not_an_image")
+    ]  # fmt: skip
+    assert all(str(gone.path) in gone.message for gone in report.skipped)
+    assert {pair.query.name for pair in report.matches if isinstance(pair.query, Path)} == {
+        "0 cropped.png",
+        "3 cropped.png",
+    }
+
+
 @pytest.mark.parametrize("asked", [{"verify": False}, {"threshold": 0.5}])
 def test_thorough_looks_where_none_are_taken_are_refused(album: Path, encoder: OnnxEncoder, asked: Any) -> None:
     with pytest.raises(InputError, match="none is taken: ask for them"):

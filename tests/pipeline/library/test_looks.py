@@ -30,6 +30,7 @@ from twinpix.pipeline.limits import limits
 from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
 from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
 from twinpix.pipeline.second_look.verify import examine
 
@@ -67,7 +68,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
         return note
 
-    for name in ("try_look", "parts", "seems_delicate"):
+    for name in ("look", "parts", "seems_delicate"):
         monkeypatch.setattr(look_again, name, noting(getattr(look_again, name)))
     return seen
 
@@ -135,14 +136,14 @@ def test_what_changes_while_it_is_looked_at_is_not_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = Library(tmp_path / "library")
-    real = look_again.try_look
+    real = look
 
     def meddling(source: Any) -> Any:
         (folder / "4.png").write_bytes((folder / "3.png").read_bytes())
         return real(source)
 
     with monkeypatch.context() as patched:
-        patched.setattr(look_again, "try_look", meddling)
+        patched.setattr(look_again, "look", meddling)
         find_duplicates(folder, library=library)
     assert library.status().looks == 21, "all pairs but those of 4"
     assert find_duplicates(folder, library=library) == find_duplicates(folder)

@@ -186,7 +186,7 @@ def test_try_look(shelf: list[Path]) -> None:
 
 def test_a_picture_is_read_once_for_all_its_pairs(shelf: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
-    monkeypatch.setattr(second_look, "try_look", lambda source: read.append(source))
+    monkeypatch.setattr(second_look, "look", lambda source: read.append(source))
     assert look_again(shelf, as_pairs([(0, j, 0.2) for j in range(1, 5)]), 1) == (U,) * 4
     assert sorted(map(str, read)) == sorted(map(str, shelf[:5]))
 
@@ -236,7 +236,7 @@ def test_beyond_a_distance_a_coarse_look_comes_first(paint: Paint, monkeypatch: 
     pictures = [paint(0, 400, 300, 40), paint(1, 400, 300, 40)]
     monkeypatch.setattr(second_look, "have_something_in_common", lambda a, b, _: bool((a == b).all()))
     closely: list[object] = []
-    monkeypatch.setattr(second_look, "try_look", lambda source: closely.append(source))
+    monkeypatch.setattr(second_look, "look", lambda source: closely.append(source))
     assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.4) == (R,)
     assert not closely, "refuted by the coarse look"
     assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.5) == (U,)

@@ -140,7 +140,7 @@ def test_what_is_known_is_neither_looked_at_nor_examined_again(
 
     first = looked(readable)
     assert {first[0], *first} >= {Outcome.CONFIRMED, Outcome.REFUTED} and len(examined) == 2
-    monkeypatch.setattr(look_again, "try_look", None)
+    monkeypatch.setattr(look_again, "look", None)
     monkeypatch.setattr(look_again, "parts", None)
     monkeypatch.setattr(look_again, "seems_delicate", None)
     assert looked(readable) == first
