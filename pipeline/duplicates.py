@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +132,7 @@ def find_duplicates(
     # where no threshold is known, it ends here, not after hours of encoding
     limits(encoder, 2, threshold, verify, false_pairs)
     kind_for(2, index)
-    encoder = keeping(encoder) if takes_second_look(threshold, verify) else encoder
+    encoder = keeping(encoder, threshold, verify)
     embeddings = encode_images(
         *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
     )
@@ -220,11 +219,11 @@ def candidate_pairs(
         with nullcontext() if library is None else library.looks(paths) as remembered:
             seen = look_again(
                 paths, candidates, workers, looking, limit.far, limit.sure, examined, close, portion, patience,
-                remembered, kept_by(encoder, embeddings),
-                gone.__setitem__,
+                remembered, kept_by(encoder, embeddings), gone.__setitem__,
             )  # fmt: skip
     candidates, seen = without_rows(*copies.join(candidates, seen), gone)
-    embeddings = replace(embeddings, skipped=(*embeddings.skipped, *_skipped(paths, gone)))
+    unread = (Skipped(paths[row], error.reason, str(error)) for row, error in gone.items())
+    embeddings = replace(embeddings, skipped=(*embeddings.skipped, *unread))
     return settle(
         embeddings, encoder, limit, candidates, seen, used, threshold, false_pairs, decisions,
         partial(alikeness, embeddings.vectors),
@@ -234,21 +233,16 @@ def candidate_pairs(
 def without_rows(
     pairs: Pairs, seen: Sequence[Outcome | None] | None, rows: Collection[int]
 ) -> tuple[Pairs, Sequence[Outcome | None] | None]:
-    """The pairs without those of any of these rows; and what was seen of the first of them."""
+    """The pairs without those of any of these rows; and what was seen of the first of them.
+
+    What was embedded, and then could not be read any more, is no duplicate that anybody should act on.
+    """
     if not rows:
         return pairs, seen
     first, second = (np.isin(end, list(rows)) for end in pairs[:2])
     kept = ~(first | second)
     left = None if seen is None else list(compress(seen, kept.tolist()))
     return select(pairs, kept), left
-
-
-def _skipped(paths: Sequence[Path], gone: Mapping[int, ImageError]) -> Iterator[Skipped]:
-    # what was embedded, and then could not be read any more, is no duplicate that anybody should act on
-    for row, error in gone.items():
-        message = str(error)
-        named = message if message.startswith(str(paths[row])) else f"{paths[row]}: {message}"
-        yield Skipped(paths[row], error.reason, named)
 
 
 def look_portions(images: int, pairs: int, limit: Limits, thorough: bool) -> tuple[int, int, float]:

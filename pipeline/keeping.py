@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.encoder.pairs import PREPROCESS
 from twinpix.encoder.protocol import Encoder, Vectors
+from twinpix.pipeline.limits import takes_second_look
 from twinpix.pipeline.report import Embeddings
 
 KEPT = 4000  # pictures, 27 kB each
@@ -60,9 +61,13 @@ class Keeping:
         return max(found.st_mtime_ns, found.st_ctime_ns) < self._begun - TICK
 
 
-def keeping(encoder: Encoder) -> Encoder:
-    """See `Keeping`."""
-    return cast(Encoder, Keeping(encoder))
+def keeping(encoder: Encoder, threshold: float | None = None, verify: bool | None = None) -> Encoder:
+    """See `Keeping`; the encoder itself where no second look follows.
+
+    Args:
+        threshold, verify: as in `find_duplicates`.
+    """
+    return cast(Encoder, Keeping(encoder)) if takes_second_look(threshold, verify) else encoder
 
 
 def kept_by(encoder: Encoder, embedded: Embeddings) -> Callable[[int], NDArray[np.uint8] | None]:

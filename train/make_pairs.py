@@ -137,12 +137,13 @@ def export_pairs(net: PairNet, folder: Path, seen: NDArray[np.uint8]) -> None:
     """
     pictures = torch.zeros(2, 3, PREPROCESS.size, PREPROCESS.size, dtype=torch.uint8)
     maps = _Described(net)(pictures)
+    sides = {"first": maps, "second": maps.clone()}
     with TemporaryDirectory(dir=folder) as place:  # an earlier model stays until this one is known to be right
         draft = Path(place)
         for name, module, examples, output in (
             (PARTS, _Described(net), {"images": pictures}, "parts"),
-            (GLANCE, _Compared(net, net.glance), {"first": maps, "second": maps.clone()}, "logits"),
-            (PAIRS, _Compared(net, net.compare), {"first": maps, "second": maps.clone()}, "logits"),
+            (GLANCE, _Compared(net, net.glance), sides, "logits"),
+            (PAIRS, _Compared(net, net.compare), sides, "logits"),
         ):
             write_graph(graph_of(module, examples, output), draft / name)
         to_int8(draft / PARTS, seen)

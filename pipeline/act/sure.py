@@ -48,7 +48,7 @@ class Seen:
     @cached_property
     def look(self) -> Look | None:
         """None where the picture can't be read."""
-        from twinpix.pipeline.second_look.look_again import try_look
+        from twinpix.pipeline.second_look.look import try_look
 
         return try_look(self.path)
 

@@ -147,12 +147,13 @@ def _search(
     from twinpix.pipeline.progress import progress_meter
     from twinpix.pipeline.stream import encode_images
 
-    encoder = keeping(load_encoder(model))
+    encoder = load_encoder(model)
     check_thorough(thorough, threshold, verify)
     limits(encoder, 2, threshold, verify, false_pairs)  # where no threshold is known, it ends before the encoding
     remembered = memory(library, no_library, encoder, model is not None)
+    keeps = keeping(encoder, threshold, verify)
     with progress_meter() as meter:
-        found = encode_images(*folders, encoder=encoder, workers=workers, progress=meter, where=where,
+        found = encode_images(*folders, encoder=keeps, workers=workers, progress=meter, where=where,
                               library=remembered)  # fmt: skip
-        return candidate_pairs(found, encoder, threshold, workers, verify, meter.looking, false_pairs,
+        return candidate_pairs(found, keeps, threshold, workers, verify, meter.looking, false_pairs,
                                thorough=thorough, library=remembered)  # fmt: skip

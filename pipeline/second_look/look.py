@@ -277,6 +277,14 @@ def look(source: ImageLike) -> Look:
     )
 
 
+def try_look(source: ImageLike) -> Look | None:
+    """The picture prepared, or None where it can't be read (any more)."""
+    try:
+        return look(source)
+    except ImageError:
+        return None
+
+
 def lend_features(seen: Look, known: Look) -> None:
     """Give a look the features of another at the same picture, or of its `features_only`: they are most of the work."""
     if not seen.has_features:
@@ -322,4 +330,4 @@ def _tones(rgb: Levels) -> Levels:
     return np.asarray(cv2.merge([cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), brightest, darkest]))
 
 
-__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "lend_features", "look"]
+__all__ = ["Levels", "Look", "features_only", "glimpse", "import_cv2", "lend_features", "look", "try_look"]

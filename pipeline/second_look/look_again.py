@@ -256,14 +256,6 @@ def _aligned_in_vain(a: Look, b: Look) -> Outcome | None:
     return unaligned(a, b) if next(alignments(a, b), None) is None else None
 
 
-def try_look(source: ImageLike) -> Look | None:
-    """The picture prepared, or None where it can't be read (any more)."""
-    try:
-        return look(source)
-    except ImageError:
-        return None
-
-
 def faiss_alone() -> None:
     """For the start of a thread: FAISS's own threads, several for each of ours, would wait for one another."""
     import_faiss().omp_set_num_threads(1)

@@ -62,6 +62,7 @@ def test_an_encoder_that_keeps_is_that_encoder(encoder: OnnxEncoder, folder: Pat
     for row, file in enumerate(files):
         assert_array_equal(kept(row), shipped_pairs().prepare(file), "as the pair model prepares it")
     assert kept_by(encoder, embedded)(0) is None
+    assert keeping(encoder, threshold=0.5) is keeping(encoder, verify=False) is encoder, "no look follows"
     files[0].write_bytes(files[1].read_bytes())
     files[2].unlink()
     assert [kept(row) is None for row in range(4)] == [True, False, True, False], "what has changed is read again"

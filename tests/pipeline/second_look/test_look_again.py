@@ -18,7 +18,7 @@ from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look import features as features_room
 from twinpix.pipeline.second_look import look as look_room
 from twinpix.pipeline.second_look import look_again as second_look
-from twinpix.pipeline.second_look.look import look
+from twinpix.pipeline.second_look.look import look, try_look
 from twinpix.pipeline.second_look.look_again import (
     PAIR,
     PATIENCE,
@@ -27,7 +27,6 @@ from twinpix.pipeline.second_look.look_again import (
     look_again,
     nearest_candidates,
     one_thread_each,
-    try_look,
 )
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.verify import verify
