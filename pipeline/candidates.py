@@ -24,7 +24,7 @@ class Candidates:
 
     Attributes:
         paths: of n images.
-        pairs: rows of `paths`, and L2 distances.
+        pairs: rows of `paths`, that of the query first, and L2 distances.
         outcomes: (k,), an `Outcome` or None a pair; None: it got no second look.
         limit: by which duplicates are told, unless another one is given.
         skipped: as in `Report`.
@@ -92,7 +92,7 @@ def left_in(
         return np.ones(len(pairs[0]), bool), frozenset()
     rows = np.unique(np.concatenate(pairs[:2])).tolist()
     apart = frozenset((rows[i], rows[j]) for i, j in decisions.apart([paths[row] for row in rows]))
-    named = zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)
+    named = zip(np.minimum(*pairs[:2]).tolist(), np.maximum(*pairs[:2]).tolist(), strict=True)
     return np.array([(i, j) not in apart for i, j in named], bool), apart
 
 

@@ -57,24 +57,25 @@ class Copies:
         near = select(select(pairs, slice(count)), held)
         made = [self._pairs_of(first, near, outcomes[held]) for first in np.unique(self.of).tolist()]
         i, j, distance, inherited = (np.concatenate(column) for column in zip(*made, strict=True))
-        new = np.minimum(i, j), np.maximum(i, j), distance
-        joined = _chained(select(pairs, slice(count)), new, select(pairs, slice(count, None)))
+        joined = _chained(select(pairs, slice(count)), (i, j, distance), select(pairs, slice(count, None)))
         return joined, None if seen is None else [*outcomes.tolist(), *inherited.tolist()]
 
     def _pairs_of(
         self, first: int, near: Pairs, outcomes: NDArray[np.object_]
     ) -> tuple[Rows, Rows, NDArray[np.float32], NDArray[np.object_]]:
-        # of all files that equal this one: with it, and with whatever it is near to
-        members = self.left[self.of == first]
+        # of all files that equal this one: with it, and with whatever it is near to, each in its place
+        equal = self.left[self.of == first]
         at = np.flatnonzero((near[0] == first) | (near[1] == first))
-        others = np.append(near[0][at] + near[1][at] - first, first)
+        near_it, is_query = np.append(near[0][at] + near[1][at] - first, first), np.append(near[0][at] == first, False)
         distance = np.append(near[2][at], np.float32(0))
         told = np.append(outcomes[at], np.array([None], object))
+        members, others = np.repeat(equal, len(near_it)), np.tile(near_it, len(equal))
+        ahead = np.tile(is_query, len(equal))
         return (
-            np.repeat(members, len(others)),
-            np.tile(others, len(members)),
-            np.tile(distance, len(members)),
-            np.tile(told, len(members)),
+            np.where(ahead, members, others),
+            np.where(ahead, others, members),
+            np.tile(distance, len(equal)),
+            np.tile(told, len(equal)),
         )
 
 

@@ -343,9 +343,13 @@ def ranked(names: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def nearest_first(found: Pairs, limit: Limits, rank: NDArray[np.intp]) -> Pairs:
-    """Of pairs within reach, those that get a second look or need none, nearest first; all, where none is taken."""
+    """Of pairs within reach, those that get a second look or need none, nearest first; all, where none is taken.
+
+    The first of each pair by name is its query: what a look says then does not depend on the order of the folders.
+    """
     if not most_wanted(limit):
         return found
-    pairs = nearest_candidates(found, limit.sure)
-    ends = np.sort(rank[np.stack(pairs[:2])], axis=0)
-    return select(pairs, np.lexsort((ends[1], ends[0], pairs[2])))
+    i, j, distance = nearest_candidates(found, limit.sure)
+    turned = rank[i] > rank[j]
+    i, j = np.where(turned, j, i), np.where(turned, i, j)
+    return select((i, j, distance), np.lexsort((rank[j], rank[i], distance)))

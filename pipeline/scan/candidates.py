@@ -19,7 +19,7 @@ from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.cells import merge
 from twinpix.pipeline.scan.embedded import Embedded
 from twinpix.pipeline.scan.engine import JOIN, LOOK, RELATE, Run, Task
-from twinpix.pipeline.scan.looks import look_at, read_relations, relate
+from twinpix.pipeline.scan.looks import look_at, read_looks, read_relations, relate
 from twinpix.pipeline.scan.pairs import join_portion, read_pairs
 from twinpix.pipeline.second_look.look_again import were_in_vain
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -48,33 +48,39 @@ def exact_pairs(run: Run, work: str, embedded: Embedded, encoder: Encoder, limit
 
 def second_looks(
     run: Run, work: str, embedded: Embedded, pairs: Pairs, limit: Limits, portion: int, patience: int, close: float
-) -> tuple[Outcome | None, ...]:
+) -> tuple[tuple[Outcome | None, ...], dict[int, str]]:
     """One outcome for each of the first pairs, as `look_again` gives them; the rest gets no look.
 
     Args:
         pairs: in portions of so many.
         patience: portions in vain, after which looks end.
         close: L2.
+
+    Returns:
+        outcomes: of the first pairs.
+        gone: rows of pictures that could not be read any more -> why (`ImageError.reason`).
     """
-    codes = list[int]()
+    codes, gone = list[int](), dict[int, str]()
     portions = [slice(start, min(start + portion, len(pairs[0]))) for start in range(0, len(pairs[0]), portion)]
     # so many portions at a time as keep all workers busy; those behind some that were in vain count for nothing
     together = max(1, run.engine.workers * LOOKS // max(1, portion))
     for first in range(0, len(portions), together):
         some = portions[first : first + together]
-        tasks = [_looks(work, embedded, select(pairs, part), limit, close) for part in some]
-        files = run.perform(LOOK, [task for part in tasks for task in part], already=-(-len(codes) // LOOKS))
+        parts = [_looks(work, embedded, select(pairs, part), limit, close) for part in some]
+        files = run.perform(LOOK, [task for part in parts for task, _ in part], already=-(-len(codes) // LOOKS))
         found = iter(files)
-        for part in tasks:
-            told = [store.read(next(found)).column("outcome").to_numpy() for _ in part]
-            known = np.concatenate(told).astype(np.uint8)
-            codes += known.tolist()
+        for part in parts:
+            for _, rows in part:
+                told, lost = read_looks(next(found))
+                codes += told.tolist()
+                gone |= {rows[place]: reason for place, reason in lost.items()}
             if were_in_vain(np.array(codes, np.uint8), pairs[2], close, patience * portion):
-                return tuple(OUTCOMES[code] for code in codes)
-    return tuple(OUTCOMES[code] for code in codes)
+                return tuple(OUTCOMES[code] for code in codes), gone
+    return tuple(OUTCOMES[code] for code in codes), gone
 
 
-def _looks(work: str, embedded: Embedded, pairs: Pairs, limit: Limits, close: float) -> list[Task]:
+def _looks(work: str, embedded: Embedded, pairs: Pairs, limit: Limits, close: float) -> list[tuple[Task, list[int]]]:
+    # each with the rows of its pictures
     tasks = []
     for start in range(0, len(pairs[0]), LOOKS):
         block = select(pairs, slice(start, start + LOOKS))
@@ -83,7 +89,7 @@ def _looks(work: str, embedded: Embedded, pairs: Pairs, limit: Limits, close: fl
         key = store.key_of(embedded.key, LOOKS_VERSION, *numbers, *block)
         places = tuple(embedded.place(row) for row in rows)
         target = store.inside(work, "looks", f"{key}.parquet")
-        tasks.append(Task(look_at, (places, (i, j, block[2]), *numbers), target))
+        tasks.append((Task(look_at, (places, (i, j, block[2]), *numbers), target), rows))
     return tasks
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.pairs import relations_of
@@ -15,6 +17,8 @@ from twinpix.pipeline.scan.places import at_hand
 from twinpix.pipeline.scan.shard import Place
 from twinpix.pipeline.second_look.look_again import look_again
 from twinpix.pipeline.second_look.remembered import CODES, UNKNOWN, Codes
+
+GONE = "gone"  # what is written beside the codes: places of pictures that could not be read any more, and why
 
 Settled = set[tuple[int, int]]
 
@@ -40,12 +44,19 @@ def look_at(places: Sequence[Place], pairs: Pairs, far: float, sure: float, clos
         pairs: rows of `places`, and L2.
         far, sure, close: L2, as of `look_again`.
     """
-    noted = _Noted()
+    noted, gone = _Noted(), dict[int, ImageError]()
     with at_hand(places) as paths:
-        outcomes = look_again(paths, pairs, 1, far=far, sure=sure, close=close, remembered=noted)
+        outcomes = look_again(paths, pairs, 1, far=far, sure=sure, close=close, remembered=noted, gone=gone.__setitem__)
     unsettled = len(noted.settled) < len(set(zip(pairs[0].tolist(), pairs[1].tolist(), strict=True)))
     codes = np.array([CODES[outcome] for outcome in outcomes], np.uint8)
-    store.write(target, {"outcome": codes}, {store.PASSING: "1"} if unsettled else None)
+    reasons = json.dumps({row: error.reason for row, error in gone.items()})
+    store.write(target, {"outcome": codes}, {store.PASSING: "1", GONE: reasons} if unsettled else None)
+
+
+def read_looks(file: str) -> tuple[Codes, dict[int, str]]:
+    """What `look_at` wrote: the codes, and the rows of pictures that could not be read any more, with the reason."""
+    codes: Codes = store.read(file).column("outcome").to_numpy().astype(np.uint8)
+    return codes, {int(row): reason for row, reason in json.loads(store.facts_of(file).get(GONE, "{}")).items()}
 
 
 def relate(places: Sequence[Place], pairs: Sequence[tuple[int, int, bool]], target: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,13 +22,13 @@ from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import read_decisions
-from twinpix.pipeline.duplicates import look_portions, nearest_first, ranked, settle
+from twinpix.pipeline.duplicates import look_portions, nearest_first, ranked, settle, without_rows
 from twinpix.pipeline.index import IndexUsed, Pairs
 from twinpix.pipeline.index.policy import EXACT_UP_TO
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.library.place import LOCK
 from twinpix.pipeline.limits import Limits, limits, takes_second_look
-from twinpix.pipeline.report import Embeddings, Report
+from twinpix.pipeline.report import Embeddings, Report, Skipped
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.candidates import exact_pairs, second_looks, with_relations
 from twinpix.pipeline.scan.cell_pairs import celled_pairs
@@ -190,12 +190,14 @@ def _look(
     clock: _Clock,
 ) -> Candidates:
     seen: Sequence[Outcome | None] | None = None
+    gone = dict[int, str]()
     if limit.sure < limit.candidate:
         with clock.of("looking"):
             portion, patience, close = look_portions(len(embedded), len(candidates[0]), limit, options.thorough)
             candidates = in_portions(candidates, portion)
-            seen = second_looks(run, work, embedded, candidates, limit, portion, patience, close)
-    named = Embeddings(embedded.paths, np.empty((0, encoder.dim), np.float32), encoder.fingerprint, embedded.skipped)
+            seen, gone = second_looks(run, work, embedded, candidates, limit, portion, patience, close)
+    skipped = (*embedded.skipped, *_unread(embedded.paths, gone))
+    named = Embeddings(embedded.paths, np.empty((0, encoder.dim), np.float32), encoder.fingerprint, skipped)
     decisions = replace(read_decisions(), contents=embedded.contents)
 
     def how_alike(calibration: Calibration, rows: NDArray[np.intp]) -> float:
@@ -204,9 +206,15 @@ def _look(
         few, vectors = marked(embedded.files, MARKED, encoder.dim)
         return alikeness(vectors, calibration, np.flatnonzero(np.isin(few, rows)))
 
-    candidates, seen = embedded.copies.join(candidates, seen)
+    candidates, seen = without_rows(*embedded.copies.join(candidates, seen), gone)
     return settle(named, encoder, limit, candidates, seen, used, options.threshold, options.false_pairs, decisions,
                   how_alike)  # fmt: skip
+
+
+def _unread(paths: Sequence[Path], gone: Mapping[int, str]) -> list[Skipped]:
+    # in place of what was read when it was embedded
+    said = "could be read when it was embedded, and no more at its second look: scan again"
+    return [Skipped(paths[row], gone[row], f"{paths[row]}: {said}") for row in sorted(gone)]
 
 
 class _Clock:

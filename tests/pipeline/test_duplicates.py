@@ -158,6 +158,28 @@ def test_groups_do_not_depend_on_the_order_of_folders(album: Path) -> None:
     assert one.threshold == other.threshold
 
 
+def test_the_first_by_name_is_the_query_whatever_the_order_of_folders(
+    album: Path, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (album / "two").mkdir()
+    (album / "a.webp").rename(album / "two" / "a.webp")
+    looked_at = list[list[tuple[str, str]]]()
+
+    def looks(paths: tuple[Path, ...], pairs: tuple[Any, ...], *_: Any) -> tuple[Outcome, ...]:
+        looked_at.append(sorted((str(paths[i]), str(paths[j])) for i, j in zip(*pairs[:2], strict=True)))
+        return (Outcome.CONFIRMED,) * len(pairs[0])
+
+    monkeypatch.setattr(duplicates, "look_again", looks)
+    folders = album / "sub", album / "two"
+    there = candidate_pairs(encode_images(*folders, encoder=encoder), encoder)
+    back = candidate_pairs(encode_images(*folders[::-1], encoder=encoder), encoder)
+    assert looked_at[0]
+    assert looked_at[0] == looked_at[1]
+    assert all(query < reference for query, reference in looked_at[0])
+    named = [{(one.paths[i], one.paths[j]) for i, j in one.copies} for one in (there, back)]
+    assert named[0] == named[1]
+
+
 def test_unreadable_files_are_never_duplicates_of_each_other(tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.jpg").write_bytes(b"")

@@ -18,6 +18,7 @@ from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 from twinpix.pipeline.limits import limits
+from twinpix.pipeline.scan.engine import JOIN
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.scan import scan, work_for
 from twinpix.pipeline.scan.scanned import Options, Scanned
@@ -160,6 +161,27 @@ def test_troubles_that_may_pass_are_tried_again(
     again = run(photos)
     assert "timed_out" not in {one.reason for one in again.report.skipped}
     assert again.totals.done["embedding"] == 1
+
+
+def test_what_vanishes_before_its_second_look_is_skipped_and_in_no_group(
+    local: LocalEngine, run: Callable[..., Scanned], photos: Path, encoder: OnnxEncoder, tmp_path: Path
+) -> None:
+    lost = photos / "copy1.jpg"
+
+    def vanish(stage: str, done: int, tasks: int) -> None:
+        if stage == JOIN:
+            lost.unlink(missing_ok=True)
+
+    report = scan([str(photos)], local, str(tmp_path / "work"), encoder, progress=vanish).report
+    (told,) = (one for one in report.skipped if one.path == lost)
+    assert told.reason == "vanished"
+    assert told.message.startswith(f"{lost}: ") and "scan again" in told.message
+    assert lost not in {path for group in report.groups for path in group.files}
+    assert lost not in {path for match in report.matches for path in (match.query, match.reference)}
+    assert any(photos / "copy0.jpg" in group.files for group in report.groups)
+    again = run(photos).report
+    assert report_dict(again)["groups"] == report_dict(report)["groups"]
+    assert lost not in {one.path for one in again.skipped}
 
 
 def test_dismissed_pairs_stay_dismissed_in_archives_too(run: Callable[..., Scanned], photos: Path) -> None:
