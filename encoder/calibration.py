@@ -117,8 +117,8 @@ class Calibration:
         return self.threshold(_library_rate(images, false_pairs))
 
     def false_pairs(self, distance: float, images: int) -> float:
-        """Expected number of false pairs among `images` different pictures at that threshold."""
-        return self.rate(distance) * pairs(images)
+        """Expected number of false pairs among `images` different pictures at that threshold; beyond the curve, all."""
+        return (self.rate(distance) if distance <= self.distances[-1] else 1.0) * pairs(images)
 
     def candidate_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be for a second look: L2, never stricter than `library_threshold`.

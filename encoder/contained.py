@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -259,10 +260,11 @@ def _refusal(facts: dict[str, Any]) -> ImageError | None:
 
 def _header(facts: dict[str, Any], body: bytes) -> Header | None:
     try:
-        told = Header(str(facts["format"])[:16], int(facts["width"]), int(facts["height"]))
+        width, height, pictures, bits = (int(facts[name]) for name in ("width", "height", "pictures", "bits"))
+        told = Header(str(facts["format"])[:16], width, height, pictures, bits, float(facts["coarseness"]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return told if min(told.width, told.height) >= 0 else None
+    return told if min(told.width, told.height) >= 0 and math.isfinite(told.coarseness) else None
 
 
 def _levels(facts: dict[str, Any], body: bytes) -> NDArray[np.uint8] | None:

@@ -23,6 +23,7 @@ MAX_REDUCED_JPEG_PIXELS = 175_000_000  # a baseline JPEG decoded at reduced scal
 MAX_SIDE = 1_000_000  # px; a picture of one column costs its decoder more for a row than for its pixels
 IN_MEMORY = 64 << 20  # bytes; larger files are decoded off the disk
 STRIP = 1 << 20  # pixels that are converted at a time
+DEPTHS = (8, 10, 12, 16)  # bits that files of 16 hold; of 14 as of 16: a dark photo of 16 looks the same
 BACKDROP = (128, 128, 128)  # behind transparency: neither white nor black drawings vanish on it
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -47,6 +48,18 @@ _KNOWN_BUT_UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
     (b"qoif", "QOI"),
     (b"DDS ", "DDS"),
     (b"v/1\x01", "OpenEXR"),
+    *((b"P%d\n" % kind, "Netpbm (PPM, PGM, PBM, PAM)") for kind in range(1, 8)),
+    *((b"\n%c\x01" % version, "PCX") for version in (0, 2, 3, 4, 5)),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
+    (b"icns", "icns"),
+    (b"%!PS", "PostScript (EPS)"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)"),
+    (b"\x01\xda\x00\x01", "SGI"),
+    (b"\x01\xda\x01\x01", "SGI"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"SIMPLE  =", "FITS"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _HEADER_BYTES = 64
@@ -360,10 +373,15 @@ def _extremes(image: Image.Image) -> tuple[np.float32, np.float32]:
 def _high_depth_to_rgb(image: Image.Image, extremes: tuple[np.float32, np.float32]) -> Image.Image:
     levels, (low, high) = _levels(image), extremes
     if image.mode.startswith("I;16"):
-        levels = levels / 257.0
+        levels = levels * (255.0 / (2 ** _depth(high) - 1))
     elif high > 255 or high <= 1 or low < 0:
         levels = (levels - low) * (255.0 / max(float(high - low), 1e-12))
     return Image.fromarray(np.rint(levels).clip(0, 255).astype(np.uint8)).convert("RGB")
+
+
+def _depth(high: np.float32) -> int:
+    # bits that are used: microscopes and depth cameras keep 8, 10 or 12 in files of 16, which would all be black
+    return next(bits for bits in DEPTHS if high < 2**bits)
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:

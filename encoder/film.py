@@ -1,4 +1,4 @@
-"""The frames of an animated image (GIF, WebP, APNG, AVIF): a few, small, evenly over its time."""
+"""The frames of an animated image (GIF, WebP, APNG, AVIF), or the pages of a TIFF: a few, small, evenly spread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 from twinpix.encoder.decode import ImageLike, as_file, decode, open_image, refuse_bombs, to_rgb
 from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.pages import NEW_SUBFILE_TYPE, REDUCED, has_several_pages
 
 FRAMES, FRAME_PX = 24, 64  # how many; px, each squeezed to a square
 MOST_FRAMES, MOST_PIXELS = 512, 128_000_000  # decoded at most; of a longer animation only the beginning is seen
@@ -24,6 +25,8 @@ _PNG, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", 64
 
 def read_film(source: ImageLike) -> NDArray[np.uint8] | None:
     """The frames of an animated image, uint8 (24, 64, 64, 3), evenly over its time; None for a still one.
+
+    Pages of a TIFF are frames, too: each is shown as long as any other.
 
     Args:
         source: as in `read_picture`; a Pillow image or an array is a still one.
@@ -40,7 +43,7 @@ def read_film(source: ImageLike) -> NDArray[np.uint8] | None:
 
 
 def may_be_animated(source: ImageLike) -> TypeGuard[str | os.PathLike[str] | bytes]:
-    """Whether the first bytes allow for more than one frame; False for files that can't be read, and for pixels."""
+    """Whether the first bytes allow for more than one frame or page; False for unreadable files, and for pixels."""
     if isinstance(source, (Image.Image, np.ndarray)):
         return False
     try:
@@ -50,8 +53,11 @@ def may_be_animated(source: ImageLike) -> TypeGuard[str | os.PathLike[str] | byt
                 return bool(header[20] & 2)
             if header[:8] == _PNG:
                 return _has_animation_chunk(file)
+            if header[:2] in (b"II", b"MM"):
+                file.seek(0)
+                return has_several_pages(file)
             return header[:4] == b"GIF8" or header[4:12] == b"ftypavis"
-    except (OSError, IndexError):
+    except (OSError, IndexError, OverflowError):
         return False
 
 
@@ -103,10 +109,16 @@ def _frames(image: Image.Image) -> tuple[list[Image.Image], list[float]]:
             if number == 0:
                 raise
             break
+        if number and image.format == "TIFF" and _is_reduced(image):
+            continue  # a smaller copy of the page before it
         frames.append(to_rgb(image).resize((FRAME_PX, FRAME_PX), Image.Resampling.BOX))
         begins.append(now)
         now += float(image.info.get("duration") or STILL_MS)
     return frames, [*begins, now]
+
+
+def _is_reduced(page: Image.Image) -> bool:
+    return bool(getattr(page, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0) & REDUCED)
 
 
 def _strip(frames: list[Image.Image], begins: list[float]) -> Image.Image:

@@ -41,7 +41,7 @@ AnimatedWithStills = Annotated[
     bool,
     typer.Option(
         "--animated-with-stills",
-        help="An animated image may be a duplicate of a still one, if its first frame is.",
+        help="An animated image, or one of several pages, may be a duplicate of a still one, if its first frame is.",
         show_default=False,
     ),
 ]

@@ -25,7 +25,7 @@ SECOND_LOOK = {
     Outcome.CONFIRMED: "; a second look confirms it: the details agree",
     Outcome.LIKELY: "; a second look finds that the detail which is left agrees",
     Outcome.REFUTED: "; but a second look finds other details",
-    Outcome.ANIMATED: "; one is animated, and the other is not",
+    Outcome.ANIMATED: "; one has several frames or pages, and the other has not",
     Outcome.UNCLEAR: "; a second look finds too little to compare",
 }
 

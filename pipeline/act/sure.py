@@ -91,12 +91,14 @@ class Sureness:
         if not (a.look.is_detailed and b.look.is_detailed):
             return Verdict(False, f"{distance}, but hardly any detail to tell pictures apart by")
         if a.look.is_animated or b.look.is_animated:
-            return Verdict(False, f"{distance}, but animated: any of its frames may be another")
+            return Verdict(False, f"{distance}, but animated or of several pages: any of them may be another")
         if not _is_unedited(a, b, a.look, b.look):
             return Verdict(False, f"{distance}, the same details, but edited: cropped, captioned, recoloured, noisy …")
         relation = _relation(b, a, (b.look, a.look))
         if relation is None or not relation.is_unedited:
             return Verdict(False, f"{distance}, the same details, but {short(relation) if relation else 'unreadable'}")
+        if loss := _unseen_loss(relation):
+            return Verdict(False, f"{distance}, the same picture, but {loss}")
         return Verdict(True, f"{distance}, confirmed by a second look: {short(relation)}")
 
 
@@ -106,6 +108,18 @@ def _relation(stays: Seen, goes: Seen, looks: tuple[Look, Look]) -> Relation | N
         return relation_of_looks(stays.path, goes.path, looks, examine(*looks))
     except ImageError:
         return None
+
+
+def _unseen_loss(relation: Relation) -> str:
+    # what would be gone with a file although its picture stays
+    if relation.facts is None:
+        return ""
+    stays, goes = relation.facts
+    if goes.pictures > 1:
+        return (
+            f"it holds {goes.pictures} pictures (a gain map, a preview, what the other eye sees), and one was compared"
+        )
+    return f"it has {goes.bits} bits a channel, and what stays {stays.bits}" if goes.bits > stays.bits else ""
 
 
 def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:

@@ -71,7 +71,7 @@ def read_own(fingerprint: str) -> Calibration | None:
     path = own_path(fingerprint)
     try:
         values = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise InputError(f"{path}: your calibration can't be read ({error.strerror}): {REMEDY}") from None

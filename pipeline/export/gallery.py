@@ -22,7 +22,7 @@ PX, QUALITY = 240, 78
 LOOKS = {
     "confirmed": "details agree",
     "likely": "what detail is left agrees",
-    "animated": "one is animated",
+    "animated": "one has several frames or pages",
     "unclear": "too little to compare",
 }
 

@@ -34,7 +34,7 @@ from twinpix.pipeline.library.place import NAME, default_library
 from twinpix.pipeline.library.push import Pushed, push_vectors
 from twinpix.pipeline.library.pushed import search_pushed
 from twinpix.pipeline.library.relations import KEPT_FILES, KeptRelations
-from twinpix.pipeline.library.serve import on_disk, stored_embeddings
+from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
@@ -205,6 +205,8 @@ class Library:
     ) -> Neighbours:
         """The k images of the library that are nearest to one; see `twinpix.search`.
 
+        Files that have changed since are in `.skipped`, and those that are gone where one would be among the nearest.
+
         Args:
             index: to which its vectors were pushed: asked instead of reading them all. Where it does not hold as many
                 as the library, `.skipped` says so.
@@ -215,7 +217,11 @@ class Library:
             StoreError: the index can't be reached.
         """
         if index is None:
-            return search_embeddings(image, self._own_embeddings(), k, self.encoder, threshold=threshold)
+            stored = self._own_embeddings()
+            found = search_embeddings(image, stored, k, self.encoder, threshold=threshold)
+            if all(near.path.exists() for near in found.nearest):
+                return found
+            return search_embeddings(image, on_disk(stored), k, self.encoder, threshold=threshold)
         with self.reading() as connection:
             generation = _generation(connection, self.encoder.fingerprint)
             return search_pushed(connection, generation, self.path, image, k, self.encoder, index, threshold)
@@ -252,12 +258,14 @@ class Library:
         Files that are gone, or have changed since, are in `.skipped`.
 
         Raises:
-            InputError, ModelError: as of `find_duplicates`.
+            InputError, ModelError: as of `find_duplicates`; also where the library knows no file below one of them.
             FingerprintError: this encoder has encoded nothing here.
         """
         from twinpix.pipeline.duplicates import group_duplicates  # not loaded by who only encodes
 
-        stored = on_disk(self._own_embeddings(*roots))
+        known = self._own_embeddings(*roots)
+        check_known(roots, known)
+        stored = on_disk(known)
         return group_duplicates(
             stored,
             self.encoder,

@@ -43,7 +43,7 @@ def found_files(
 ) -> tuple[list[tuple[float, Path]], Path | None, list[Skipped]]:
     """The files that have what an index found, nearest first, then by name; the query's own, if among them; others.
 
-    Files that have changed since are left out, with the reason.
+    Files that have changed since, or are gone, are left out, with the reason.
     """
     found, left_out, skipped = list[tuple[float, Path]](), None, list[Skipped]()
     for number, distance in zip(ids.tolist(), distances.tolist(), strict=True):
@@ -51,7 +51,9 @@ def found_files(
             path = Path(os.fsdecode(name))
             if path == own:
                 left_out = path
-            elif stamp_at(path) not in (None, Stamp(*columns)):
+            elif (now := stamp_at(path)) is None:
+                skipped.append(Skipped(path, "vanished", f"{path}: no such file"))
+            elif now != Stamp(*columns):
                 skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
             else:
                 found.append((distance, path))

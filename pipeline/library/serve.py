@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twinpix.encoder.errors import InputError
 from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.read import Stamp, stamp_at
@@ -82,6 +83,18 @@ def vector_of(stored: bytes, dim: int) -> np.ndarray[tuple[int], np.dtype[np.flo
     if len(stored) != 4 * dim:
         raise sqlite3.DatabaseError("a damaged row in vectors")
     return np.frombuffer(stored, "<f4")
+
+
+def check_known(roots: Roots, embeddings: Embeddings) -> None:
+    """Raises InputError where one of the roots is a slip: none of the files is it, or lies below it."""
+    if not roots:
+        return
+    known = {*embeddings.paths, *(one.path for one in embeddings.skipped)}
+    folders = {path.parent for path in known}
+    places = known | folders | {above for folder in folders for above in folder.parents}
+    for root in roots:
+        if Path(os.path.realpath(root)) not in places:
+            raise InputError(f"{root}: the library knows nothing there: add it first (twinpix library add)")
 
 
 def on_disk(embeddings: Embeddings) -> Embeddings:

@@ -30,14 +30,14 @@ OUTCOMES = {
     Outcome.LIKELY: "finds that the detail which is left agrees",
     Outcome.REFUTED: "finds other details, or details in other places",
     Outcome.UNCLEAR: "finds too little to compare",
-    Outcome.ANIMATED: "finds that one is animated and the other is not",
+    Outcome.ANIMATED: "finds that one has several frames or pages, and the other has not",
 }
 UNALIGNED = {
     Outcome.CONFIRMED: "neither has any detail, and their levels are the same",
     Outcome.LIKELY: "their thumbnails are the same down to the finest structure",
     Outcome.REFUTED: "however they are laid on one another, their details are not the same",
     Outcome.UNCLEAR: "their details can't be laid on one another, and are too few to tell them apart",
-    Outcome.ANIMATED: "one moves, and the other does not",
+    Outcome.ANIMATED: "one has several frames or pages, and the other has not",
 }
 
 
@@ -123,7 +123,9 @@ def explain(
         relation = Relation(Kind.IDENTICAL_FILE)
     else:
         relation = relation_of_looks(query, reference, looks, seen)
-    rate = in_force(encoder).calibration.rate(match.l2_distance) if is_calibrated(encoder) else None
+    curve = in_force(encoder).calibration if is_calibrated(encoder) else None
+    # farther apart than the curve goes nobody knows how many lie
+    rate = curve.rate(match.l2_distance) if curve and match.l2_distance <= curve.distances[-1] else None
     said, left_out = compare_by_all(query, reference)
     return Explanation(
         match=match,

@@ -32,11 +32,14 @@ def facts_of(source: ImageLike) -> Facts:
     except OSError as error:
         raise ImageError("vanished", f"{os.fsdecode(file)}: {error.strerror}") from None
     told = read_header(file) if decoder is None else decoder.header(file)
-    return Facts(told.width, told.height, told.format, size)
+    return Facts(told.width, told.height, told.format, size, told.pictures, told.bits, told.coarseness)
 
 
 def have_same_pixels(a: ImageLike, b: ImageLike) -> bool:
-    """Whether two still pictures are the same, pixel by pixel, once decoded whole; of animations this is never said."""
+    """Whether two still pictures are the same, pixel by pixel, once decoded whole.
+
+    Of animations, and of files of several pages, this is never said.
+    """
     if may_be_animated(a) or may_be_animated(b):
         return False
     try:

@@ -90,6 +90,7 @@ class Edits:
         overlays: where something lies on the copy (text, a sticker), in fractions of the copy.
         border: where the original lies in the copy, if there is a border, a frame, or filled corners round it.
         beyond: where what both show lies in the copy, if the copy shows more of the scene there.
+        still: whether the original is animated or has several pages, and the copy is a single one of them.
         altered: whether they differ visibly in a way that none of the above tells.
     """
 
@@ -112,6 +113,7 @@ class Edits:
     overlays: tuple[Box, ...] = ()
     border: Box | None = None
     beyond: Box | None = None
+    still: bool = False
     altered: bool = False
 
 
@@ -123,17 +125,26 @@ class Facts:
         width, height: px, upright.
         format: by content, in capitals; empty for pictures in memory.
         bytes: how large the file is; 0 for pictures in memory.
+        pictures, bits, coarseness: as of `twinpix.encoder.header.Header`.
     """
 
     width: int
     height: int
     format: str = ""
     bytes: int = 0
+    pictures: int = 1
+    bits: int = 8
+    coarseness: float = 0.0
 
     @property
     def pixels(self) -> int:
         """Width times height."""
         return self.width * self.height
+
+    @property
+    def is_all_compared(self) -> bool:
+        """Whether the one picture that is compared, by 8 bits, is all that the file holds."""
+        return self.pictures == 1 and self.bits == 8
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,9 @@ def relation_of_looks(query: ImageLike, reference: ImageLike, looks: tuple[Look,
 
 def _may_be_identical(relation: Relation, facts: tuple[Facts, Facts], looks: tuple[Look, Look]) -> bool:
     one, other = facts
-    if relation.kind not in (Kind.RE_ENCODED, Kind.TOO_LITTLE) or (one.width, one.height) != (
-        other.width,
-        other.height,
-    ):
+    if relation.kind not in (Kind.RE_ENCODED, Kind.TOO_LITTLE):
+        return False
+    if (one.width, one.height) != (other.width, other.height) or not (one.is_all_compared and other.is_all_compared):
         return False
     a, b = (look.small_colours.astype(np.float32) for look in looks)
     return bool(np.abs(a - b).mean() <= SAME_LEVELS)

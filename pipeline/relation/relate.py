@@ -30,7 +30,13 @@ from twinpix.pipeline.second_look.verify import SOUND, Examination, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
 GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
+# the same for each level of `Facts.coarseness`: nine in ten JPEGs have less; and px, longer side: of larger ones it is
+# smoothed away
+QUANTIZED, QUANTIZED_PX = 0.034, 1000
 BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
+# noise makes a picture sharper, too, by up to so much; but most of it the two don't share, and little of that is one
+# having more than the other
+NOISY, ONE_HAS_MORE = 0.4, 0.7
 LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE = 0.02  # share of the sides
 MORE_BYTES = 1.05  # times
@@ -72,6 +78,9 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
     # what was aligned is not plain: its features need not be sought for that
     if query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference)):
         return Relation(Kind.TOO_LITTLE, facts=facts)
+    if seen.outcome is Outcome.ANIMATED:
+        original = Side.QUERY if query.is_animated else Side.REFERENCE
+        return Relation(Kind.EDITED, original, Edits(still=True), facts)
     if seen.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
         relation = _copy(lay_pair(query, reference, seen, facts))
         return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
@@ -156,15 +165,16 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     # a change of colours moves the luma of each elsewhere, but hardly the brightest and the darkest channel as well
     tones = (0,) if tone_edits(*pair.colours) == ToneEdits() else (0, 1, 2)
     things, fine = _look_beside(pair, tones, blurred=False)
-    if _is_blurred(fine):
+    grain = max(GRAIN, *(_quantized(facts) for facts in pair.facts))
+    if _is_blurred(fine, grain):
         things, fine = _look_beside(pair, tones, blurred=True)
     worn = _Worn(things=tuple(_as_box(pair, box) for box in things or ()), altered=things is None)
     speckled = tuple(look.speckled for look in pair.looks)
     if speckled[0] != speckled[1]:
         return replace(worn, noise="salt and pepper"), Side.REFERENCE if speckled[0] else Side.QUERY
-    if fine is not None and abs(fine.sharper) >= BLURRED:
+    if fine is not None and _is_blurred(fine, grain):
         return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
-    if fine is not None and fine.between >= GRAIN:
+    if fine is not None and fine.between >= grain:
         return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
     strengths = [_colourfulness(levels) for levels in pair.colours]
     for k, side in enumerate(Side):
@@ -173,14 +183,22 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
     return worn, None
 
 
+def _quantized(facts: Facts) -> float:
+    # levels of fine noise that JPEG adds
+    return QUANTIZED * facts.coarseness * min(1.0, QUANTIZED_PX / max(facts.width, facts.height, 1))
+
+
 def _look_beside(pair: Pair, tones: Sequence[int], blurred: bool) -> tuple[tuple[Edges, ...] | None, Fineness | None]:
     # what lies on one of the two, and the fine detail beside it
     things = things_on(pair.aligned, tones, blurred)
     return things, fineness(_beside(pair.aligned, things or ()), _density(pair))
 
 
-def _is_blurred(fine: Fineness | None) -> bool:
-    return fine is not None and abs(fine.sharper) >= BLURRED
+def _is_blurred(fine: Fineness | None, grain: float) -> bool:
+    if fine is None or abs(fine.sharper) < BLURRED:
+        return False
+    noise = fine.between >= grain and abs(fine.noisier) < ONE_HAS_MORE * fine.between
+    return not noise or abs(fine.sharper) > NOISY
 
 
 def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:

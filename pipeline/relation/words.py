@@ -44,6 +44,8 @@ def short(relation: Relation, query: str = "the first") -> str:
 
 
 def _edits(edits: Edits) -> Iterator[str]:
+    if edits.still:
+        yield "a single frame or page of it"
     yield from _placing(edits)
     yield from _colouring(edits)
     if edits.noise:

@@ -16,7 +16,8 @@ TEXTURE, STRONG_TEXTURE = 4.0, 8.0  # levels of deviation; tiles flatter than th
 CLIPPED = (4, 251)  # levels beyond which an edit may have wiped structure out
 AGREEING, CONTRADICTING = 0.7, 0.4  # correlation of two tiles from which, and below which, they show the same or not
 DETAIL_MARGIN = 16  # px
-COVERS, COVER_TILES = 4, 3  # rectangles that may cover parts of a picture, at most; wrong tiles in each, at least
+LEAK = 3  # px: how far smoothing carries what lies beside
+COVERS, COVER_TILES = 4, 2  # rectangles that may cover parts of a picture, at most; wrong tiles in each, at least
 APART = 5  # tiles; wrong ones that lie nearer together are one thing: letters of a line
 COVERED = 0.4  # share of the area, at most
 MATCHING_SIGMAS = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # px
@@ -104,7 +105,7 @@ class _Tiles:
 
 
 def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
-    shown, by_tone, structures = _share(aligned.inside) > 1 - 1e-6, [], []
+    shown, by_tone, structures = _share(_inner(aligned.inside)) > 1 - 1e-6, [], []
     for tone in range(aligned.query.shape[2]):  # one by one: of several at once OpenCV takes twice as long
         a, b = (_blurred(tones[..., tone], sigma) for tones in (aligned.query, aligned.reference))
         correlation, structure = correlate(a, b)
@@ -115,6 +116,12 @@ def _correlate(aligned: Aligned, sigma: float) -> _Tiles:
                 shown &= _share((plane < CLIPPED[0]) | (plane > CLIPPED[1])) <= 0.5
     structure = structures[0]
     return _Tiles(np.stack(by_tone, 2), shown & (structure > TEXTURE), shown & (structure > STRONG_TEXTURE))
+
+
+def _inner(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # where blurring mixes nothing in from beyond: a white border would show in dark tiles beside it
+    reach = np.ones((2 * LEAK + 1,) * 2, np.uint8)
+    return np.asarray(import_cv2().erode(inside.astype(np.uint8), reach, borderValue=1) > 0)
 
 
 def _summary(tiles: _Tiles) -> Agreement:

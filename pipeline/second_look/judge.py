@@ -26,7 +26,7 @@ PROMISING, LAID_PROMISING = 0.35, 0.5  # share of agreeing tiles from which an a
 STILL, TILTED_STILL = 0.28, 0.12  # a perspective leaves less of either
 SHARP, SHARP_STILL = 0.95, 0.2  # correlation from which there is no noise that could excuse more than this
 CLEAR = 0.9  # correlation from which it is plain that something moved
-MOVED_FAR = 0.5  # px; what is plainly so far off is no copy at other levels, and nothing lies on it that explains it
+MOVED_FAR = 0.5  # px; what is so far off is no copy at other levels, and nothing lies on it that explains it
 # a whole copy: nearly all tiles agree, and no strong one contradicts (a thing that moved would)
 WHOLE, CONTRADICTED = 0.88, 0.01
 # other levels explain contradiction only up to here (of 52 copies that they saved: .13 at most)
@@ -88,8 +88,8 @@ class Finding:
 
     @property
     def moved_far(self) -> bool:
-        """Whether nothing that is looked at once more could change that."""
-        return _moved_far(self.agreement, self.motion)
+        """Whether it is plain that they are so far off that another look at them could change nothing."""
+        return self.is_clear and self.motion > MOVED_FAR
 
     @property
     def is_clear(self) -> bool:
@@ -111,7 +111,7 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
     finding = judge(alignment, aligned, agreement, motion, laid if alignment.is_in_place else None)
     promising = alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= LAID_PROMISING
     levels_may_help = promising and agreement.contradicting <= LEVELS_CONTRADICTED
-    if finding.outcome is Outcome.CONFIRMED or finding.moved_far or not levels_may_help:
+    if finding.outcome is Outcome.CONFIRMED or motion > MOVED_FAR or not levels_may_help:
         return finding
     again = (_confirmed(alignment, levelled, motion) for levelled in at_one_set_of_levels(aligned))
     return next((confirmed for confirmed in again if confirmed is not None), finding)
@@ -139,7 +139,7 @@ def judge(
         motion: how far a tile is still off, px.
         laid: the whole of one picture on the whole of the other, where that was the start.
     """
-    may_be_copy = alignment.fits and not _moved_far(agreement, motion)
+    may_be_copy = alignment.fits and motion <= MOVED_FAR
     if agreement.tiles < MIN_TILES:
         outcome = Outcome.UNCLEAR
     elif may_be_copy and _is_copy(agreement, aligned, alignment.is_tilted, lambda: motion):
@@ -148,10 +148,6 @@ def judge(
         worn = _may_be_worn(alignment, aligned, agreement, motion) if laid is None else _is_worn_in_place(laid)
         outcome = Outcome.LIKELY if worn else Outcome.REFUTED
     return Finding(outcome, agreement, alignment, motion)
-
-
-def _moved_far(agreement: Agreement, motion: float) -> bool:
-    return agreement.median >= CLEAR and motion > MOVED_FAR
 
 
 def _is_worn_in_place(laid: Aligned) -> bool:

@@ -161,8 +161,10 @@ def look_again(
         return found, not (unread.keys() & pair[:2]) and not any(look.has_failed for look in used)
 
     def judge(pair: tuple[int, int, float], used: list[Look]) -> Examination | None:
-        if pair[2] <= sure and (have_same_bytes(*(pictures[row] for row in pair[:2])) or not delicate(pair[0])):
-            return None  # the nearest pairs are of one kind: one of the two tells it
+        if pair[2] <= sure and (
+            have_same_bytes(*(pictures[row] for row in pair[:2])) or not (delicate(pair[0]) or delicate(pair[1]))
+        ):
+            return None
         if pair[2] > close and not _may_be_one(coarse(pair[0]), coarse(pair[1]), pair[2]):
             return Examination(Outcome.REFUTED)
         if (pair[2] > close or pair[2] <= NEAR) and not aligned.issuperset(pair[:2]):

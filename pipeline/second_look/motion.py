@@ -24,6 +24,8 @@ FARTHEST = 4.0  # px; beyond it the estimate means nothing
 FEWEST = 6  # tiles that say where they moved
 PATCH, REACH, SOUGHT = 24, 64, 40  # px, px; how many patches are sought at most
 PATCH_TEXTURE, SEEN_AGAIN, TOGETHER = 6.0, 0.8, 3.0  # levels; correlation; px
+FEWEST_TOGETHER = 3  # patches; two that are seen again side by side may be chance, in grass or on a brick wall
+APART = 1.5  # px; tiles that lie so far from where they should be come no nearer
 SETTLED = 0.02  # px; a correction that moves no tile farther changes nothing
 ROUNDS = 4  # of the reweighted fit: what really moved must not pull at it
 
@@ -55,8 +57,9 @@ def refine(
         if len(motion.at) < FEWEST:
             break
         change, still_off = _fit(motion, alignment.is_tilted)
-        if left == 0 or _is_settled(change, motion.at):
-            return alignment, float(np.median(still_off))
+        so_far = float(np.median(still_off))
+        if left == 0 or so_far > APART or _is_settled(change, motion.at):
+            return alignment, so_far
         alignment = _corrected(alignment, change)
     return alignment, 0.0
 
@@ -118,8 +121,9 @@ def _found_again(a: Plane, b: Plane, places: NDArray[np.intp]) -> float:
     shifts = [shift for row, column in places.tolist() if (shift := _shift_of(a, b, row, column)) is not None]
     if not shifts:
         return 0.0
-    together = np.hypot(*(np.array(shifts)[:, None] - np.array(shifts)[None]).transpose(2, 0, 1)) <= TOGETHER
-    return float(together.sum(1).max() / len(places))
+    apart = np.hypot(*(np.array(shifts)[:, None] - np.array(shifts)[None]).transpose(2, 0, 1))
+    together = int((apart <= TOGETHER).sum(1).max())
+    return together / len(places) if together >= FEWEST_TOGETHER else 0.0
 
 
 def _shift_of(a: Plane, b: Plane, row: int, column: int) -> tuple[int, int] | None:

@@ -32,7 +32,7 @@ def checked(
         "matches": [_judged(one) for one in matches],
         "near": [_judged(one) for one in told],
         "refuted": len(others) - len(told),
-        "picture": {**vars(header), "bytes": len(upload.data)},
+        "picture": {"format": header.format, "width": header.width, "height": header.height, "bytes": len(upload.data)},
         "images": images,
         "fingerprint": fingerprint,
     }

@@ -155,8 +155,11 @@ async def _refused(request: Request, error: Exception) -> Response:
         return error.response()
     if not isinstance(error, HTTPException):
         return Response(status_code=GONE)  # nobody reads it
-    detail = {404: "there is nothing at this address", 405: "no such method here"}.get(error.status_code, error.detail)
-    response = Problem(error.status_code, detail).response()
+    known = {
+        404: ("there is nothing at this address", "no_such_address"),
+        405: ("no such method here", "no_such_method"),
+    }
+    response = Problem(error.status_code, *known.get(error.status_code, (error.detail,))).response()
     response.headers.update(error.headers or {})
     return response
 

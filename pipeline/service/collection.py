@@ -143,15 +143,21 @@ class Collection:
         Raises:
             LibraryError: the library can't be read.
         """
+        self._catch_up()
+        return self._nearest(vector, k, within)
+
+    def _catch_up(self) -> None:
+        # with what others have written, if it is not too soon, and nobody is at it
         if time.monotonic() >= self._look_again_at and self._changing.acquire(blocking=False):
             try:
                 self._refresh()
             finally:
                 self._changing.release()
-        return self._nearest(vector, k, within)
 
     def vector(self, content: bytes) -> Vectors | None:
         """The vector of a picture; None where there is no such picture."""
+        if content not in self._ids:
+            self._catch_up()
         if content not in self._ids:
             return None
         with self._library.reading() as connection:

@@ -197,8 +197,22 @@ def test_16_bit_grey_is_scaled(kind: str, pack: Pack) -> None:
     picture = Image.fromarray(np.rint(_ramp() * 65535).astype(np.uint16))
     decoded = levels(decode(pack(picture, kind)))
     assert np.abs(decoded - (_ramp() * 255)[..., None]).max() <= 1
-    dark = Image.fromarray(np.full((20, 20), 257 * 10, np.uint16))
-    assert decode(pack(dark, kind)).getpixel((5, 5)) == (10, 10, 10), "levels must not be stretched"
+    dark = Image.fromarray(np.full((20, 20), 257 * 20, np.uint16))
+    assert decode(pack(dark, kind)).getpixel((5, 5)) == (20, 20, 20), "levels must not be stretched"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_fewer_bits_in_16_are_not_black(kind: str, bits: int, pack: Pack) -> None:
+    picture = Image.fromarray(np.rint(_ramp() * (2**bits - 1)).astype(np.uint16))
+    assert np.abs(levels(decode(pack(picture, kind))) - (_ramp() * 255)[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "magic", [b"P6\n4 4\n255\n", b"icns", b"%!PS-Adobe-3.0", b"\n\x05\x01\x08", b"\x01\xda\x01\x01"]
+)
+def test_other_formats_are_told_from_what_is_no_image(magic: bytes) -> None:
+    assert reason(magic + bytes(100)) == "unsupported_format"
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0, 65535.0, 1e9])

@@ -45,6 +45,43 @@ def test_a_still_image_has_no_film(tmp_path: Path, suffix: str) -> None:
     assert may_be_animated(path) == (suffix == "gif"), "only GIF does not say so in its header"
 
 
+def test_pages_of_a_tiff_are_frames(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.tiff", [0, 80, 160, 240])
+    assert may_be_animated(path) and may_be_animated(path.read_bytes())
+    frames = read_film(path)
+    assert frames is not None
+    assert np.abs(frames.mean((1, 2, 3)) - np.repeat([0, 80, 160, 240], 6)).max() < 3
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_smaller_copies_in_a_tiff_are_no_pages(tmp_path: Path, big: bool) -> None:
+    pages = [Image.new("RGB", (40, 40), "teal"), Image.new("RGB", (20, 20), "teal"), Image.new("RGB", (10, 10), "teal")]
+    for number, page in enumerate(pages[1:]):
+        page.encoderinfo = {"tiffinfo": {254: 1 + 4 * number}}
+    path = tmp_path / "pyramid.tiff"
+    pages[0].save(path, save_all=True, append_images=pages[1:], big_tiff=big)
+    with Image.open(path) as image:
+        assert getattr(image, "n_frames", 1) == 3
+    assert not may_be_animated(path)
+    assert read_film(path) is None
+    pages[0].save(path, save_all=True, append_images=[*pages[1:], Image.new("RGB", (40, 40), "red")], big_tiff=big)
+    frames = read_film(path)
+    assert may_be_animated(path) and frames is not None
+    assert {tuple(frame[0, 0].tolist()) for frame in frames} == {(0, 128, 128), (255, 0, 0)}
+
+
+def test_damaged_directories_end_quickly(tmp_path: Path) -> None:
+    data = animation(tmp_path / "a.tiff", [0, 80, 160]).read_bytes()
+    first = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[first : first + 2], "little")
+    place = first + 2 + 12 * count
+    looping = data[:place] + first.to_bytes(4, "little") + data[place + 4 :]
+    assert may_be_animated(looping)  # it is read on, by who says what is wrong with it
+    assert not may_be_animated(data[:place] + b"\xff" * 4 + data[place + 4 :])
+    assert not may_be_animated(data[: first + 5])
+    assert not may_be_animated(b"II*\x00" + b"\xff" * 60) and not may_be_animated(b"II+\x00" + b"\xff" * 60)
+
+
 def test_what_is_no_file_has_none(tmp_path: Path) -> None:
     assert read_film(Image.new("RGB", (9, 9))) is None
     assert read_film(np.zeros((9, 9, 3), np.uint8)) is None

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline.save import check_target, save_embeddings
@@ -130,6 +131,15 @@ def test_unknown_endings_are_refused_before_any_work(tmp_path: Path, name: str) 
 def test_a_missing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder"):
         check_target(tmp_path / "nothing" / "out.npz")
+
+
+def test_a_picture_by_that_name_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "photo.npz"
+    Image.new("RGB", (9, 9)).save(target, "JPEG")
+    before = target.read_bytes()
+    with pytest.raises(InputError, match="a picture is there"):
+        save_embeddings(target, chunks(), "f00d", 4)
+    assert target.read_bytes() == before
 
 
 def test_a_folder_as_target_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -257,3 +257,22 @@ def test_animations_are_left_to_a_person(tmp_path: Path, paint: Any) -> None:
     for name, some in (("whole", frames), ("half", frames[::2])):
         some[0].save(tmp_path / f"{name}.webp", save_all=True, append_images=some[1:], duration=100, lossless=True)
     assert not any(file.goes for group in plan_of(tmp_path).groups for file in group.files)
+
+
+def test_what_else_a_file_holds_keeps_it(tmp_path: Path, paint: Any) -> None:
+    photo, first, second = (paint(seed, 400, 300, cells=40) for seed in (6, 7, 8))
+    photo.save(tmp_path / "one.mpo", save_all=True, append_images=[first])  # as of cameras with two lenses
+    photo.save(tmp_path / "other.mpo", save_all=True, append_images=[second])
+    plan = plan_of(tmp_path)
+    assert not any(file.goes for group in plan.groups for file in group.files)
+    assert "holds 2 pictures" in why(plan, "one.mpo") + why(plan, "other.mpo")
+
+
+def test_depth_keeps_a_file(tmp_path: Path, paint: Any) -> None:
+    deep = np.asarray(paint(6, 400, 300, cells=40).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(tmp_path / "deep.png", compress_level=9)
+    Image.fromarray((deep >> 8).astype(np.uint8)).save(tmp_path / "flat.png", compress_level=0)
+    plan = plan_of(tmp_path, keep="oldest")
+    assert not any(file.goes and file.path.name == "deep.png" for group in plan.groups for file in group.files)
+    relation = twinpix.explain(tmp_path / "deep.png", tmp_path / "flat.png").relation
+    assert relation.kind is not Kind.IDENTICAL_PIXELS

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import writer_lock
@@ -127,7 +128,14 @@ def test_search_and_duplicates(encoder: OnnxEncoder, album: Path, tmp_path: Path
     (album / "a.webp").unlink()
     gone = library.duplicates()
     assert [(entry.path.name, entry.reason) for entry in gone.skipped] == [("a.webp", "vanished")]
-    assert [near.path.name for near in library.search(album / "a.png", k=1).nearest] == ["a.webp"]
+    nearest = library.search(album / "a.png", k=2)
+    assert "a.webp" not in {near.path.name for near in nearest.nearest} and len(nearest.nearest) == 2
+    assert [(entry.path.name, entry.reason) for entry in nearest.skipped] == [("a.webp", "vanished")]
+    (tmp_path / "empty").mkdir()
+    for slip in (album / "nope", tmp_path / "empty"):
+        with pytest.raises(InputError, match="knows nothing there"):
+            library.duplicates(album, slip)
+    assert library.duplicates(tmp_path).images == library.duplicates().images
 
 
 def test_an_index_file_that_is_not_there_is_not_made_by_asking_it(

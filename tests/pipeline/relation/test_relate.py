@@ -51,6 +51,31 @@ def scores(pictures: list[Image.Image]) -> dict[str, list[object]]:
     return dict(bench.measure(pictures, (*SINGLE, *TWO)))
 
 
+@pytest.mark.parametrize("quality", [20, 30, 50])
+def test_what_jpeg_adds_is_no_noise(pictures: list[Image.Image], quality: int) -> None:
+    for picture in pictures:
+        original, copy = _file(picture, "PNG"), _file(picture, "JPEG", quality=quality)
+        for pair, side in (((original, copy), Side.QUERY), ((copy, original), Side.REFERENCE)):
+            relation = relation_of(*pair)
+            assert (relation.kind, relation.original) == (Kind.RE_ENCODED, side)
+
+
+@pytest.mark.parametrize(("sigma", "quality"), [(16, 95), (20, 95), (20, 60)])
+def test_noise_is_told_from_sharpness_and_from_jpeg(pictures: list[Image.Image], sigma: float, quality: int) -> None:
+    picture = pictures[0]
+    noise = np.random.default_rng(1).normal(0, sigma, (*picture.size[::-1], 3))
+    noisy = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+    relation = relation_of(_file(picture, "PNG"), _file(noisy, "JPEG", quality=quality))
+    assert (relation.kind, relation.original, relation.edits.blur) == (Kind.EDITED, Side.QUERY, 0)
+    assert relation.edits.noise
+
+
+def _file(picture: Image.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
 def test_the_bar_holds_on_drawn_pictures(scores: dict[str, list[object]]) -> None:
     assert scores.keys() == {*SINGLE, *TWO}
     figures = bench.figures([one for each in scores.values() for one in each])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 import twinpix
 from twinpix.encoder.errors import ImageError
@@ -256,6 +256,42 @@ def test_an_animation_is_no_still_picture_unless_wanted(tmp_path: Path) -> None:
     assert twinpix.compare(moving, still, animated_with_stills=True).is_duplicate
     assert not twinpix.find_duplicates(tmp_path).matches
     assert len(twinpix.find_duplicates(tmp_path, animated_with_stills=True).matches) == 1
+
+
+def test_either_of_two_may_be_the_animated_one(tmp_path: Path, paint: Callable[..., Image.Image]) -> None:
+    frames = [paint(seed, 200, 150, cells=20) for seed in range(3)]
+    for still, moving in (("a", "b"), ("d", "c")):  # whichever comes first by name
+        frames[0].save(tmp_path / f"{still}.gif")
+        frames[0].save(tmp_path / f"{moving}.gif", save_all=True, append_images=frames[1:])
+    report = twinpix.find_duplicates(tmp_path)
+    assert [[path.name for path in group.files] for group in report.groups] == [["a.gif", "d.gif"], ["b.gif", "c.gif"]]
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_files_of_several_pages_are_the_same_only_if_all_of_their_pages_are(
+    tmp_path: Path, paint: Callable[..., Image.Image], compression: str
+) -> None:
+    pages = [paint(seed, 200, 150, cells=20) for seed in range(5)]
+    whole, other, copy, first = (tmp_path / f"{name}.tif" for name in ("whole", "other", "copy", "first"))
+    pages[0].save(whole, save_all=True, append_images=pages[1:3])
+    pages[0].save(other, save_all=True, append_images=pages[3:])
+    pages[0].save(copy, save_all=True, append_images=pages[1:3], compression=compression)
+    pages[0].save(first)
+    report = twinpix.find_duplicates(tmp_path)
+    assert [{path.name for path in group.files} for group in report.groups] == [{"whole.tif", "copy.tif"}]
+    assert twinpix.compare(first, whole).second_look is A
+    told = twinpix.explain(whole, first)
+    assert told.sentence.startswith("first.tif is whole.tif, a single frame or page of it")
+    assert not told.match.is_duplicate
+
+
+@pytest.mark.parametrize("border", range(48, 64, 3))
+def test_a_border_of_any_width_does_not_show_in_dark_tiles_beside_it(
+    paint: Callable[..., Image.Image], border: int
+) -> None:
+    dark = Image.new("RGB", (600, 440), (12, 12, 14))
+    dark.paste(paint(4, 360, 260, cells=40), (120, 90))
+    assert verify(look(dark), look(ImageOps.expand(dark, border, "white"))) is C
 
 
 def test_accepting_animated_with_stills_has_the_limit_of_unsettled_pairs() -> None:

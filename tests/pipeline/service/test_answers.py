@@ -139,6 +139,7 @@ def test_what_another_process_adds_is_seen_and_its_files_are_never_deleted(
     photo = tmp_path / "photos" / "holiday.png"
     photo.write_bytes(draw(60))
     Library(served.library).add(tmp_path / "photos")
+    assert served.ask("GET", f"/search?id={name_of(draw(60))}").status_code == 200
     answer = served.check(draw(60, "JPEG", quality=85), STRICT, "image/jpeg")
     assert [match["name"] for match in answer["matches"]] == ["holiday.png"]
     assert str(tmp_path) not in str(answer)
