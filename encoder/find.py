@@ -33,7 +33,7 @@ def find_files(
     for root in roots:
         start = Path(os.path.realpath(root))
         if not start.exists():
-            raise InputError(f"{os.fspath(root)}: no such folder")
+            raise InputError(f"{os.fspath(root)}: no such folder or file")
         if not start.is_dir() and not start.is_file():
             raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
         walk = iter([start]) if start.is_file() else _walk(start, on_error)

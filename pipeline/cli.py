@@ -25,6 +25,7 @@ from twinpix.pipeline.command import Command
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.options import (
     AnimatedWithStills,
+    FailOnDuplicates,
     FalsePairs,
     Folders,
     IndexKind,
@@ -249,7 +250,7 @@ def find_duplicates(
     threshold: Threshold = None,
     verify: Verify = None,
     json: Json = False,
-    fail_on_duplicates: Annotated[bool, typer.Option("--fail-on-duplicates", help="Exit 1 if there are any.")] = False,
+    fail_on_duplicates: FailOnDuplicates = False,
     model: Model = None,
     workers: Workers = None,
     where: Where = None,
@@ -302,13 +303,12 @@ def find_duplicates(
 
 
 def _reported(report: Report, json: bool, fail_on_duplicates: bool, output: Path | None) -> int:
+    if output is not None:  # first: whoever reads the other report may have left
+        report.save(output)
     show.report(report, json)
     if output is not None:
-        report.save(output)
         show.message(f"report of {len(report.groups)} groups -> {output}")
-    if fail_on_duplicates and report.matches:
-        return NOT_DUPLICATE
-    return show.scan_exit_code(report.skipped)
+    return show.exit_code(report, fail_on_duplicates)
 
 
 def _version(wanted: bool) -> None:

@@ -37,6 +37,9 @@ Verify = Annotated[
         show_default="yes, unless --threshold is given",
     ),
 ]
+FailOnDuplicates = Annotated[
+    bool, typer.Option("--fail-on-duplicates", help="Exit 1 if there are any.", show_default=False)
+]
 AnimatedWithStills = Annotated[
     bool,
     typer.Option(

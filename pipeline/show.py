@@ -212,6 +212,11 @@ def damage_line(file: Path, lines: int) -> None:
         message(f"{file}: {lines} damaged line{'s' * (lines != 1)}, which count for nothing: decide that again")
 
 
+def exit_code(outcome: Report, fail_on_duplicates: bool) -> int:
+    """1 where there are duplicates, and there must be none; otherwise as `scan_exit_code`."""
+    return 1 if fail_on_duplicates and outcome.matches else scan_exit_code(outcome.skipped)
+
+
 def scan_exit_code(skipped: Sequence[Skipped]) -> int:
     """3 if an image could not be read, else 0: files that are no images are no fault."""
     return SOME_SKIPPED if any(s.reason != "not_an_image" for s in skipped) else 0

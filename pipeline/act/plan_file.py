@@ -120,6 +120,15 @@ def read_plan(source: str | os.PathLike[str]) -> Plan:
     return reader.plan()
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # of a key that is there twice nobody knows which was meant: keep, or remove
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return row
+
+
 class _Reader:
     """Collects the lines of one plan file."""
 
@@ -131,7 +140,7 @@ class _Reader:
     def read(self, number: int, line: str) -> None:
         self._line = number
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_each_once)
             if not isinstance(row, dict):
                 raise ValueError("not a JSON object")
             self._take(row)

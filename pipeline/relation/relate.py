@@ -38,7 +38,7 @@ BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
 # having more than the other
 NOISY, ONE_HAS_MORE = 0.4, 0.7
 LEAK = 6  # px round a thing that lies on a picture
-SAME_SIZE = 0.02  # share of the sides
+SAME_SIZE, RESIZED = 0.02, 0.003  # share of the sides; alignments are no more exact
 MORE_BYTES = 1.05  # times
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
@@ -246,11 +246,11 @@ def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:
     colours = tone_edits(*(pair.colours if first else pair.colours[::-1]), least=2.0 if worn.noise else 1.0)
     facts = pair.facts if first else pair.facts[::-1]
     mirror, rotation = _turned(place)
-    area, squeeze = place.frame_area, place.squeeze
+    area, squeeze, scale = place.frame_area, place.squeeze, place.scale(*facts)
     return Edits(
         crop=placed.crop,
         zoom=1.0 if placed.crop is None else (area if placed.border is None else placed.crop.area) ** -0.5,
-        scale=place.scale(*facts),
+        scale=scale if abs(scale - 1) > RESIZED else 1.0,
         mirror=mirror,
         rotation=rotation,
         squeeze=squeeze if abs(squeeze - 1) > max(SQUEEZED, 1.5 / min(facts[1].width, facts[1].height)) else 1.0,

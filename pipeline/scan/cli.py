@@ -15,6 +15,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline import show
 from twinpix.pipeline.options import (
     AnimatedWithStills,
+    FailOnDuplicates,
     FalsePairs,
     Json,
     Model,
@@ -76,6 +77,7 @@ def scan(
     ] = "",
     animated_with_stills: AnimatedWithStills = False,
     json: Json = False,
+    fail_on_duplicates: FailOnDuplicates = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="A .html, .csv, .jsonl or .parquet file to write.")
     ] = None,
@@ -89,7 +91,8 @@ def scan(
     What was done is kept: a scan that was stopped goes on where it was, and of one that is repeated only what has
     changed is done again. Looks only; changes and deletes nothing.
 
-    Exit codes: 0 done; 3 some images could not be read; 2 error; 11 another scan is at work there; 130 interrupted.
+    Exit codes: 0 done; 1 duplicates, with --fail-on-duplicates; 3 some images could not be read; 2 error; 11 another
+    scan is at work there; 130 interrupted.
     """
     if engine not in ENGINES:
         raise InputError(f"no engine is called {engine!r}: choose local or ray")
@@ -112,14 +115,15 @@ def scan(
     path = None if model is None else str(Path(model).absolute())
     with started(engine, workers, address, gpus) as running, stages_meter() as progress:
         found = run_scan(sources, running, place, encoder, path, options, progress)
+    if output is not None:  # first: whoever reads the other report may have left
+        save_report(found, output)
     show.report(found.report, json)
     if output is not None:
-        save_report(found, output)
         show.message(f"report of {len(found.report.groups)} groups -> {output}")
     totals_lines(found.totals, place)
     result = result_of(place)
     show.message(f"result: {result} (to look at it: twinpix review {shlex.quote(result)})")
-    return show.scan_exit_code(found.report.skipped)
+    return show.exit_code(found.report, fail_on_duplicates)
 
 
 @contextmanager

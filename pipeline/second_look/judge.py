@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from twinpix.pipeline.second_look.agreement import (
     Agreement,
     agree,
     agree_at_one_sharpness,
     cover,
+    cover_with_border,
     detail_lost,
     without,
 )
@@ -188,7 +192,10 @@ def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool, motion: Calla
 
 
 def _is_covered_copy(aligned: Aligned) -> bool:
-    covered = cover(aligned)
+    return _is_copy_beside(aligned, cover(aligned)) or _is_copy_beside(aligned, cover_with_border(aligned))
+
+
+def _is_copy_beside(aligned: Aligned, covered: NDArray[np.bool_] | None) -> bool:
     if covered is None:
         return False
     rest = without(aligned, covered)

@@ -149,14 +149,14 @@ def test_a_closed_stream_stops_nothing(command: Command, album: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])
-def test_a_reader_that_has_gone(album: Path, json_flag: list[str]) -> None:
+def test_a_reader_that_has_gone(album: Path, tmp_path: Path, json_flag: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
+    words, page = [str(BIN / "find-duplicates"), str(album), *json_flag], tmp_path / "report.html"
     with os.fdopen(write, "wb") as gone:
-        done = subprocess.run(
-            [BIN / "find-duplicates", album, *json_flag], stdout=gone, stderr=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run([*words, "-o", page], stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
+    assert page.read_text().rstrip().endswith("</html>"), "what was asked for is written all the same"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
 

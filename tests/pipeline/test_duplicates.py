@@ -127,11 +127,11 @@ def test_matches_are_every_pair_within_the_threshold_closest_first(album: Path) 
     assert all(match.is_duplicate and match.threshold == report.threshold for match in report.matches)
 
 
-def test_at_threshold_two_everything_is_one_group(album: Path, encoder: OnnxEncoder) -> None:
+def test_at_threshold_two_everything_is_one_group(album: Path) -> None:
     report = find_duplicates(album, threshold=2)
     assert len(report.matches) == 10
     assert [len(group.files) for group in report.groups] == [5]
-    assert report.expected_false_pairs == pytest.approx(encoder.calibration.rate(2) * 10)
+    assert report.expected_false_pairs == 10, "beyond the curve nothing is promised"
 
 
 def test_byte_identical_files_at_threshold_zero(album: Path, tmp_path: Path, paint: Paint, pack: Pack) -> None:

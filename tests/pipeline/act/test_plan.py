@@ -90,6 +90,15 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
         read_plan(tmp_path / "plan.jsonl")
 
 
+def test_a_key_that_is_there_twice_is_named(album: Path, tmp_path: Path) -> None:
+    write_plan(plan_of(album), tmp_path / "plan.jsonl")
+    lines = (tmp_path / "plan.jsonl").read_text().splitlines()
+    lines[2] = lines[2].replace('"do": ', '"do": "keep", "do": ')
+    (tmp_path / "plan.jsonl").write_text("\n".join(lines))
+    with pytest.raises(twinpix.InputError, match="line 3: 'do' is there twice"):
+        read_plan(tmp_path / "plan.jsonl")
+
+
 def test_a_picture_is_not_overwritten_by_a_plan(album: Path, tmp_path: Path) -> None:
     plan = Plan((), (), (), ("path",), "")
     picture = sorted(album.rglob("*.png"))[0]

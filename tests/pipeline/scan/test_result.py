@@ -138,6 +138,7 @@ def test_the_command(photos: Path, tmp_path: Path, command: Command, hearing: li
     plain = command("find-duplicates", photos, "--no-library", "--json")
     work = tmp_path / "work"
     found = command("twinpix", "scan", photos, "--work", work, "--json", "-o", tmp_path / "report.html")
+    assert command("twinpix", "scan", photos, "--work", work, "--fail-on-duplicates").returncode == 1
     assert (found.returncode, plain.returncode) == (3, 3), found.stderr
     assert found.stdout == plain.stdout
     assert "10 images (10 embedded now" in found.stderr and "3 groups" in found.stderr

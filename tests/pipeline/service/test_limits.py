@@ -135,8 +135,8 @@ def test_other_refusals(served: Any, draw: Draw) -> None:
     for name in ("..%2f..%2fetc", "%00", "x" * 2000, "A" * 32):
         assert served.ask("DELETE", f"/images/{name}").status_code == 404
     assert served.ask("PUT", "/check").headers["allow"] == "POST"
-    refused(served.ask("PUT", "/check"), 405)
-    refused(served.ask("GET", "/nowhere"), 404)
+    refused(served.ask("PUT", "/check"), 405, "no_such_method")
+    refused(served.ask("GET", "/nowhere"), 404, "no_such_address")
 
 
 def refused(answer: Any, status: int, reason: str | None = None) -> None:
