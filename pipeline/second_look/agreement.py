@@ -20,7 +20,6 @@ LEAK = 3  # px: how far smoothing carries what lies beside
 COVERS, COVER_TILES = 4, 2  # rectangles that may cover parts of a picture, at most; wrong tiles in each, at least
 APART = 5  # tiles; wrong ones that lie nearer together are one thing: letters of a line
 COVERED = 0.4  # share of the area, at most
-STRIP = 0.5  # share of the tiles of a row that disagree where a border is
 MATCHING_SIGMAS = (2.0, 3.0, 4.0, 6.0, 8.0, 11.0)  # px
 
 
@@ -59,20 +58,7 @@ def cover(aligned: Aligned) -> NDArray[np.bool_] | None:
     if min(aligned.inside.shape) < TILE:
         return None
     tiles = _correlate(aligned, SMOOTHING)
-    return _not_too_much(_rectangles(tiles.textured & (tiles.by_tone.max(2) < AGREEING)))
-
-
-def cover_with_border(aligned: Aligned) -> NDArray[np.bool_] | None:
-    """The same where a border lies on what the two share, too: along the edges all tiles count as covered."""
-    if min(aligned.inside.shape) < TILE:
-        return None
-    tiles = _correlate(aligned, SMOOTHING)
-    wrong = tiles.textured & (tiles.by_tone.max(2) < AGREEING)
-    strips = _strips(wrong, tiles.textured)
-    return _not_too_much(strips | _rectangles(wrong & ~strips)) if strips.any() else None
-
-
-def _not_too_much(covered: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    covered = _rectangles(tiles.textured & (tiles.by_tone.max(2) < AGREEING))
     return covered if covered.any() and covered.mean() <= COVERED else None
 
 
@@ -82,26 +68,6 @@ def without(aligned: Aligned, covered: NDArray[np.bool_]) -> Aligned:
     down, across = (TILE * side for side in covered.shape)
     free[:down, :across] = np.kron(~covered, np.ones((TILE, TILE), bool))
     return replace(aligned, inside=aligned.inside & free)
-
-
-def _strips(wrong: NDArray[np.bool_], textured: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # along all four edges, as far as most of a row or column disagrees: the border of a crop
-    strips = np.zeros_like(wrong)
-    for turns in range(4):
-        wide = _wrong_rows(np.rot90(wrong, turns), np.rot90(textured, turns))
-        if wide == 0:  # something near one edge has moved
-            return np.zeros_like(wrong)
-        np.rot90(strips, turns)[:wide] = True
-    return strips
-
-
-def _wrong_rows(wrong: NDArray[np.bool_], textured: NDArray[np.bool_]) -> int:
-    wide = 0
-    for row in np.flatnonzero(textured.any(1)).tolist():
-        if wrong[row].sum() < STRIP * textured[row].sum():
-            break
-        wide = row + 1
-    return wide
 
 
 def _rectangles(wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:

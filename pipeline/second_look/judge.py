@@ -6,15 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from twinpix.pipeline.second_look.agreement import (
     Agreement,
     agree,
     agree_at_one_sharpness,
     cover,
-    cover_with_border,
     detail_lost,
     without,
 )
@@ -192,10 +188,7 @@ def _is_copy(agreement: Agreement, aligned: Aligned, tilted: bool, motion: Calla
 
 
 def _is_covered_copy(aligned: Aligned) -> bool:
-    return _is_copy_beside(aligned, cover(aligned)) or _is_copy_beside(aligned, cover_with_border(aligned))
-
-
-def _is_copy_beside(aligned: Aligned, covered: NDArray[np.bool_] | None) -> bool:
+    covered = cover(aligned)
     if covered is None:
         return False
     rest = without(aligned, covered)

@@ -28,15 +28,7 @@ from twinpix.pipeline.bench.edits import (
     zoom,
 )
 from twinpix.pipeline.second_look import judge as judge_module
-from twinpix.pipeline.second_look.agreement import (
-    NOTHING,
-    Agreement,
-    agree,
-    cover,
-    cover_with_border,
-    detail_lost,
-    without,
-)
+from twinpix.pipeline.second_look.agreement import NOTHING, Agreement, agree, cover, detail_lost, without
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, match_features, superpose
 from twinpix.pipeline.second_look.align import zoom as zoom_of
 from twinpix.pipeline.second_look.judge import MIN_TILES, judge, look_closer
@@ -233,20 +225,6 @@ def test_something_that_moved_is_no_copy(
     moved.paste(picture.crop((left, top, right, bottom)), (left + by[0], top + by[1]))
     assert verify(look(noisy(moved, 15)), seen(name)) is not C
     assert verify(look(noisy(picture, 15)), seen(name)) is C, "it's not the noise"
-
-
-def test_a_border_on_a_crop_is_covered_on_all_sides_or_not_at_all() -> None:
-    levels = np.asarray(photo("chelsea.png").resize((384, 256)))
-    inside = np.ones(levels.shape[:2], bool)
-    framed, topped = levels.copy(), levels.copy()
-    framed[:24], framed[-24:], framed[:, :24], framed[:, -24:] = 255, 255, 255, 255
-    topped[:24] = 255
-    covered = cover_with_border(Aligned(framed, levels, inside))
-    assert covered is not None
-    assert covered[0].all() and covered[-1].all() and covered[:, 0].all() and covered[:, -1].all()
-    assert not covered[3:-3, 3:-3].any()
-    assert cover_with_border(Aligned(topped, levels, inside)) is None
-    assert cover_with_border(Aligned(levels, levels, inside)) is None
 
 
 @pytest.mark.parametrize("name", [*CLEAR, "rocket.jpg", "camera.png"])
