@@ -15,7 +15,7 @@ from PIL import Image
 from twinpix.encoder.decode import ImageLike, as_file, decode, open_image, refuse_bombs, to_rgb
 from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError
-from twinpix.encoder.pages import NEW_SUBFILE_TYPE, REDUCED, has_several_pages
+from twinpix.encoder.pages import NEW_SUBFILE_TYPE, has_several_pages, is_page
 
 FRAMES, FRAME_PX = 24, 64  # how many; px, each squeezed to a square
 MOST_FRAMES, MOST_PIXELS = 512, 128_000_000  # decoded at most; of a longer animation only the beginning is seen
@@ -109,16 +109,12 @@ def _frames(image: Image.Image) -> tuple[list[Image.Image], list[float]]:
             if number == 0:
                 raise
             break
-        if number and image.format == "TIFF" and _is_reduced(image):
-            continue  # a smaller copy of the page before it
+        if number and not is_page(getattr(image, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0)):
+            continue  # a smaller copy of the page before it, or its mask
         frames.append(to_rgb(image).resize((FRAME_PX, FRAME_PX), Image.Resampling.BOX))
         begins.append(now)
         now += float(image.info.get("duration") or STILL_MS)
     return frames, [*begins, now]
-
-
-def _is_reduced(page: Image.Image) -> bool:
-    return bool(getattr(page, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0) & REDUCED)
 
 
 def _strip(frames: list[Image.Image], begins: list[float]) -> Image.Image:

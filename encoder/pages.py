@@ -11,8 +11,17 @@ NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # TIFF 6.0, section 8: bits of the 
 Order = Literal["little", "big"]
 
 
+def is_page(subfile_type: int) -> bool:
+    """Whether a picture is a page of its own, and no smaller copy, preview or mask of another.
+
+    Args:
+        subfile_type: value of the tag `NEW_SUBFILE_TYPE`; 0 where there is none.
+    """
+    return not subfile_type & (REDUCED | MASK)
+
+
 def has_several_pages(file: IO[bytes]) -> bool:
-    """Whether more than one of its pictures is a page of its own, and no smaller copy, preview or mask of another.
+    """Whether more than one of its pictures is a page: see `is_page`.
 
     Args:
         file: of any kind, at its beginning. What is no TIFF, or damaged, holds none.
@@ -28,22 +37,22 @@ def has_several_pages(file: IO[bytes]) -> bool:
     for _ in range(MOST):
         if not place or pages > 1:
             break
-        is_page, place = _directory(file, place, order, wide)
-        pages += is_page
+        subfile_type, place = _directory(file, place, order, wide)
+        pages += subfile_type is not None and is_page(subfile_type)
     return pages > 1
 
 
-def _directory(file: IO[bytes], place: int, order: Order, wide: bool) -> tuple[bool, int]:
-    # whether one directory is that of a page, and where the next one is; 0: there is none
+def _directory(file: IO[bytes], place: int, order: Order, wide: bool) -> tuple[int | None, int]:
+    # the subfile type of one directory, None of a damaged one, and where the next one is; 0: there is none
     counted, entry, offset = (8, 20, 8) if wide else (2, 12, 4)
     file.seek(place)
     count = int.from_bytes(file.read(counted), order)
     entries = file.read(entry * min(count, MOST_ENTRIES))
     if not 0 < count <= MOST_ENTRIES or len(entries) < entry * count:
-        return False, 0
+        return None, 0
     following = int.from_bytes(file.read(offset), order)
     for start in range(0, len(entries), entry):
         if int.from_bytes(entries[start : start + 2], order) == NEW_SUBFILE_TYPE:
             value = entries[start + entry - offset : start + entry]
-            return not int.from_bytes(value[:4], order) & (REDUCED | MASK), following
-    return True, following
+            return int.from_bytes(value[:4], order), following
+    return 0, following

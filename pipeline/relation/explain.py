@@ -51,7 +51,7 @@ class Explanation:
         sentence: the same in words, names included; harmless to show.
         reasons: how sure the verdict is, and why: lines for people.
         false_match_rate: how often two different pictures lie as near as these, 0..1, by the calibration in force;
-            None if there is none.
+            None if there is none, or if they lie farther apart than it goes.
         metrics: what each classic metric says, on its own scale.
         left_out: the metrics that can't be used here, and why.
         examination: what the second look found. Unlike `match.second_look` it is always there.

@@ -55,8 +55,10 @@ def look_at(places: Sequence[Place], pairs: Pairs, far: float, sure: float, clos
 
 def read_looks(file: str) -> tuple[Codes, dict[int, str]]:
     """What `look_at` wrote: the codes, and the rows of pictures that could not be read any more, with the reason."""
-    codes: Codes = store.read(file).column("outcome").to_numpy().astype(np.uint8)
-    return codes, {int(row): reason for row, reason in json.loads(store.facts_of(file).get(GONE, "{}")).items()}
+    table = store.read(file)  # with what is written beside it: a store need not be asked twice
+    codes: Codes = table.column("outcome").to_numpy().astype(np.uint8)
+    reasons = json.loads((table.schema.metadata or {}).get(GONE.encode(), b"{}"))
+    return codes, {int(row): reason for row, reason in reasons.items()}
 
 
 def relate(places: Sequence[Place], pairs: Sequence[tuple[int, int, bool]], target: str) -> None:
