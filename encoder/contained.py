@@ -140,6 +140,11 @@ class Decoders:
         with self._lock:
             return tuple(self._all)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is of no more use."""
+        return self._closed.is_set()
+
     def decode(self, source: str | bytes, at_least: int | None, jpeg_at_least: int | None = None) -> Image.Image:
         """As `twinpix.encoder.decode.decode`, level by level.
 

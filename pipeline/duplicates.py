@@ -44,6 +44,7 @@ from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.verify import Examination
 from twinpix.pipeline.second_look.verify import verify as second_look
 from twinpix.pipeline.stream import Chunk, Memory, encode_images, encoder_for
+from twinpix.pipeline.threads import sharing_decoders
 
 NONE = np.empty(0, np.intp)
 
@@ -133,13 +134,14 @@ def find_duplicates(
     limits(encoder, 2, threshold, verify, false_pairs)
     kind_for(2, index)
     encoder = keeping(encoder, threshold, verify)
-    embeddings = encode_images(
-        *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
-    )
-    return group_duplicates(
-        embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
-        animated_with_stills=animated_with_stills, thorough=thorough, library=library,
-    )  # fmt: skip
+    with sharing_decoders():
+        embeddings = encode_images(
+            *roots, encoder=encoder, workers=workers, progress=progress, where=where, library=library
+        )
+        return group_duplicates(
+            embeddings, encoder, threshold, workers, verify, looking, false_pairs, index,
+            animated_with_stills=animated_with_stills, thorough=thorough, library=library,
+        )  # fmt: skip
 
 
 def group_duplicates(

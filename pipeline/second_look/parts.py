@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,16 +36,33 @@ def parts_of(picture: NDArray[np.uint8]) -> Parts:
 
 
 def have_something_in_common(query: Parts, reference: Parts, distance: float) -> bool:
-    """Whether it is worth looking closely. Smooth pictures, of which so coarse a look says nothing, always have.
+    """Whether it is worth looking closely: see `worth_a_close_look`."""
+    return worth_a_close_look([(query, reference, distance)])[0]
+
+
+def worth_a_close_look(pairs: Sequence[tuple[Parts, Parts, float]]) -> list[bool]:
+    """Which of these pairs have something in common. Smooth pictures, of which so coarse a look says nothing, have.
 
     Args:
-        distance: L2 of the two.
+        pairs: the parts of two pictures, and their L2 distance. All at once, they take less time.
     """
-    if not (len(query) and len(reference)):
-        return True
-    if query.tobytes() > reference.tobytes():  # the order of the two changes nothing
-        query, reference = reference, query
-    model, sides = shipped_pairs(), (query[None], reference[None])
-    if model.glance(*sides)[0] < AT_A_GLANCE:
-        return False
-    return bool(model.logits(*sides)[0] >= min(MOST, max(LEAST, PROMISING - PER_L2 * distance)))
+    detailed = [pair for pair in pairs if len(pair[0]) and len(pair[1])]
+    worth_it = iter(_worth_it(detailed) if detailed else [])
+    return [next(worth_it) if len(query) and len(reference) else True for query, reference, _ in pairs]
+
+
+def _worth_it(pairs: Sequence[tuple[Parts, Parts, float]]) -> list[bool]:
+    model, distance = shipped_pairs(), np.array([distance for *_, distance in pairs])
+    queries, references = (
+        np.stack(side) for side in zip(*(_in_order(query, reference) for query, reference, _ in pairs), strict=True)
+    )
+    found = model.glance(queries, references) >= AT_A_GLANCE
+    if found.any():
+        limit = np.clip(PROMISING - PER_L2 * distance[found], LEAST, MOST)
+        found[found] = model.logits(queries[found], references[found]) >= limit
+    return [bool(one) for one in found]
+
+
+def _in_order(query: Parts, reference: Parts) -> tuple[Parts, Parts]:
+    # the order of the two changes nothing then
+    return (reference, query) if query.tobytes() > reference.tobytes() else (query, reference)

@@ -164,6 +164,9 @@ def test_progress_rises_to_the_number_of_pairs(shelf: list[Path], monkeypatch: p
     got = look_again(shelf, pairs, 2, lambda done, of: told.append((done, of)))
     assert told == [(4, 10), (8, 10), (10, 10)]
     assert got == tuple(KNOWN.values()), "blocks change nothing"
+    told.clear()
+    assert len(look_again(shelf, pairs, 2, lambda done, of: told.append((done, of)), close=0.1)) == 10
+    assert told == [(4, 10), (8, 10), (10, 10)], "what a coarse look refutes counts, too"
 
 
 def test_a_file_that_vanished_is_unclear(shelf: list[Path], tmp_path: Path) -> None:
@@ -233,7 +236,7 @@ def test_far_pairs_get_a_glimpse_first(paint: Paint) -> None:
 
 def test_beyond_a_distance_a_coarse_look_comes_first(paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [paint(0, 400, 300, 40), paint(1, 400, 300, 40)]
-    monkeypatch.setattr(second_look, "have_something_in_common", lambda a, b, _: bool((a == b).all()))
+    monkeypatch.setattr(second_look, "worth_a_close_look", lambda pairs: [bool((a == b).all()) for a, b, _ in pairs])
     closely: list[object] = []
     monkeypatch.setattr(second_look, "look", lambda source: closely.append(source))
     assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.4) == (R,)
