@@ -194,8 +194,9 @@ def _evidence(seen: Examination) -> str:
         if alignment.is_in_place
         else f"aligned by {alignment.inliers} of {alignment.matches} local features"
     )
+    beside = "" if seen.borders == (None, None) else "without borders "
     return (
-        f"{how}, {agreement.agreeing:.0%} of {agreement.tiles} tiles show the same "
+        f"{beside}{how}, {agreement.agreeing:.0%} of {agreement.tiles} tiles show the same "
         f"(median correlation {agreement.median:.2f}), {finding.motion:.2f} px out of place"
     )
 

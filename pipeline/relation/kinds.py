@@ -51,6 +51,21 @@ class Box:
         """Share of the picture, 0..1."""
         return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
 
+    def beyond(self, other: Box) -> float:
+        """How far it reaches beyond another one at any side; below 0 where it lies within."""
+        ends = other.left - self.left, other.top - self.top, self.right - other.right, self.bottom - other.bottom
+        return max(ends)
+
+    def part(self, inner: Box) -> Box:
+        """A part of this part, in fractions of the whole."""
+        wide, high = self.right - self.left, self.bottom - self.top
+        return Box(
+            self.left + wide * inner.left,
+            self.top + high * inner.top,
+            self.left + wide * inner.right,
+            self.top + high * inner.bottom,
+        )
+
     def overlap(self, other: Box) -> float:
         """Intersection over union, 0..1."""
         shared = Box(

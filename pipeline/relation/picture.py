@@ -110,15 +110,16 @@ def _mark(pictures: list[Image.Image], explanation: Explanation, pair: Pair) -> 
     edits, first = explanation.relation.edits, explanation.relation.original is Side.QUERY
     original, copy = pictures if first else pictures[::-1]
     if edits.crop is not None:
-        _outline(original, (pair.place.back if first else pair.place))
+        _outline(original, pair.place.back if first else pair.place, pair.inner[0 if first else 1])
     for box in (*edits.overlays, *(part for part in (edits.border, edits.beyond) if part is not None)):
         _draw_box(copy, box)
 
 
-def _outline(original: Image.Image, copy_to_original: Place) -> None:
-    # the frame of the copy, which may be turned
+def _outline(original: Image.Image, copy_to_original: Place, inner: Box) -> None:
+    # the frame of the copy, which may be turned; `inner`: where the target lies in the original
     wide, high = copy_to_original.target
-    frame = (copy_to_original.carry(copy_to_original.corners(WHOLE)) + 0.5) / (wide, high) * original.size
+    frame = (copy_to_original.carry(copy_to_original.corners(WHOLE)) + 0.5) / (wide, high)
+    frame = (frame * (inner.right - inner.left, inner.bottom - inner.top) + (inner.left, inner.top)) * original.size
     inside = frame.clip(LINE / 2, np.array(original.size) - LINE / 2 - 1)
     pen, around = ImageDraw.Draw(original), [(float(x), float(y)) for x, y in (*inside, inside[0])]
     pen.line(around, fill="white", width=LINE + 4, joint="curve")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twinpix.pipeline.relation.kinds import Box, Edits, Facts, Kind, Relation, Side
+from twinpix.pipeline.relation.kinds import WHOLE, Box, Edits, Facts, Kind, Relation, Side
 from twinpix.pipeline.relation.place import (
     SNAP,
     SQUEEZED,
@@ -21,12 +21,13 @@ from twinpix.pipeline.relation.place import (
 from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, has_other_ink, lay_colours, tone_edits
 from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
 from twinpix.pipeline.second_look.align import Aligned, Alignment, superpose, zoom
+from twinpix.pipeline.second_look.border import Border, border_of
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import Look
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.tiles import Plane
-from twinpix.pipeline.second_look.verify import SOUND, Examination, is_plain
+from twinpix.pipeline.second_look.verify import SOUND, Examination, examine_without_borders, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
 GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
@@ -37,6 +38,7 @@ BLURRED = 0.2  # doublings of fine detail; interpolation loses half of that
 # noise makes a picture sharper, too, by up to so much; but most of it the two don't share, and little of that is one
 # having more than the other
 NOISY, ONE_HAS_MORE = 0.4, 0.7
+HIDING, RIM = 0.02, 0.03  # of a side: from which a border covers something; how far it may be blurred
 LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE, RESIZED = 0.02, 0.003  # share of the sides; alignments are no more exact
 MORE_BYTES = 1.05  # times
@@ -50,6 +52,7 @@ class Pair:
 
     Attributes:
         looks, facts: of the query and of the reference.
+        inner: where these looks lie in the pictures: all over, but for borders that were left out.
         place: how the query lies in the reference.
         aligned: both in one frame.
         frame: whose frame that is,
@@ -59,6 +62,7 @@ class Pair:
 
     looks: tuple[Look, Look]
     facts: tuple[Facts, Facts]
+    inner: tuple[Box, Box]
     place: Place
     aligned: Aligned
     frame: Side
@@ -95,7 +99,20 @@ def _is_one_scene(finding: Finding) -> bool:
 
 
 def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:
-    """The two as the second look aligned them; as they lie, where it did not have to."""
+    """The two as the second look aligned them; as they lie, where it did not have to.
+
+    A border that lies on what the other picture shows is left out: it would pass for a change of that.
+    """
+    pair = _lay(query, reference, seen, facts)
+    if seen.borders != (None, None) or not _hides_something(pair):
+        return pair
+    without = examine_without_borders(query, reference)
+    return pair if without is None else _lay(query, reference, without, facts)
+
+
+def _lay(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:
+    inner = _within(query, seen.borders[0]), _within(reference, seen.borders[1])
+    query, reference = seen.aligned(query, reference)
     turned = seen.is_turned_round and seen.finding is not None
     alignment = (
         seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
@@ -108,14 +125,31 @@ def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts
     pair = (colours.query, colours.reference)
     if turned:
         aligned, pair = replace(aligned, query=aligned.reference, reference=aligned.query), pair[::-1]
-    return Pair((query, reference), facts, place, aligned, frame, in_source and alignment.mirrored, pair)
+    return Pair((query, reference), facts, inner, place, aligned, frame, in_source and alignment.mirrored, pair)
+
+
+def _hides_something(pair: Pair) -> bool:
+    # whether one of the two has a border, and it lies on what the other one shows
+    borders = [border_of(look) for look in pair.looks]
+    if (borders[0] is None) == (borders[1] is None):
+        return False
+    side = 0 if borders[0] is not None else 1
+    covered = (pair.place, pair.place.back)[side].seen or WHOLE
+    return covered.beyond(_within(pair.looks[side], borders[side])) > HIDING
+
+
+def _within(look: Look, border: Border | None) -> Box:
+    if border is None:
+        return WHOLE
+    wide, high = look.size
+    return Box(border.left / wide, border.top / high, 1 - border.right / wide, 1 - border.bottom / high)
 
 
 def _copy(pair: Pair) -> Relation:
     place_edits, by_place = _placed(pair)
     wear, by_wear = _worn(pair)
-    original = by_place or by_wear or _by_file(pair)
-    edits = _from(original, pair, place_edits, wear)
+    original = by_place or _by_border(pair) or by_wear or _by_file(pair)
+    edits = _round_borders(_from(original, pair, place_edits, wear), original, pair)
     if edits == Edits(scale=edits.scale) and not _is_clean(pair):
         edits = replace(edits, altered=True)
     if edits != Edits(scale=edits.scale):
@@ -123,6 +157,27 @@ def _copy(pair: Pair) -> Relation:
     one, other = pair.facts
     same = (one.width, one.height) == (other.width, other.height)
     return Relation(Kind.RE_ENCODED if same else Kind.RESIZED, original, edits, pair.facts)
+
+
+def _by_border(pair: Pair) -> Side | None:
+    # the one that has none
+    bordered = [inner != WHOLE for inner in pair.inner]
+    return None if bordered[0] == bordered[1] else Side.REFERENCE if bordered[0] else Side.QUERY
+
+
+def _round_borders(edits: Edits, original: Side, pair: Pair) -> Edits:
+    # as parts of the whole pictures, their borders included
+    whole, copy = pair.inner if original is Side.QUERY else pair.inner[::-1]
+    if whole != WHOLE and (edits.crop is not None or copy == WHOLE):
+        edits = replace(edits, crop=whole.part(edits.crop or WHOLE), zoom=edits.zoom * whole.area**-0.5)
+    if copy == WHOLE:
+        return edits
+    return replace(
+        edits,
+        border=copy.part(edits.border or WHOLE),
+        beyond=edits.beyond and copy.part(edits.beyond),
+        overlays=tuple(copy.part(box) for box in edits.overlays),
+    )
 
 
 @dataclass(frozen=True)
@@ -136,6 +191,10 @@ def _placed(pair: Pair) -> tuple[_Placed, Side | None]:
     # what lies in what, and which of the two is the whole by that
     (query, reference), place = pair.looks, pair.place
     of_query, of_reference = place.seen, place.back.seen
+    if pair.inner != (WHOLE, WHOLE):  # nobody knows to a pixel where a border ends
+        of_query, of_reference = (
+            None if seen is None or WHOLE.beyond(seen) <= RIM else seen for seen in (of_query, of_reference)
+        )
     if of_query is None and of_reference is None:
         filled = [has_filled_surroundings(p, look) for p, look in ((place.back, query), (place, reference))]
         return _Placed(), None if filled[0] == filled[1] else (Side.REFERENCE if filled[0] else Side.QUERY)

@@ -15,6 +15,7 @@ import numpy as np
 
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
+from twinpix.pipeline.second_look.border import Border, border_of, without_border
 from twinpix.pipeline.second_look.film import show_the_same
 from twinpix.pipeline.second_look.fine_print import (
     differs_at_a_glance,
@@ -47,16 +48,22 @@ class Examination:
         finding: the alignment that it rests on, from the query to the reference unless `is_turned_round`; None where
             the two were not, or could not be, aligned.
         is_turned_round: whether that alignment leads from the reference to the query.
+        borders: of the query and of the reference, where the two were aligned without them.
     """
 
     outcome: Outcome
     finding: Finding | None = None
     is_turned_round: bool = False
+    borders: tuple[Border | None, Border | None] = (None, None)
 
     @property
     def swapped(self) -> Examination:
         """The same with the query as the reference."""
-        return replace(self, is_turned_round=not self.is_turned_round)
+        return replace(self, is_turned_round=not self.is_turned_round, borders=self.borders[::-1])
+
+    def aligned(self, query: Look, reference: Look) -> tuple[Look, Look]:
+        """What was aligned: the two, but for their borders."""
+        return without_border(query, self.borders[0]), without_border(reference, self.borders[1])
 
     def in_order(self, query: Look, reference: Look) -> tuple[Look, Look]:
         """The two in the order in which the alignment leads from one to the other."""
@@ -83,7 +90,25 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     found = at_a_glance(query, reference)
     if found is not None:
         return found
-    return _with_frames(_aligned(query, reference, is_far), query, reference)
+    found = _aligned(query, reference, is_far)
+    if found.outcome is not Outcome.CONFIRMED:
+        found = examine_without_borders(query, reference, is_far) or found
+    return _with_frames(found, query, reference)
+
+
+def examine_without_borders(query: Look, reference: Look, is_far: bool = False) -> Examination | None:
+    """What `examine` finds where even borders are left out; None if there are none, or if that shows no copy.
+
+    Pages have margins, and are read as they are.
+    """
+    borders = border_of(query), border_of(reference)
+    if borders == (None, None) or is_printed(query, reference) or is_small_print(query, reference):
+        return None
+    inner = without_border(query, borders[0]), without_border(reference, borders[1])
+    if any(one.has_little or one.is_on_ground for one in inner) or query.is_animated or reference.is_animated:
+        return None
+    found = _aligned(*inner, is_far)
+    return replace(found, borders=borders) if found.outcome in (Outcome.CONFIRMED, Outcome.LIKELY) else None
 
 
 def at_a_glance(query: Look, reference: Look) -> Examination | None:
@@ -240,4 +265,13 @@ def has_same_levels(query: Look, reference: Look) -> bool:
     return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
 
 
-__all__ = ["Examination", "examine", "has_same_levels", "is_in_place", "is_plain", "unaligned", "verify"]
+__all__ = [
+    "Examination",
+    "examine",
+    "examine_without_borders",
+    "has_same_levels",
+    "is_in_place",
+    "is_plain",
+    "unaligned",
+    "verify",
+]
