@@ -14,6 +14,10 @@ class ImageError(TwinpixError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        """For pickle: it comes back from other processes as it was raised there."""
+        return type(self), (self.reason, str(self))
+
 
 class DecodingError(TwinpixError):
     """No process can be started to decode images in."""

@@ -31,9 +31,7 @@ def find_files(
     """
     seen: set[str] = set()
     for root in roots:
-        start = Path(os.path.realpath(root))
-        if not start.exists():
-            raise InputError(f"{os.fspath(root)}: no such folder or file")
+        start = _start(root)
         if not start.is_dir() and not start.is_file():
             raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
         walk = iter([start]) if start.is_file() else _walk(start, on_error)
@@ -41,6 +39,18 @@ def find_files(
             if (name := str(path)) not in seen:
                 seen.add(name)
                 yield path
+
+
+def _start(root: str | os.PathLike[str]) -> Path:
+    name = os.fspath(root)
+    try:
+        start = Path(os.path.realpath(name))
+        start.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{name}: no such folder or file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name!r} can't be reached ({getattr(error, 'strerror', None) or error})") from None
+    return start
 
 
 def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Iterator[Path]:

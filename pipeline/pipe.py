@@ -14,6 +14,7 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.calibration.calibrations import in_force
+from twinpix.pipeline.limits import check_threshold
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def image_encoding(
 
     Raises:
         ModelError, MissingPackageError: the encoder can't be loaded.
+        InputError: the threshold is no distance.
     """
+    if threshold is not None:
+        check_threshold(threshold, np.inf)  # an encoder of your own may have longer vectors
     if encoder is None or isinstance(encoder, (str, os.PathLike)):
         encoder = load_encoder(encoder)
     return ImageEncoding(encoder, threshold)

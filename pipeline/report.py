@@ -36,7 +36,7 @@ class Skipped:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embeddings:
     """Embedded images, in the order they were found.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinpix.encoder.decode import sniff
@@ -24,13 +25,28 @@ def check_writable(target: Path, endings: Sequence[str]) -> None:
     """
     if target.suffix.lower() not in endings:
         raise InputError(f"{target}: end the name in {', '.join(endings)}")
-    if not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: its folder does not exist")
-    if target.is_dir():
+    check_place(target)
+
+
+def check_place(target: Path) -> None:
+    """The same, whatever the name ends in.
+
+    Raises:
+        InputError: see there.
+    """
+    if not os.path.isdir(target.absolute().parent):
+        raise InputError(f"{target}: its folder does not exist, or can't be reached")
+    if os.path.isdir(target):
         raise InputError(f"{target}: is a folder")
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise InputError(f"{target}: no permission to write into its folder")
-    if target.suffix.lower() not in PICTURES and _is_picture(target):
+    if target.suffix.lower() not in PICTURES:
+        refuse_picture(target)
+
+
+def refuse_picture(target: Path) -> None:
+    """Raises InputError where a picture lies by that name: to write there is a slip."""
+    if _is_picture(target):
         raise InputError(f"{target}: a picture is there by that name, and is not overwritten: name another file")
 
 
@@ -42,6 +58,16 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
+def write_text(target: Path, text: str) -> None:
+    """Write a text, UTF-8, whole or not at all.
+
+    Raises:
+        InputError: it can't be written.
+    """
+    with written_whole(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """A file beside the target to write to; it takes the target's place at the end, and is gone if that fails.
@@ -49,11 +75,13 @@ def written_whole(target: Path) -> Iterator[Path]:
     Raises:
         InputError: it can't be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # threads of one process may write to one target; a name can't be longer than 255 bytes
+    temporary = target.with_name(f".{target.name[:40]}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
         replace_synced(temporary, target)
     except OSError as error:
         raise InputError(f"{target}: can't be written ({error.strerror or error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import typer
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.show import message
+from twinpix.pipeline.target import refuse_picture
 from twinpix.train.cli import check_packages, expanded, pick_device, say
 
 Paths = list[Path]
@@ -46,6 +47,7 @@ def ablate(
     """
     if output.suffix == ".json":
         raise InputError(f"{output}: the rows are kept in a .json beside the table: give the table another ending")
+    refuse_picture(output.expanduser())
     check_packages()
     where = pick_device(device, threads)
     from twinpix.train import ablate as ablation

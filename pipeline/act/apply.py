@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -99,24 +99,24 @@ class _Run:
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
         try:
             with _refusing(), ExitStack() as stack:
-                subjects, survivor = self._guard.going(stack, group, file)
+                going = self._guard.going(stack, group, file)
                 if self._action in REPLACING:
-                    subjects = subjects[:1]  # the path stays, and so do its partners
-                    check_replaceable(self._action, subjects[0], survivor, self._plan.references)
+                    going = going[:1]  # the path stays, and so do its partners
+                    check_replaceable(self._action, *going[0], self._plan.references)
                 if self._writer is None:
-                    return self._would(subjects, survivor)
-                return self._carry_out(stack, self._writer, subjects, survivor)
+                    return self._would(going)
+                return self._carry_out(stack, self._writer, going)
         except Unusable as error:
             return [self._refused(file, error)]
         except JournalError as error:
             self._stopped = str(error)
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
 
-    def _would(self, subjects: list[Held], survivor: Held) -> list[ActedFile]:
-        for held in subjects:
+    def _would(self, going: Sequence[tuple[Held, Held]]) -> list[ActedFile]:
+        for held, _ in going:
             self._spots.check(held.path)
-        self._finish(subjects)
-        return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held in subjects]
+        self._finish([held for held, _ in going])
+        return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held, survivor in going]
 
     def _finish(self, subjects: list[Held]) -> None:
         paths = {held.path for held in subjects}
@@ -137,20 +137,23 @@ class _Run:
         place = self._earlier.get((str(file.path), file.content))
         return place if place is not None and place.exists() else None
 
-    def _carry_out(self, stack: ExitStack, writer: Writer, subjects: list[Held], survivor: Held) -> list[ActedFile]:
-        spots = [self._spots.spot_for(stack, held.path, writer.run) for held in subjects]
-        for held, spot in zip(subjects, spots, strict=True):
+    def _carry_out(self, stack: ExitStack, writer: Writer, going: Sequence[tuple[Held, Held]]) -> list[ActedFile]:
+        spots = [self._spots.spot_for(stack, held.path, writer.run) for held, _ in going]
+        for (held, survivor), spot in zip(going, spots, strict=True):
             writer.write(_entry(held, spot, survivor, self._action in REPLACING))
         done: list[tuple[Held, Spot]] = []
-        for held, spot in zip(subjects, spots, strict=True):
+        for (held, survivor), spot in zip(going, spots, strict=True):
             try:
                 with _refusing():
                     self._one(held, spot, survivor)
             except Unusable as error:
                 return self._taken_back([*done, (held, spot)], held, error)
             done.append((held, spot))
-        self._finish(subjects)
-        return [ActedFile(held.path, ActStatus.DONE, "", _kept(survivor), spot.path) for held, spot in done]
+        self._finish([held for held, _ in going])
+        return [
+            ActedFile(held.path, ActStatus.DONE, "", _kept(survivor), spot.path)
+            for (held, survivor), spot in zip(going, spots, strict=True)
+        ]
 
     def _one(self, held: Held, spot: Spot, survivor: Held) -> None:
         spot.write_info()

@@ -16,6 +16,7 @@ from twinpix.pipeline.act.disk import folder, is_still, opened
 from twinpix.pipeline.act.partners import owners_of, partners_of
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.state import State, Unusable
+from twinpix.pipeline.decisions import Content, Verdict, pair_of, read_decisions
 
 SEEN_PX = 32  # a survivor is decoded at this size at least
 
@@ -95,10 +96,11 @@ class Guard:
         self._kept = Identities(self._staying)
         self._forbidden = Identities(plan.references)
         self._decoded: set[str] = set()
+        self._verdicts = read_decisions().verdicts
         self.gone: set[Path] = set()  # what was moved in this run
 
-    def going(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile) -> tuple[list[Held], Held]:
-        """A file with the partners that go with it, and one that holds its picture and stays.
+    def going(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile) -> list[tuple[Held, Held]]:
+        """A file, then the partners that go with it, and of each what stays: its picture, its copy.
 
         Raises:
             Unusable: it must not go.
@@ -108,7 +110,21 @@ class Guard:
         subject = self._subject(stack, file)
         partners = [self._subject(stack, partner) for partner in self._partners(file)]
         survivor = self._survivor(stack, group, [subject, *partners])
-        return [subject, *partners], survivor
+        return [(subject, survivor), *((one, self._copy_of(stack, group, one) or survivor) for one in partners)]
+
+    def _copy_of(self, stack: ExitStack, group: PlannedGroup, going: Held) -> Held | None:
+        # the copy of a partner beside what stays; None if the plan knew of none, and a person lets it go all the same
+        staying = [file for file in group.files if not file.goes and file.path not in self.gone]
+        copies = [one for file in staying for one in file.partners if one.content == going.state.content]
+        for copy in copies:
+            with suppress(Unusable):
+                held = _hold(stack, copy.path)
+                if held.state.content == copy.content and not held.state.is_same_file(going.state):
+                    return held
+        if copies:
+            name = going.path.name
+            raise Unusable("no_survivor", f"its partner {name} has no copy beside what stays any more: plan again")
+        return None
 
     def _subject(self, stack: ExitStack, planned: PlannedFile | Partner) -> Held:
         path = planned.path
@@ -156,9 +172,12 @@ class Guard:
             except Unusable as error:
                 trouble = f"{file.path}, which stays, {error}"
                 continue
-            if not any(held.state.is_same_file(one.state) for one in going):
+            if any(held.state.is_same_file(one.state) for one in going):
+                trouble = f"{file.path}, which stays, is the same file by another name"
+            elif self._verdicts.get(pair_of(_content(held), _content(going[0]))) is Verdict.DIFFERENT:
+                trouble = f"{file.path}, which stays, is no duplicate of it, as you have said"
+            else:
                 return held
-            trouble = f"{file.path}, which stays, is the same file by another name"
         raise Unusable("no_survivor", f"the last one of its picture: {trouble}")
 
     def _verified(self, stack: ExitStack, file: PlannedFile) -> Held:
@@ -175,6 +194,10 @@ class Guard:
             self._decoded.add(held.state.content)
         self._kept.add(held.state.identity)
         return held
+
+
+def _content(held: Held) -> Content:
+    return Content(held.state.content, held.state.size)
 
 
 def _is_removed(path: Path) -> bool:

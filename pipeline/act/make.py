@@ -61,6 +61,7 @@ def make_plan(
     *,
     roots: Roots = (),
     since_ns: int | None = None,
+    unpacked: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
@@ -75,6 +76,7 @@ def make_plan(
         references: folders whose files never go, and are kept rather than others.
         roots: the folders that were searched; the quarantine is put outside them.
         since_ns: when the search began, ns since 1970: what changed later is left alone.
+        unpacked: absolute, a folder with pictures that were taken out of archives since then: they have not changed.
         workers: threads; all cores by default.
         progress: called with the number of groups done, and of all.
 
@@ -87,7 +89,10 @@ def make_plan(
         matches[match.query].append(match)
 
     def plan_group(group: Group) -> PlannedGroup:
-        candidates = [_read(path, rules, kept_whole, since_ns) for path in group.files]
+        candidates = [
+            _read(path, rules, kept_whole, None if unpacked and path.is_relative_to(unpacked) else since_ns)
+            for path in group.files
+        ]
         among = (match for path in group.files for match in matches.get(path, ()))
         return _planned(group, _choose(candidates, among))
 

@@ -46,9 +46,10 @@ def check_target(target: Path) -> None:
 
     A file that is there is replaced only if it is a plan, or empty: `-o` in front of a picture's name is a slip.
     """
-    if target.is_dir() or not target.absolute().parent.is_dir():
-        raise InputError(f"{target}: " + ("is a folder" if target.is_dir() else "its folder does not exist"))
-    if target.exists() and not _is_plan(target):
+    if os.path.isdir(target) or not os.path.isdir(target.absolute().parent):
+        problem = "is a folder" if os.path.isdir(target) else "its folder does not exist, or can't be reached"
+        raise InputError(f"{target}: {problem}")
+    if os.path.exists(target) and not _is_plan(target):
         raise InputError(f"{target}: is there already and is no plan, so it is not overwritten: name another file")
 
 

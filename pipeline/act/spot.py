@@ -118,7 +118,7 @@ def check_action(plan: Plan, action: str, to: Path | None) -> Path | None:
     if to is None:
         return None
     target = Path(os.path.realpath(to))
-    if not os.path.isdir(target):  # noqa: PTH112
+    if not os.path.isdir(target):
         raise InputError(f"{to}: no such folder")
     for root in (*plan.roots, *plan.references):
         if target.is_relative_to(root):

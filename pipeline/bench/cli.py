@@ -15,6 +15,7 @@ import typer
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline import show
 from twinpix.pipeline.bench.split import Split
+from twinpix.pipeline.target import check_place, write_text
 
 ORIGINALS, QUERIES = 1500, 300
 
@@ -54,8 +55,8 @@ def bench(
     if html is not None:
         run.require_matplotlib()
     for target in (json, html):  # not after minutes of measuring
-        if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
-            raise InputError(f"{target}: can't be written there: no such folder, or a folder itself")
+        if target is not None:
+            check_place(target)
     rates = _checked(rate or (1e-4, 1e-6))
     measured = (
         run.by_edits(folder, choice, split, limit or ORIGINALS, queries or QUERIES, rates)
@@ -73,9 +74,9 @@ def bench(
     }
     run.show(numbers)
     if json is not None:
-        json.write_text(jsonlib.dumps(numbers, indent=1, allow_nan=False) + "\n")
+        write_text(json, jsonlib.dumps(numbers, indent=1, allow_nan=False) + "\n")
     if html is not None:
-        html.write_text(run.page(numbers, measured.spreads), encoding="utf-8")
+        write_text(html, run.page(numbers, measured.spreads))
     return show.SOME_SKIPPED if numbers.get("missing") else 0
 
 

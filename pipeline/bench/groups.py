@@ -70,7 +70,10 @@ def read_groups(path: Path) -> Groups:
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror or error})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: not a JSON file of groups: `same` and `view`, each name -> list of files") from None
+        raise InputError(
+            f"{path}: not a JSON file of groups: `same` and `view`, each "
+            "name -> list of files, and perhaps `alone`, a list of files"
+        ) from None
     if not groups.names:
         raise InputError(f"{path}: names no picture")
     return groups

@@ -18,6 +18,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.pipeline.bench.drawn_vectors import Drawn, Floats, draw_vectors, share_within
 from twinpix.pipeline.index.policy import kind_for
 from twinpix.pipeline.second_look.look_again import CROWD
+from twinpix.pipeline.target import check_place, write_text
 
 WITHIN = 0.6  # L2
 EXACT_TOO = 100_000  # vectors: beyond, a bare search takes an hour
@@ -48,6 +49,9 @@ def scale(
     if not 0 < within <= CROWD:
         raise InputError(f"--within lies between 0 and {CROWD}, where near pairs do: not {within:g}")
     kind_for(0, index)
+    for target in (json, html):  # not after minutes of measuring
+        if target is not None:
+            check_place(target)
     if html is not None:
         from twinpix.pipeline.bench.plots import require_matplotlib
 
@@ -65,11 +69,11 @@ def scale(
         f"pairs within {LOOK_ALIKE}: {shares['pictures']:.1e} of the pictures', {shares['drawn']:.1e} of the drawn ones"
     )
     if json is not None:
-        json.write_text(jsonlib.dumps(numbers, indent=1) + "\n")
+        write_text(json, jsonlib.dumps(numbers, indent=1) + "\n")
     if html is not None:
         from twinpix.pipeline.bench.scale_page import scale_page
 
-        html.write_text(scale_page(numbers), encoding="utf-8")
+        write_text(html, scale_page(numbers))
     return 0
 
 

@@ -52,7 +52,7 @@ def in_force(encoder: Encoder) -> InForce:
 
 def is_calibrated(encoder: Encoder) -> bool:
     """Whether there is a calibration for this encoder, the user's or the model's."""
-    return encoder.is_calibrated or own_path(encoder.fingerprint).exists()
+    return encoder.is_calibrated or os.path.exists(own_path(encoder.fingerprint))
 
 
 def own_path(fingerprint: str) -> Path:
@@ -74,6 +74,8 @@ def read_own(fingerprint: str) -> Calibration | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if not os.access(path.parent, os.X_OK):
+            return None  # somebody else's data folder: no calibration of this user's can be there
         raise InputError(f"{path}: your calibration can't be read ({error.strerror}): {REMEDY}") from None
     except ValueError:
         raise InputError(f"{path}: your calibration is damaged: {REMEDY}") from None

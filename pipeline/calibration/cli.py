@@ -60,6 +60,8 @@ def calibrate(
         raise InputError(f"{' and '.join(wanted)}: one at a time")
     if wanted and from_decisions:
         raise InputError(f"{wanted[0]}: --from-decisions has nothing to do with it")
+    if wanted and (dry_run or output is not None):
+        raise InputError(f"{wanted[0]}: {'--dry-run' if dry_run else '--output'} has nothing to do with it")
     if folders and (show_own or forget):
         raise InputError(f"{wanted[0]} takes no DIR: it is about the calibration in force, whatever the pictures")
     if forget:

@@ -12,6 +12,7 @@ import typer
 from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline import show
 from twinpix.pipeline.classic.cli import NAMES, Weights
+from twinpix.pipeline.target import check_place, write_text
 
 if TYPE_CHECKING:
     from twinpix.pipeline.classic.experiments import Groups
@@ -56,8 +57,8 @@ def experiments(
     from twinpix.pipeline.classic.euclidean_speed import euclidean_speed
     from twinpix.pipeline.classic.experiments import contenders, named, resilience, retrieval
 
-    if output is not None and not output.resolve().parent.is_dir():
-        raise InputError(f"{output}: no such folder to write to")
+    if output is not None:
+        check_place(output)
     _check({"--objects": objects, "--frames": frames, "--scenes": scenes}, limit, folder)
     names = named(metric, weights)
     if folder is None:
@@ -77,9 +78,8 @@ def experiments(
         show.message(f"left out: {entry.metric}: {entry.reason}")
     show.skipped_lines(pictures.skipped)
     if output is not None:
-        output.write_text(
-            json.dumps(tables.as_dict(retrieved, resilient, timed, pictures.about, left_out), indent=1) + "\n"
-        )
+        said = tables.as_dict(retrieved, resilient, timed, pictures.about, left_out)
+        write_text(output, json.dumps(said, indent=1) + "\n")
     return show.scan_exit_code(pictures.skipped)
 
 

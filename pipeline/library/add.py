@@ -25,6 +25,7 @@ from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk
 
 BATCH_IMAGES, BATCH_SECONDS = 256, 3.0  # what a kill can cost
+NO_PICTURE = ("empty_file", "not_an_image", "unsupported_format", "vanished")  # reasons for which a file is forgotten
 Roots = Sequence[str | os.PathLike[str]]
 Progress = Callable[[Chunk, int], None]
 
@@ -114,6 +115,9 @@ class Addition:
                 put(self.connection, "vectors", vector_rows(found, self.encoder.fingerprint))
                 put(self.connection, "failures", failure_rows(found))
                 put(self.connection, "files", file_rows(found))
+                # no picture any more: what it was would be "changed" for ever
+                lost = [(os.fsencode(one.path),) for one in found.skipped if one.reason in NO_PICTURE]
+                self.connection.executemany("DELETE FROM files WHERE path = ?", lost)
         self._batch.clear()
         self.fresh.clear()
         self._since = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Forgotten:
 
     Attributes:
         paths: the files that were forgotten; of a folder that was moved and added again, the old names.
-        kept: folders below which nothing at all is left, as on a disk that is not connected: their files are kept.
+        kept: folders below which nothing at all is left, as of a disk that is not connected: their files are kept.
     """
 
     paths: tuple[Path, ...]
@@ -48,7 +49,7 @@ def remove_files(connection: sqlite3.Connection, roots: Roots) -> int:
 def forget_missing_files(connection: sqlite3.Connection, force: bool) -> Forgotten:
     """Forget the files that are gone, but those of a disk that is not there (unless `force`, or they were moved)."""
     contents = {os.fsdecode(row[0]): row[-1] for row in sound_rows(connection, "files", "ORDER BY path")}
-    there = {path for path in contents if os.path.lexists(path)}
+    there = {path for path in contents if not _is_gone(path)}
     seen = {contents[path] for path in there}
     lost = [path for path in contents if path not in there and contents[path] not in seen]
     kept = () if force else _absent_roots(connection, there, lost)
@@ -64,8 +65,33 @@ def _absent_roots(connection: sqlite3.Connection, there: set[str], lost: Sequenc
     roots = [os.fsdecode(row[0]) for row in sound_rows(connection, "roots", "ORDER BY path")]
     empty = [root for root in roots if not any(_is_below(path, root) for path in there)]
     unnamed = {str(Path(path).parent) for path in lost if not any(_is_below(path, root) for root in roots)}
-    absent = [*empty, *sorted(folder for folder in unnamed if not Path(folder).is_dir())]
+    absent = [*empty, *sorted(folder for folder in unnamed if not os.path.isdir(folder))]
+    absent += _emptied([path for path in lost if not any(_is_below(path, root) for root in absent)])
     return tuple(root for root in absent if any(_is_below(path, root) for path in lost))
+
+
+def _emptied(lost: Sequence[str]) -> list[str]:
+    # the folders that are still there, and hold nothing any more: a disk below an added folder leaves one, too
+    folders = {Path(path).parent for path in lost}
+    left = {next((place for place in (folder, *folder.parents) if os.path.isdir(place)), folder) for folder in folders}
+    return sorted(str(folder) for folder in left if _is_empty(folder))
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:  # nobody knows
+        return True
+
+
+def _is_gone(path: str) -> bool:
+    # what can't be looked at, for want of permission or on a disk that fails, is not gone
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def _is_below(path: str, root: str) -> bool:

@@ -134,7 +134,7 @@ class Library:
         Raises:
             InputError: no path given.
         """
-        if not paths:
+        if not all(map(os.fspath, paths)) or not paths:
             raise InputError("name at least one file or folder")
         with self._changing() as connection:
             return remove_files(connection, paths)
@@ -219,7 +219,7 @@ class Library:
         if index is None:
             stored = self._own_embeddings()
             found = search_embeddings(image, stored, k, self.encoder, threshold=threshold)
-            if all(near.path.exists() for near in found.nearest):
+            if all(os.path.exists(near.path) for near in found.nearest):
                 return found
             return search_embeddings(image, on_disk(stored), k, self.encoder, threshold=threshold)
         with self.reading() as connection:
@@ -329,7 +329,9 @@ class Library:
             yield connection
 
     def _must_exist(self) -> None:
-        if not (self.path / NAME).exists():
+        with one_line(self.path):
+            is_there = (self.path / NAME).exists()
+        if not is_there:
             raise InputError(f"library {self.path}: there is none: add a folder first (twinpix library add DIR)")
 
 

@@ -99,9 +99,19 @@ def check_known(roots: Roots, embeddings: Embeddings) -> None:
 
 def on_disk(embeddings: Embeddings) -> Embeddings:
     """Without the files that are gone: they are in `.skipped` as vanished. The vectors given are used up."""
-    there = np.array([path.exists() for path in embeddings.paths], bool)
+    there = np.array([os.path.exists(path) for path in embeddings.paths], bool)
     gone = [path for path, is_there in zip(embeddings.paths, there, strict=True) if not is_there]
-    return _only(embeddings, there, tuple(Skipped(path, "vanished", f"{path}: no such file") for path in gone))
+    return _only(embeddings, there, tuple(_absent(path) for path in gone))
+
+
+def _absent(path: Path) -> Skipped:
+    try:
+        path.stat()
+    except PermissionError:
+        return Skipped(path, "permission_denied", f"{path}: no permission to look there")
+    except OSError:
+        pass
+    return Skipped(path, "vanished", f"{path}: no such file")
 
 
 def _only(

@@ -229,10 +229,18 @@ def rows_below(connection: sqlite3.Connection, table: str, roots: Sequence[str |
     return [rows[path] for path in sorted(rows)]
 
 
+def _place(root: str | os.PathLike[str]) -> str:
+    # a file that is a link now was none when it was added: what the link leads to is another one
+    path = Path(os.path.abspath(root))
+    if path.is_symlink() and not os.path.isdir(path):
+        return os.path.join(os.path.realpath(path.parent), path.name)
+    return os.path.realpath(path)
+
+
 def below(roots: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, list[bytes]]]:
     """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values."""
     if not roots:
         yield "", []
     for root in roots:  # one by one: a shell's *.jpg can be more than fits into one clause
-        start = os.fsencode(os.path.realpath(root)).rstrip(SEPARATOR)
+        start = os.fsencode(_place(root)).rstrip(SEPARATOR)
         yield BELOW, [start, start + SEPARATOR, start + AFTER_SEPARATOR]

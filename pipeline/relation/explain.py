@@ -41,7 +41,7 @@ UNALIGNED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """What there is to say of a pair.
 

@@ -42,8 +42,12 @@ def take_back(review: Review, progress: Progress) -> dict[str, Any]:
     Raises:
         InputError: there is none.
     """
+    journals = open_journals()
     acted = undo(yes=True)
     restored = {file.path for file in acted.files}
+    entries = journals[-1].entries if journals else ()
+    back = {str(file.path) for file in acted.files if file.status is ActStatus.DONE}
+    review.drop_agreement([(e.content, kept) for e in entries if e.path in back for _, kept in e.kept])
     review.look_again(restored)
     told = _told(acted, "back where they were")
     if told["done"] and restored.isdisjoint(review.searched):

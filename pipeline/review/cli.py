@@ -71,7 +71,7 @@ def review(
     from twinpix.pipeline.review.server import listen, new_token, server
 
     parse_keep(keep)
-    began, references = time.time_ns(), reference or []
+    began, references, unpacked = time.time_ns(), reference or [], None
     searching = (reference, threshold, false_pairs, verify is not None, thorough, where, library, no_library, model)
     scanned = _scanned(folders, *searching)
     if scanned is None:
@@ -88,7 +88,8 @@ def review(
             found, count = held.enter_context(as_files(scanned, copies))
             # nothing can go from an archive
             roots, kept_whole, began = list(scanned.roots), [copies] if count else [], scanned.began_ns
-        desk = Desk(Review(found, roots, kept_whole, keep, began))
+            unpacked = copies
+        desk = Desk(Review(found, roots, kept_whole, keep, began, unpacked))
         if threshold is not None or false_pairs is not None:
             desk.review.set_threshold(None)  # what is asked for now counts, not where the slider was left
         show.skipped_lines(found.skipped)

@@ -34,6 +34,7 @@ class Grouping:
         keep: rules as of `make_plan`.
         since_ns: when the search began, ns since 1970: what changed later is left alone.
         threshold: L2; None: the default one.
+        unpacked: as of `make_plan`.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class Grouping:
         keep: str,
         since_ns: int | None,
         threshold: float | None,
+        unpacked: Path | None = None,
     ) -> None:
         self._all = self._candidates = candidates
-        self.references, self.keep, self._since = tuple(references), keep, since_ns
+        self.references, self.keep, self._since, self._unpacked = tuple(references), keep, since_ns, unpacked
         self._wanted = threshold
         self.lock = RLock()
         self._contents: dict[Path, str] = {}  # of files that had not changed since the search began
@@ -146,7 +148,9 @@ class Grouping:
             (again,) = make_plan(alone, self.keep, self.references, workers=1).groups
             if all(file.content and file.content == self._contents.get(file.path) for file in again.files):
                 return again
-        (planned,) = make_plan(alone, self.keep, self.references, since_ns=self._since, workers=1).groups
+        (planned,) = make_plan(
+            alone, self.keep, self.references, since_ns=self._since, unpacked=self._unpacked, workers=1
+        ).groups
         self._contents.update((file.path, file.content) for file in planned.files if file.content)
         return planned
 

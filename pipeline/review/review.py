@@ -13,7 +13,7 @@ from twinpix.pipeline.act.keep import DEFAULT
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup, decide
 from twinpix.pipeline.candidates import Candidates
-from twinpix.pipeline.decisions import Content, Verdict, pair_of
+from twinpix.pipeline.decisions import Content, Verdict, pair_of, read_decisions
 from twinpix.pipeline.decisions import decide as keep_decision
 from twinpix.pipeline.report import Group
 from twinpix.pipeline.review.grouping import Grouping
@@ -24,7 +24,7 @@ class Review(Grouping):
     """The groups of a collection, and a person's choices about them.
 
     Args:
-        candidates, references, keep, since_ns: as of `Grouping`.
+        candidates, references, keep, since_ns, unpacked: as of `Grouping`.
         roots: absolute folders that were searched.
     """
 
@@ -35,11 +35,12 @@ class Review(Grouping):
         references: Sequence[Path] = (),
         keep: str = DEFAULT,
         since_ns: int | None = None,
+        unpacked: Path | None = None,
     ) -> None:
         self.roots = tuple(roots)
         self.log = Log([*roots, *references])
         self._choices = self.log.choices
-        super().__init__(candidates, references, keep, since_ns, self.log.threshold)
+        super().__init__(candidates, references, keep, since_ns, self.log.threshold, unpacked)
 
     def set_threshold(self, value: float | None) -> None:
         """As of `Grouping`; it is kept."""
@@ -75,7 +76,9 @@ class Review(Grouping):
         files = self.together(group)
         if len(files) < 2:
             return "different"
-        return "decided" if all(path in self._choices for path in files) else "open"
+        # what was chosen before its keeper was called different is no choice any more
+        chosen = [self._choices.get(path, True) for path in files]
+        return "decided" if all(path in self._choices for path in files) and not all(chosen) else "open"
 
     def _restate(self, paths: Iterable[Path]) -> None:
         for at in {self.position[self._group_of[path].files[0]] for path in paths if path in self._group_of}:
@@ -214,6 +217,17 @@ class Review(Grouping):
             went = [file for file in group.files if file.path in gone and file.content != stays.content]
             pairs |= {pair_of(_content(stays), _content(file)) for file in went if alone and stays.content}
         keep_decision(pairs, Verdict.SAME)
+
+    def drop_agreement(self, pairs: Collection[tuple[str, str]]) -> None:
+        """Forget that these were taken for the same: they have come back.
+
+        Args:
+            pairs: digests, as of `Content`.
+        """
+        known = read_decisions().verdicts
+        wanted = {frozenset(pair) for pair in pairs}
+        same = {pair for pair, verdict in known.items() if verdict is Verdict.SAME}
+        keep_decision({pair for pair in same if frozenset(one.digest for one in pair) in wanted}, Verdict.OPEN)
 
 
 def _content(file: PlannedFile) -> Content:

@@ -15,6 +15,7 @@ from twinpix.pipeline import options
 from twinpix.pipeline.report import Embeddings
 from twinpix.pipeline.simulate.setting import CHOSEN
 from twinpix.pipeline.simulate.simulate import CHECKED, EMBED_MS, Wanted
+from twinpix.pipeline.target import check_place, write_text
 
 FEWEST, MOST = 1000, 10**10  # images
 
@@ -65,15 +66,15 @@ def simulate(
         raise InputError(f"--within is an L2 distance above 0, up to 2: not {within:g}")
     if embed_ms is not None and not embed_ms > 0:
         raise InputError(f"--embed-ms is a time above 0: not {embed_ms:g}")
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):  # not after minutes of measuring
-        raise InputError(f"{json}: can't be written there: no such folder, or a folder itself")
+    if json is not None:  # not after minutes of measuring
+        check_place(json)
     import_pyarrow()
     embeddings, encoder, measured = _embeddings(source, model, within)
     wanted = Wanted(counts, checked, within, cells, nearest or CHOSEN, copies, crowd, embed_ms or measured, seed)
     simulation = run(embeddings.vectors, encoder, wanted, show.progress)
     show.simulation(simulation, source.name)
     if json is not None:
-        json.write_text(jsonlib.dumps(show.to_dict(simulation, source.name), indent=1, allow_nan=False) + "\n")
+        write_text(json, jsonlib.dumps(show.to_dict(simulation, source.name), indent=1, allow_nan=False) + "\n")
     return 0
 
 

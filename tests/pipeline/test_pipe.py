@@ -88,3 +88,14 @@ def test_what_is_no_image(thing: Any, kind: str) -> None:
     for pipe in (twinpix.image_encoding(), twinpix.image_encoding(MeanColour())):
         with pytest.raises(twinpix.InputError, match=f"^an image is a path.*, not {kind}$"):
             pipe(thing)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+def test_a_threshold_that_is_no_distance(threshold: float) -> None:
+    with pytest.raises(twinpix.InputError, match="threshold"):
+        twinpix.image_encoding(threshold=threshold)
+
+
+def test_embeddings_compare_by_identity(album: Path) -> None:
+    one, other = twinpix.encode_images(album), twinpix.encode_images(album)
+    assert one == one and one != other and len({one, other}) == 2

@@ -15,10 +15,12 @@ from twinpix.encoder.find import find_files
 from twinpix.pipeline.act import disk
 from twinpix.pipeline.act.acted import Acted
 from twinpix.pipeline.act.apply import apply_plan
+from twinpix.pipeline.act.empty import empty_quarantine
 from twinpix.pipeline.act.journal import ActBusyError, journals, locked
 from twinpix.pipeline.act.plan import Plan
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.act.undo import undo
+from twinpix.pipeline.decisions import Verdict, content_of, decide, pair_of
 
 
 @pytest.fixture
@@ -357,3 +359,31 @@ def test_unknown_actions_are_named(copies: Plan) -> None:
     for action, to in (("delete", None), ("folder", None), ("trash", "somewhere")):
         with pytest.raises(twinpix.InputError):
             apply_plan(copies, action, to=to)
+
+
+def test_a_raw_goes_only_while_its_copy_is_there(tree: Path, planned: Any, plan_for: Any, account: Any) -> None:
+    raws = [tree / "a.nef", tree / "sub/copy.nef"]
+    for raw in raws:
+        raw.write_bytes(b"raw")
+    plan = plan_for([planned(tree / "a.png", False, raws[:1]), planned(tree / "sub/copy.png", True, raws[1:])])
+    raws[0].unlink()
+    before = account(tree)
+    assert reasons(apply_plan(plan, yes=True)) == ["no_survivor"]
+    assert account(tree) == before, "the last copy of the RAW"
+    raws[0].write_bytes(b"raw")
+    acted = apply_plan(plan, yes=True)
+    assert reasons(acted) == ["done", "done"] and acted.files[1].message == f"{raws[0]} stays"
+    raws[0].unlink()
+    assert reasons(empty_quarantine(0, yes=True)) == ["done", "no_survivor"]
+    assert reasons(undo(yes=True))[-1:] == ["done"] and raws[1].read_bytes() == b"raw"
+
+
+def test_what_a_person_has_called_different_since_does_not_go(
+    tree: Path, planned: Any, plan_for: Any, account: Any
+) -> None:
+    plan = plan_for([planned(tree / "a.png", False), planned(tree / "b.png", True)])
+    before = account(tree)
+    decide([pair_of(content_of(tree / "a.png"), content_of(tree / "b.png"))], Verdict.DIFFERENT)
+    acted = apply_plan(plan, yes=True)
+    assert reasons(acted) == ["no_survivor"] and "as you have said" in acted.files[0].message
+    assert account(tree) == before

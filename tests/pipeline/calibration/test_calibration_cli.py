@@ -21,7 +21,7 @@ from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.calibration import calibrate as calibrating
 from twinpix.pipeline.calibration import cli as calibrate_cli
 from twinpix.pipeline.calibration import study as studying
-from twinpix.pipeline.calibration.calibrations import in_force, own_path
+from twinpix.pipeline.calibration.calibrations import in_force, keep_calibration, own_path
 from twinpix.pipeline.calibration.gather import gather
 from twinpix.pipeline.calibration.page import check_page, page
 from twinpix.pipeline.calibration.study import SHOWN, Study, calibrate
@@ -164,6 +164,17 @@ def test_what_can_not_be_done(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(twinpix.InputError, match=words):
         calibrate_cli.calibrate(**options)
+
+
+@pytest.mark.parametrize("wish", ["--forget", "--show", "--check"])
+def test_what_has_nothing_to_do_with_it_is_refused(
+    wish: str, command: Command, encoder: OnnxEncoder, found: Study, tmp_path: Path
+) -> None:
+    keep_calibration(encoder, found.calibration)
+    for other in (["--dry-run"], ["-o", str(tmp_path / "page.html")]):
+        done = command("twinpix", "calibrate", wish, *other)
+        assert done.returncode == 2 and "nothing to do with it" in done.stderr
+    assert own_path(encoder.fingerprint).exists() and not (tmp_path / "page.html").exists()
 
 
 def test_a_page_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,3 +169,12 @@ def test_a_number_of_false_pairs_is_above_0(album: Path, wanted: float) -> None:
 def test_a_threshold_and_a_number_of_false_pairs_exclude_each_other(album: Path) -> None:
     with pytest.raises(InputError, match="one of the two"):
         find_duplicates(album, threshold=0.5, false_pairs=1)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may enter any folder")
+def test_in_a_data_folder_of_somebody_else_there_is_none(
+    encoder: OnnxEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir(mode=0)
+    monkeypatch.setenv("TWINPIX_DATA", str(tmp_path / "theirs" / "data"))
+    assert not in_force(encoder).is_own

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +74,69 @@ def test_nothing_named(shelf: Shelf, photos: Path) -> None:
     with pytest.raises(InputError, match="at least one"):
         library.remove()
     assert len(library.embeddings().paths) == 13
+
+
+def test_a_disk_below_an_added_folder_is_kept(shelf: Shelf, photos: Path, tmp_path: Path) -> None:
+    library = shelf()
+    library.add(photos)
+    (photos / "new").rename(tmp_path / "unplugged")
+    (photos / "new").mkdir()  # what is left of a mount point
+    outcome = library.forget_missing()
+    assert (outcome.paths, outcome.kept) == ((), (photos / "new",))
+    assert len(library.forget_missing(force=True).paths) == 6
+
+
+def test_what_can_not_be_looked_at_is_not_gone(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, real = shelf(), os.lstat
+    library.add(photos)
+
+    def failing(path: str, **settings: Any) -> os.stat_result:
+        if f"{os.sep}old{os.sep}" in os.fspath(path):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, **settings)
+
+    monkeypatch.setattr(os, "lstat", failing)
+    assert library.forget_missing().paths == ()
+
+
+def test_what_is_no_file_any_more_is_forgotten(shelf: Shelf, photos: Path, fine_clock: None) -> None:
+    library = shelf()
+    library.add(photos)
+    (photos / "new/06.png").unlink()
+    (photos / "new/06.png").symlink_to("07.png")
+    (photos / "new/08.png").unlink()
+    (photos / "new/08.png").mkdir()
+    assert library.remove(photos / "new/06.png") == 1, "the link's own name, not what it leads to"
+    assert library.forget_missing().paths == (photos / "new/08.png",)
+    (photos / "new/09.png").write_bytes(b"")
+    (photos / "new/10.png").write_text("no picture\n")
+    library.add(photos)
+    known = library.embeddings()
+    assert photos / "new/07.png" in known.paths
+    assert not {photos / "new/09.png", photos / "new/10.png"} & {one.path for one in known.skipped}, (
+        "nor changed for ever"
+    )
+
+
+def test_an_empty_name_forgets_nothing(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    library.add(photos)
+    with pytest.raises(InputError):
+        library.remove("")
+    with pytest.raises(InputError):
+        library.remove()
+
+
+def test_pictures_behind_a_closed_door_are_skipped(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, real = shelf(), os.stat
+    library.add(photos)
+
+    def closed(path: Any, **settings: Any) -> os.stat_result:
+        if isinstance(path, (str, Path)) and f"{os.sep}old{os.sep}" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, **settings)
+
+    monkeypatch.setattr(os, "stat", closed)
+    found = library.search(photos / "new/07.png", k=13)
+    assert {one.reason for one in found.skipped if one.path.parent.name == "old"} == {"permission_denied"}
+    assert not any(near.path.parent.name == "old" for near in found.nearest)

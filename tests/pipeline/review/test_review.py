@@ -117,6 +117,19 @@ def test_one_of_three_is_no_duplicate(pictures: Path, make_review: MakeReview) -
     assert ["1 too.webp", "1.jpg"] in files
 
 
+def test_a_group_whose_keeper_is_called_different_is_open_again(pictures: Path, make_review: MakeReview) -> None:
+    (pictures / "copies" / "1 too.webp").write_bytes((pictures / "copies" / "1.jpg").read_bytes() + b"\0")
+    review = make_review(pictures)
+    group = next(group for group in review.groups if len(group.files) == 3)
+    keeper, *rest = group.files
+    review.choose(group, rest)
+    assert review.status(group) == "decided" and review.all_going == 2
+    review.part(group, keeper)
+    assert review.status(group) == "open" and review.all_going == 0, "nothing of what is left would stay"
+    review.choose(group, rest[1:])
+    assert review.status(group) == "decided" and review.all_going == 1
+
+
 def test_the_same_bytes_are_no_matter_of_opinion(pictures: Path, make_review: MakeReview) -> None:
     review = make_review(pictures)
     group = next(group for group in review.groups if group.max_l2_distance == 0)
@@ -179,6 +192,7 @@ def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     # byte copies are nobody's judgement; the two others are
     assert list(read_decisions().verdicts.values()) == [Verdict.SAME] * 2
     assert take_back(review, quiet)["done"] == 3
+    assert not read_decisions().verdicts, "what came back is open again"
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.rglob("*.*")} == before
     assert len(review.groups) == 3 and len(review.decided) == 3
     assert carry_out(review, 3, quiet)["done"] == 3  # what was restored is known by its content

@@ -93,7 +93,8 @@ def test_a_review_of_an_archive_shows_its_pictures_and_moves_none(of_tar: Scanne
         assert count >= 7
         with pytest.raises(LibraryBusyError, match="already"), as_files(result, copies):
             pass
-        review = Review(candidates, [], [copies], "resolution")
+        # the scan began before the pictures were taken out of the archive
+        review = Review(candidates, [], [copies], "resolution", result.began_ns, copies)
         desk = Desk(review)
         try:
             assert len(review.groups) == len(of_tar.report.groups) == 3
@@ -105,6 +106,8 @@ def test_a_review_of_an_archive_shows_its_pictures_and_moves_none(of_tar: Scanne
             assert jpeg.startswith(b"\xff\xd8")
             with pytest.raises(InputError, match="reference"):
                 review.choose(review.groups[0], [review.groups[0].files[1]])
+            review.part(review.groups[0], review.groups[0].files[2])
+            assert review.is_apart(review.groups[0].files[2]), "but called different"
         finally:
             desk.close()
     assert not copies.exists()

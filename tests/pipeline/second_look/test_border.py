@@ -59,8 +59,8 @@ def test_what_has_no_border(photo: Image.Image, paint: Paint) -> None:
 
 
 def related(copy: Image.Image, whole: Image.Image) -> tuple[Relation, Relation]:
-    for pair in ((copy, whole), (whole, copy)):
-        assert examine(*map(look, pair)).outcome is Outcome.CONFIRMED
+    for one, other in ((copy, whole), (whole, copy)):
+        assert examine(look(one), look(other)).outcome is Outcome.CONFIRMED
     return relation_of(copy, whole), relation_of(whole, copy)
 
 
