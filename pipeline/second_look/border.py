@@ -40,14 +40,9 @@ def border_of(look: Look) -> Border | None:
     if not any(deep) or min(wide - left - right, high - top - bottom) < SMALLEST:
         return None
     across, down = slice(left, wide - right), slice(top, high - bottom)
-    begins = [
-        _begins(side[:, along], depth) for side, along, depth in zip(sides, (down, across) * 2, deep, strict=True)
-    ]
-    return (
-        Border(*(depth + SOFT if there else 0 for depth, there in zip(deep, begins, strict=True)))
-        if any(begins)
-        else None
-    )
+    there = [_begins(side[:, along], depth) for side, along, depth in zip(sides, (down, across) * 2, deep, strict=True)]
+    found = Border(*(depth + SOFT if begins else 0 for depth, begins in zip(deep, there, strict=True)))
+    return found if any(there) else None
 
 
 def _depth(side: Lines) -> int:

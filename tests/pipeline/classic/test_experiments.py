@@ -131,10 +131,11 @@ def test_the_command(drawn: bool, tmp_path: Path, paint: Paint, monkeypatch: pyt
 
 
 def test_the_command_refuses(tmp_path: Path) -> None:
-    for args in ((str(tmp_path / "gone"),), ("--json", str(tmp_path / "gone" / "out.json"))):
+    gone = tmp_path / "gone"
+    for args, said in (((str(gone),), "no such folder"), (("--json", str(gone / "out.json")), "does not exist")):
         result = CliRunner().invoke(app, ["experiments", *args])
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "no such folder" in result.stderr
+        assert said in result.stderr
 
 
 def test_the_metrics_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
