@@ -25,23 +25,29 @@ def check_writable(target: Path, endings: Sequence[str]) -> None:
     """
     if target.suffix.lower() not in endings:
         raise InputError(f"{target}: end the name in {', '.join(endings)}")
-    check_place(target)
+    check_folder(target)
+    if target.suffix.lower() not in PICTURES:
+        refuse_picture(target)
 
 
 def check_place(target: Path) -> None:
-    """The same, whatever the name ends in.
+    """The same for a text, whatever its name ends in: no picture at all is overwritten.
 
     Raises:
         InputError: see there.
     """
+    check_folder(target)
+    refuse_picture(target)
+
+
+def check_folder(target: Path) -> None:
+    """Raises InputError where its folder is not there or not writable, or where it is a folder itself."""
     if not os.path.isdir(target.absolute().parent):
         raise InputError(f"{target}: its folder does not exist, or can't be reached")
     if os.path.isdir(target):
         raise InputError(f"{target}: is a folder")
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise InputError(f"{target}: no permission to write into its folder")
-    if target.suffix.lower() not in PICTURES:
-        refuse_picture(target)
 
 
 def refuse_picture(target: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
+from twinpix.pipeline.target import check_folder
 
 SCHEMA = 1
 HELP = 'to change what happens, change "do" of a file: keep or remove. A file of each group always stays.'
@@ -46,9 +47,7 @@ def check_target(target: Path) -> None:
 
     A file that is there is replaced only if it is a plan, or empty: `-o` in front of a picture's name is a slip.
     """
-    if os.path.isdir(target) or not os.path.isdir(target.absolute().parent):
-        problem = "is a folder" if os.path.isdir(target) else "its folder does not exist, or can't be reached"
-        raise InputError(f"{target}: {problem}")
+    check_folder(target)
     if os.path.exists(target) and not _is_plan(target):
         raise InputError(f"{target}: is there already and is no plan, so it is not overwritten: name another file")
 

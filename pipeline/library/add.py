@@ -25,7 +25,8 @@ from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk
 
 BATCH_IMAGES, BATCH_SECONDS = 256, 3.0  # what a kill can cost
-NO_PICTURE = ("empty_file", "not_an_image", "unsupported_format", "vanished")  # reasons for which a file is forgotten
+# reasons for which a file is forgotten; one that has vanished may lie on a disk that was unplugged just now
+NO_PICTURE = ("empty_file", "not_an_image", "unsupported_format")
 Roots = Sequence[str | os.PathLike[str]]
 Progress = Callable[[Chunk, int], None]
 

@@ -77,8 +77,8 @@ class Review(Grouping):
         if len(files) < 2:
             return "different"
         # what was chosen before its keeper was called different is no choice any more
-        chosen = [self._choices.get(path, True) for path in files]
-        return "decided" if all(path in self._choices for path in files) and not all(chosen) else "open"
+        goes = [self._choices.get(path) for path in files]
+        return "decided" if None not in goes and not all(goes) else "open"
 
     def _restate(self, paths: Iterable[Path]) -> None:
         for at in {self.position[self._group_of[path].files[0]] for path in paths if path in self._group_of}:

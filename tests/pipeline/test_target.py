@@ -26,9 +26,10 @@ from twinpix.pipeline.target import check_place, write_text
         "ablate --output {picture} --data {folder}",
     ],
 )
-def test_no_picture_is_overwritten(command: str, tmp_path: Path) -> None:
-    picture = tmp_path / "photo.jpg"
-    Image.new("RGB", (80, 60), "teal").save(picture)
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
+def test_no_picture_is_overwritten(name: str, command: str, tmp_path: Path) -> None:
+    picture = tmp_path / name
+    Image.new("RGB", (80, 60), "teal").save(picture, "PNG")
     before = picture.read_bytes()
     done = CliRunner().invoke(app, command.format(folder=tmp_path, picture=picture).split())
     assert done.exit_code == 2 and "is not overwritten" in done.output
