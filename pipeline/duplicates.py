@@ -23,7 +23,7 @@ from twinpix.pipeline.calibration.calibrations import in_force, is_calibrated
 from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.copies import Rows, crowds, marks_of
 from twinpix.pipeline.decisions import Decisions, read_decisions
-from twinpix.pipeline.index import IndexUsed, Pairs, select
+from twinpix.pipeline.index import IndexUsed, Pairs, by_distance, select
 from twinpix.pipeline.index.near import candidate_pairs as nearest_pairs
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.keeping import keeping, kept_by
@@ -354,4 +354,4 @@ def nearest_first(found: Pairs, limit: Limits, rank: NDArray[np.intp]) -> Pairs:
     i, j, distance = nearest_candidates(found, limit.sure)
     turned = rank[i] > rank[j]
     i, j = np.where(turned, j, i), np.where(turned, i, j)
-    return select((i, j, distance), np.lexsort((rank[j], rank[i], distance)))
+    return select((i, j, distance), by_distance(np.zeros_like(i), distance, rank[i] * len(rank) + rank[j]))

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.pipeline.index import Ids, Index, Pairs, Vectors, exact_distances, places_among_equals
+from twinpix.pipeline.index import (
+    Ids,
+    Index,
+    Pairs,
+    Vectors,
+    by_distance,
+    exact_distances,
+    first_of_each,
+    places_among_equals,
+)
 from twinpix.pipeline.index.faiss_l2 import nearest_exactly
 from twinpix.pipeline.index.flat import FlatIndex
 
@@ -22,6 +31,7 @@ FOUND_AT_ONCE = 1 << 22  # neighbours, about 40 bytes each
 CROWD, HUBS = 120, 8  # of so many sure pairs a row keeps all, of more so few: 10,000 blank scans would be fifty million
 Rows = NDArray[np.intp]
 Keys = NDArray[np.int64]  # of pairs i < j: i * n + j
+Told = tuple[Keys, Vectors]  # and their distances
 
 
 def flat_index(vectors: Vectors) -> FlatIndex:
@@ -76,9 +86,12 @@ def candidate_pairs(
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)
     rank = np.arange(n) if rank is None else rank
     search = _Search(vectors, index, max_distance, sure, most, rank)
-    keys = np.unique(np.concatenate([np.empty(0, np.int64), *search.keys(seen_from)]))
-    i, j = (part.astype(np.intp) for part in np.divmod(keys, n))
-    return i, j, exact_distances(vectors, i, j)
+    found = [(np.empty(0, np.int64), np.empty(0, np.float32)), *search.keys(seen_from)]
+    keys, distances = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.argsort(keys)  # `np.unique` would take fifty times as long
+    order = order[first_of_each(keys[order])]
+    i, j = (part.astype(np.intp) for part in np.divmod(keys[order], n))
+    return i, j, distances[order]
 
 
 def nearest_others(vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
@@ -111,7 +124,7 @@ class _Search:
         self._vectors, self._index, self._rank = vectors, index, rank
         self._reach, self._sure, self._most = max_distance, min(sure, max_distance), most
 
-    def keys(self, seen_from: Rows | None = None) -> Iterator[Keys]:
+    def keys(self, seen_from: Rows | None = None) -> Iterator[Told]:
         """Of each block of rows; a pair may come twice, once from either end."""
         # neighbours together: what one query looks at, the next one finds in the cache
         rows = self._index.ids() if seen_from is None else seen_from
@@ -125,28 +138,29 @@ class _Search:
         found = len(self._index.range_search(self._vectors[tried], self._reach + self._index.error)[0])
         return self._sure < self._reach and found > CROWDED * self._most * len(tried)
 
-    def _within(self, block: Rows) -> Keys:
+    def _within(self, block: Rows) -> Told:
         at, ids, _ = self._index.range_search(self._vectors[block], self._reach + self._index.error)
         other = ids != block[at]
         i, j, distance, among_first = self._measured(block, at[other], ids[other])
         kept = self._is_sure(at[other], j, distance) | among_first
-        return self._key(i[kept], j[kept])
+        return self._key(i[kept], j[kept]), distance[kept]
 
-    def _nearest(self, block: Rows) -> Keys:
+    def _nearest(self, block: Rows) -> Told:
         # a few more than are wanted: distances of an index are a little off, and each row finds itself, too
         k, parts = self._most + self._most // 4 + 1, []
         while len(block) and k <= CROWDED * self._most:
             k, unsettled = min(k, len(self._index)), []
             for some in np.array_split(block, -(-len(block) * k // FOUND_AT_ONCE)):
-                keys, settled = self._of_nearest(some, *self._index.search(self._vectors[some], k))
-                parts.append(keys)
+                found, settled = self._of_nearest(some, *self._index.search(self._vectors[some], k))
+                parts.append(found)
                 unsettled.append(some[~settled])
             block, k = np.concatenate(unsettled), 2 * k  # many sure ones, or many equally far
         few = max(1, FOUND_AT_ONCE // len(self._index))
         parts += [self._within(block[start : start + few]) for start in range(0, len(block), few)]
-        return np.concatenate(parts)
+        keys, distances = zip(*parts, strict=True)
+        return np.concatenate(keys), np.concatenate(distances)
 
-    def _of_nearest(self, block: Rows, ids: Ids, told: Vectors) -> tuple[Keys, NDArray[np.bool_]]:
+    def _of_nearest(self, block: Rows, ids: Ids, told: Vectors) -> tuple[Told, NDArray[np.bool_]]:
         # of the rows that have all they can have: nothing nearer than the last one that was told was missed
         at, column = np.nonzero((ids >= 0) & (ids != block[:, None]) & (told <= self._reach + self._index.error))
         i, j, distance, among_first = self._measured(block, at, ids[at, column].astype(np.intp))
@@ -155,14 +169,14 @@ class _Search:
         settled = np.bincount(at[seen], minlength=len(block)) >= self._most
         settled |= (horizon > self._reach) | (ids.shape[1] >= len(self._index)) | (ids[:, -1] < 0)
         kept = settled[at] & (self._is_sure(at, j, distance) | among_first)
-        return self._key(i[kept], j[kept]), settled
+        return (self._key(i[kept], j[kept]), distance[kept]), settled
 
     def _measured(self, block: Rows, at: Rows, j: Rows) -> tuple[Rows, Rows, Vectors, NDArray[np.bool_]]:
         # both rows, the distance, and which of the doubtful ones within reach are the nearest of their row
         i = block[at]
         distance = exact_distances(self._vectors, i, j)
         doubtful = np.flatnonzero((distance > self._sure) & (distance <= self._reach))
-        order = doubtful[np.lexsort((self._rank[j[doubtful]], distance[doubtful], at[doubtful]))]
+        order = doubtful[by_distance(at[doubtful], distance[doubtful], self._rank[j[doubtful]])]
         first = np.zeros(len(at), bool)
         first[_leading(at, order, self._most)] = True
         return i, j, distance, first

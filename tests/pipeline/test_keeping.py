@@ -20,7 +20,7 @@ from twinpix.pipeline.duplicates import find_duplicates, group_duplicates
 from twinpix.pipeline.keeping import Keeping, keeping, kept_by
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.report import Embeddings
-from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.second_look import eye
 from twinpix.pipeline.second_look.parts import parts
 from twinpix.pipeline.stream import encode_images
 
@@ -47,7 +47,7 @@ def read_again(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         read.append(source)
         return parts(source)
 
-    monkeypatch.setattr(look_again, "parts", noted)
+    monkeypatch.setattr(eye, "parts", noted)
     return read
 
 

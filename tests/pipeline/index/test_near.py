@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import MissingPackageError
-from twinpix.pipeline.index import exact_distances, near
+from twinpix.pipeline.index import by_distance, exact_distances, first_of_each, near
 from twinpix.pipeline.index.near import pairs_within
 
 Floats = NDArray[np.float32]
@@ -27,6 +27,17 @@ def brute_force(vectors: Floats, limit: float) -> list[tuple[int, int]]:
         gap = np.linalg.norm(vectors[i + 1 :] - vectors[i], axis=1)
         found += [(i, int(j) + i + 1) for j in np.flatnonzero(gap <= limit)]
     return found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5000])
+@pytest.mark.parametrize("levels", [1, 7, 1 << 20])  # few: many ties
+def test_by_distance_orders_as_lexsort(count: int, levels: int) -> None:
+    dice = np.random.default_rng(levels)
+    groups, ties = dice.integers(0, 9, count), dice.permutation(count)
+    distances = (dice.integers(0, levels, count) / levels).astype(np.float32)
+    assert np.array_equal(by_distance(groups, distances, ties), np.lexsort((ties, distances, groups)))
+    ordered = np.sort(groups)
+    assert np.array_equal(ordered[first_of_each(ordered)], np.unique(groups))
 
 
 @pytest.mark.parametrize("n", [2, 5, 1023, 1024, 1025, 2053])

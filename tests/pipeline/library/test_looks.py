@@ -29,7 +29,7 @@ from twinpix.pipeline.library.soft import Cache
 from twinpix.pipeline.limits import limits
 from twinpix.pipeline.relation import pairs
 from twinpix.pipeline.report import Report
-from twinpix.pipeline.second_look import look_again
+from twinpix.pipeline.second_look import eye, look_again
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION
 from twinpix.pipeline.second_look.verify import examine
@@ -69,7 +69,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return note
 
     for name in ("look", "parts", "seems_delicate"):
-        monkeypatch.setattr(look_again, name, noting(getattr(look_again, name)))
+        monkeypatch.setattr(eye, name, noting(getattr(eye, name)))
     return seen
 
 
@@ -143,7 +143,7 @@ def test_what_changes_while_it_is_looked_at_is_not_kept(
         return real(source)
 
     with monkeypatch.context() as patched:
-        patched.setattr(look_again, "look", meddling)
+        patched.setattr(eye, "look", meddling)
         find_duplicates(folder, library=library)
     assert library.status().looks == 21, "all pairs but those of 4"
     assert find_duplicates(folder, library=library) == find_duplicates(folder)

@@ -15,6 +15,7 @@ from PIL import Image
 from twinpix.encoder import contained
 from twinpix.pipeline.bench.edits import jpeg, mirror, zoom
 from twinpix.pipeline.index import Pairs
+from twinpix.pipeline.second_look import eye
 from twinpix.pipeline.second_look import features as features_room
 from twinpix.pipeline.second_look import look as look_room
 from twinpix.pipeline.second_look import look_again as second_look
@@ -188,7 +189,7 @@ def test_try_look(shelf: list[Path]) -> None:
 
 def test_a_picture_is_read_once_for_all_its_pairs(shelf: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[object] = []
-    monkeypatch.setattr(second_look, "look", lambda source: read.append(source))
+    monkeypatch.setattr(eye, "look", lambda source: read.append(source))
     assert look_again(shelf, as_pairs([(0, j, 0.2) for j in range(1, 5)]), 1) == (U,) * 4
     assert sorted(map(str, read)) == sorted(map(str, shelf[:5]))
 
@@ -236,9 +237,9 @@ def test_far_pairs_get_a_glimpse_first(paint: Paint) -> None:
 
 def test_beyond_a_distance_a_coarse_look_comes_first(paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [paint(0, 400, 300, 40), paint(1, 400, 300, 40)]
-    monkeypatch.setattr(second_look, "worth_a_close_look", lambda pairs: [bool((a == b).all()) for a, b, _ in pairs])
+    monkeypatch.setattr(eye, "worth_a_close_look", lambda pairs: [bool((a == b).all()) for a, b, _ in pairs])
     closely: list[object] = []
-    monkeypatch.setattr(second_look, "look", lambda source: closely.append(source))
+    monkeypatch.setattr(eye, "look", lambda source: closely.append(source))
     assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.4) == (R,)
     assert not closely, "refuted by the coarse look"
     assert look_again(pictures, as_pairs([(0, 1, 0.5)]), 1, close=0.5) == (U,)
@@ -307,7 +308,7 @@ def test_features_that_were_found_serve_all_pairs_of_a_picture(paint: Paint, mon
         return real(luma)
 
     monkeypatch.setattr(look_room, "find_features", noting)
-    monkeypatch.setattr(second_look, "LOOKS_KEPT", 2)
+    monkeypatch.setattr(eye, "LOOKS_KEPT", 2)
     whole = paint(3, 500, 400, 40)
     pictures = [whole, *(whole.crop((k, k, 400 + k, 330 + k)) for k in range(5, 45, 5))]
     rows = [(i, j, 0.2) for i in range(len(pictures)) for j in range(i + 1, len(pictures))]

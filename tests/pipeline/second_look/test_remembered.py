@@ -14,7 +14,7 @@ from PIL import Image
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.bench.edits import jpeg, zoom
 from twinpix.pipeline.index import Pairs
-from twinpix.pipeline.second_look import look, look_again
+from twinpix.pipeline.second_look import eye, look, look_again
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.remembered import (
     COARSE,
@@ -140,9 +140,9 @@ def test_what_is_known_is_neither_looked_at_nor_examined_again(
 
     first = looked(readable)
     assert {first[0], *first} >= {Outcome.CONFIRMED, Outcome.REFUTED} and len(examined) == 2
-    monkeypatch.setattr(look_again, "look", None)
-    monkeypatch.setattr(look_again, "parts", None)
-    monkeypatch.setattr(look_again, "seems_delicate", None)
+    monkeypatch.setattr(eye, "look", None)
+    monkeypatch.setattr(eye, "parts", None)
+    monkeypatch.setattr(eye, "seems_delicate", None)
     assert looked(readable) == first
     assert len(examined) == 2
 
