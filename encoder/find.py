@@ -27,7 +27,7 @@ def find_files(
         on_error: called with a folder that can't be listed; without it such a folder raises.
 
     Raises:
-        InputError: a root is not there.
+        InputError: a root is not there, or an empty name.
     """
     seen: set[str] = set()
     for root in roots:
@@ -43,6 +43,8 @@ def find_files(
 
 def _start(root: str | os.PathLike[str]) -> Path:
     name = os.fspath(root)
+    if not name:
+        raise InputError("an empty name: '.' is the working folder")
     try:
         start = Path(os.path.realpath(name))
         start.stat()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.words import short as short_words
@@ -31,8 +31,11 @@ SECOND_LOOK = {
 
 
 def message(text: str) -> None:
-    """One line on stderr, for people."""
-    print(safe(text), file=sys.stderr)
+    """One line on stderr, for people. Where nothing can be written (its disk is full, its reader has gone): none."""
+    try:
+        print(safe(text), file=sys.stderr)
+    except OSError:
+        _close(sys.stderr)
 
 
 def safe(text: str | Path) -> str:
@@ -64,7 +67,11 @@ def quiet_decoders() -> Iterator[None]:
 
 def close_stdout() -> None:
     """Point stdout nowhere, so that the interpreter's last flush can't fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _close(sys.stdout)
+
+
+def _close(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def pair(match: Match, as_json: bool) -> None:

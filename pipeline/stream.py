@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.errors import ImageError
+from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.find import find_files
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
@@ -181,10 +181,12 @@ def encode_images(
             is remembered.
 
     Raises:
-        InputError: a folder is not there, or the filter can't be understood. Unreadable files don't raise:
-            they are in `.skipped`.
+        InputError: no folder given or one is not there, or the filter can't be understood. Unreadable files don't
+            raise: they are in `.skipped`.
         LibraryError: the library can't be written; LibraryBusyError: another process is writing to it.
     """
+    if not roots:
+        raise InputError("name at least one folder")
     encoder = encoder_for(encoder, library)
     files, skipped = list_files(roots, where)
     chunks = list(watch(embed(encoder, roots, files, workers, library), len(files), progress, skipped))

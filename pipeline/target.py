@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -41,13 +42,23 @@ def check_place(target: Path) -> None:
 
 
 def check_folder(target: Path) -> None:
-    """Raises InputError where its folder is not there or not writable, or where it is a folder itself."""
+    """Raises InputError where its folder is not there or not writable, or where it is a folder or device itself."""
     if not os.path.isdir(target.absolute().parent):
         raise InputError(f"{target}: its folder does not exist, or can't be reached")
     if os.path.isdir(target):
         raise InputError(f"{target}: is a folder")
+    if _is_device(target):
+        raise InputError(f"{target}: is no regular file")
     if not os.access(target.absolute().parent, os.W_OK | os.X_OK):
         raise InputError(f"{target}: no permission to write into its folder")
+
+
+def _is_device(path: Path) -> bool:
+    # a pipe would be waited for, and a device replaced by a file
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def refuse_picture(target: Path) -> None:

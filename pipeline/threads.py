@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 from twinpix.encoder.contained import Decoders
 from twinpix.encoder.door import decode_in
+from twinpix.encoder.errors import InputError
 
 _shared: ContextVar[Decoders | None] = ContextVar("decoding processes", default=None)
 
@@ -42,7 +43,12 @@ def decoding_threads(
     Args:
         workers: how many; all cores by default.
         at_start: called in each thread.
+
+    Raises:
+        InputError: there are to be none.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: at least 1, not {workers}")
     shared = _shared.get()
     decoders = shared if shared is not None and not shared.is_closed else Decoders()
 

@@ -36,7 +36,7 @@ TEXTUAL: dict[str, Callable[[list[str], str], bool]] = {
 BYTES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 FORMATS = ["jpeg", "png", "gif", "webp", "tiff", "bmp", "heif", "avif"]  # all that are decoded
 SPELLINGS = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "heic": "heif"}
-DATE = "0001-01-01 00:00:00"
+DATE, LAST_DATE = "0001-01-01 00:00:00", "9999-12-31 23:59:59"
 EXIF_IFD, MAKE, MODEL, DATE_TAKEN, ORIENTATION = 0x8769, 0x010F, 0x0110, 0x9003, 0x0112
 
 
@@ -79,7 +79,7 @@ class Photo:
         try:
             return datetime.strptime(taken, "%Y:%m:%d %H:%M:%S").isoformat(" ")
         except ValueError:
-            return datetime.fromtimestamp(self.path.stat().st_mtime).isoformat(" ", "seconds")
+            return _iso(self.path.stat().st_mtime)
 
     @property
     def camera(self) -> list[str]:
@@ -97,6 +97,14 @@ class Photo:
     def _maker(self) -> tuple[str, str]:
         make, model = (str(self._header[3].get(tag, "")).strip("\0 ") for tag in (MAKE, MODEL))
         return make, model
+
+
+def _iso(seconds: float) -> str:
+    # what lies beyond the calendar is its end
+    try:
+        return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):
+        return DATE if seconds < 0 else LAST_DATE
 
 
 @dataclass(frozen=True)

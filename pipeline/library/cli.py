@@ -85,7 +85,13 @@ def remove(
 
     Exit codes: 0 done; 2 error; 11 library busy.
     """
-    print(f"{_open(library).remove(*paths)} files forgotten")
+    opened, forgotten = _open(library), 0
+    for path in paths:
+        found = opened.remove(path)
+        if not found:
+            show.message(f"not in the library: {path}")
+        forgotten += found
+    print(f"{forgotten} files forgotten")
     return FINE
 
 

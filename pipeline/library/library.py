@@ -41,6 +41,8 @@ from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.save import save_embeddings
 from twinpix.pipeline.stream import Chunk, list_files
 
+AT_ONCE = 1024  # rows that are exported at a time: as text they take twenty times as much memory
+
 
 class Library:
     """Images and their vectors, kept in a folder of its own: `library.sqlite` and `lock`, and `looks`.
@@ -57,10 +59,12 @@ class Library:
 
     Every method raises LibraryError, in one line, where the disk fails or the file is not a library;
     LibraryDamagedError where a row is not what was written; InputError where there is nothing to read yet.
-    Those that write raise LibraryBusyError, at once, where another process is writing.
+    Those that write raise LibraryBusyError, at once, where another process is writing. An empty name is an InputError.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, encoder: Encoder | None = None) -> None:
+        if path is not None and not os.fspath(path):
+            raise InputError("an empty name: '.' is the working folder")
         self.path = default_library() if path is None else Path(path).absolute()
         self._given = encoder
         self._loaded = encoder
@@ -136,7 +140,7 @@ class Library:
         """
         if not all(map(os.fspath, paths)) or not paths:
             raise InputError("name at least one file or folder")
-        with self._changing() as connection:
+        with self.changing() as connection:
             return remove_files(connection, paths)
 
     def forget_missing(self, force: bool = False) -> Forgotten:
@@ -147,12 +151,12 @@ class Library:
         Args:
             force: forget those, too.
         """
-        with self._changing() as connection:
+        with self.changing() as connection:
             return forget_missing_files(connection, force)
 
     def compact(self) -> None:
         """Drop vectors and second looks that no file needs, and those of models and code before the current ones."""
-        with self._changing() as connection:
+        with self.changing() as connection:
             compact_store(connection)
             contents = stored_contents(connection)
             for file in KEPT_FILES:
@@ -286,8 +290,10 @@ class Library:
             InputError, MissingPackageError: the file can't be written.
         """
         stored = self.embeddings()
-        dim = stored.vectors.shape[1]
-        return save_embeddings(Path(target), [Chunk(stored.paths, stored.vectors, ())], stored.fingerprint, dim)
+        n, dim = stored.vectors.shape
+        rows = (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
+        chunks = (Chunk(stored.paths[some], stored.vectors[some], ()) for some in rows)
+        return save_embeddings(Path(target), chunks, stored.fingerprint, dim)
 
     def status(self) -> Status:
         """How much there is, and how far each model is."""
@@ -323,7 +329,8 @@ class Library:
                     yield connection
 
     @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """The same, but raises InputError where there is none."""
         self._must_exist()
         with self.writing() as connection:
             yield connection

@@ -47,8 +47,8 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(stat: os.stat_result) -> Stamp:
-    """The part of a `stat` that counts."""
-    return Stamp(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino & INT64)
+    """The part of a `stat` that counts; of long numbers (times beyond the year 2262) what SQLite can keep."""
+    return Stamp(stat.st_size, *(number & INT64 for number in (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)))
 
 
 def stamp_at(path: Path | bytes) -> Stamp | None:

@@ -62,7 +62,7 @@ def status_of(connection: sqlite3.Connection, folder: Path) -> Status:
     files, contents = connection.execute("SELECT count(*), count(DISTINCT content) FROM files").fetchone()
     (unreadable,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     roots = tuple(Path(os.fsdecode(row[0])) for row in sound_rows(connection, "roots", "ORDER BY path"))
-    size = (folder / NAME).stat().st_size
+    size = sum(part.stat().st_size for part in (folder / NAME, folder / f"{NAME}-wal") if part.exists())
     return Status(
         folder, files, contents, unreadable, _models(connection), roots, size, len(LOOKS_FILE.read(folder).ours)
     )

@@ -70,10 +70,14 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
 
     Raises:
         LibraryError, sqlite3.Error: as of `open_to_read`.
+        LibraryDamagedError: it is empty, or only its log is there, which may hold everything.
     """
     path = folder / name
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists():
+        _refuse_orphan(path)
         _create(path)
+    elif not path.stat().st_size:  # `_create` never leaves that
+        raise LibraryDamagedError(f"library {folder}: {name} is empty: {DAMAGED}")
     _hold_log(path)
     connection = connect(path, "rw")
     try:
@@ -85,6 +89,12 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
         _give_log_back(path)
         raise
     return connection
+
+
+def _refuse_orphan(path: Path) -> None:
+    if _has_log(path):
+        remedy = f"put it back, or delete {_log(path).name} to begin anew"
+        raise LibraryDamagedError(f"library {path.parent}: {path.name} is gone, and its log is there: {remedy}")
 
 
 def _hold_log(path: Path) -> None:

@@ -20,6 +20,10 @@ class NoImages(InputError):
     """A Parquet file without a column of bytes."""
 
 
+class WhichColumn(InputError):
+    """A Parquet file that may hold images, but where?"""
+
+
 def open_file(file: IO[bytes]) -> Any:
     """pyarrow's ParquetFile."""
     _, parquet = import_pyarrow()
@@ -35,7 +39,8 @@ def column_of(file: Any, name: str, wanted: str = "") -> str:
         wanted: the one that a person has named.
 
     Raises:
-        NoImages: there is none, or several, of which none has a usual name.
+        NoImages: there is none.
+        WhichColumn: there are several, of which none has a usual name; or not the one that was named.
     """
     if OURS.encode() in (file.schema_arrow.metadata or {}):
         raise NoImages(f"{name}: a table that a scan of twinpix wrote, not images")
@@ -43,12 +48,13 @@ def column_of(file: Any, name: str, wanted: str = "") -> str:
     if wanted:
         if wanted in found or f"{wanted}.bytes" in found:
             return wanted if wanted in found else f"{wanted}.bytes"
-        raise NoImages(f"{name}: no column {wanted!r} with bytes in it; it has {_names(file)}")
+        raise WhichColumn(f"{name}: no column {wanted!r} with bytes in it; it has {_names(file)}")
     usual = [column for column in found if column.split(".")[0].lower() in USUAL or column.endswith(".bytes")]
     if len(found) == 1 or usual:
         return (usual or found)[0]
-    said = f"several columns of bytes ({', '.join(found)})" if found else f"no column of bytes; it has {_names(file)}"
-    raise NoImages(f"{name}: {said}: name the one with the images: --column NAME")
+    if not found:
+        raise NoImages(f"{name}: no column of bytes; it has {_names(file)}")
+    raise WhichColumn(f"{name}: several columns of bytes ({', '.join(found)}): name that of the images: --column NAME")
 
 
 def _byte_columns(schema: Any) -> list[str]:

@@ -179,8 +179,9 @@ class Collection:
                     add_picture(connection, self._encoder, content, _stored(path), vector if is_new else None)
                 except BaseException:
                     if not files:
-                        path.unlink(missing_ok=True)
+                        self._uploads.drop(path)
                     raise
+                self._uploads.known(path)
             near = self._nearest(vector, k + 1, within)
             if is_new:
                 self._put([content], vector[None])
@@ -217,20 +218,21 @@ class Collection:
         """Finish what a killed service left in its folder of uploads; how many pictures were added by that.
 
         A picture that was being deleted is deleted, or comes back if the library still knows it; one that the library
-        does not know yet is added.
+        does not know yet is added; one that it has forgotten is left alone.
 
         Raises:
             LibraryError, OSError: as of `add`.
         """
         added = 0
         with self._writing() as connection:
-            for content, path, is_hidden in list(self._uploads.left_over()):
-                if any(file.path == path for file in read_files(connection, [content])[content]):
-                    self._uploads.show(path)
-                elif is_hidden:
-                    self._uploads.delete(path)
-                else:
-                    added += self._adopt(connection, content, path)
+            for left in list(self._uploads.left_over()):
+                if any(file.path == left.path for file in read_files(connection, [left.content])[left.content]):
+                    self._uploads.show(left.path)
+                elif left.is_hidden:
+                    self._uploads.delete(left.path)
+                elif left.is_unknown:
+                    added += self._adopt(connection, left.content, left.path)
+                self._uploads.known(left.path)
             self._seen = None  # they are not in memory yet
             self._refresh()
         return added
@@ -253,7 +255,8 @@ class Collection:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._changing, self._library.writing() as connection:
+        # never a new one: where its disk has gone, whatever was there before would be no duplicate any more
+        with self._changing, self._library.changing() as connection:
             begin_generation(connection, self._encoder)
             self._refresh()
             yield connection

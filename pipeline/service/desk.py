@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.door import elsewhere
-from twinpix.encoder.errors import ImageError
+from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.header import Header
 from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.decisions import Decisions, decisions_path, read_decisions
@@ -132,7 +132,7 @@ def library_troubles() -> Iterator[None]:
     except LibraryBusyError:
         detail = "another process is writing to the library: try again when it is done"
         raise Problem(503, detail, "library_busy") from None
-    except (LibraryError, StoreError, OSError) as error:
+    except (InputError, LibraryError, StoreError, OSError) as error:  # the first of them: there is none any more
         message(f"error: {error}")
         detail = "the library can't be read or written at this moment: the service's log says why"
         raise Problem(503, detail, "library") from None

@@ -1,13 +1,15 @@
 """Where uploaded pictures lie: a folder of the service's own, each file named by its content.
 
-A picture is there, whole, before the library knows it, and out of sight before the library forgets it: whatever ends
-the process in between is made good at the next start.
+A picture is there, whole, before the library knows it, with a note beside it until then, and out of sight before the
+library forgets it: whatever ends the process in between is made good at the next start. What the library has forgotten
+by other ways has no note, and is not added again.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinpix.encoder.decode import sniff
@@ -17,8 +19,25 @@ from twinpix.pipeline.replace import replace_synced
 
 MARK = ".twinpix-uploads"
 SAID = "This folder belongs to `twinpix serve`: uploaded pictures, by content. Leave it to the service.\n"
-PARTLY, HIDDEN = ".part", ".deleted"
+PARTLY, UNKNOWN, HIDDEN = ".part", ".unknown", ".deleted"
 ENDINGS = {"JPEG": ".jpg", "TIFF": ".tif", "HEIF": ".heic"}
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """A file of an earlier run.
+
+    Attributes:
+        content: of what it says that it holds, 16 bytes.
+        path: where it lies, or lay.
+        is_hidden: whether it is out of sight.
+        is_unknown: whether the library may not have come to know it.
+    """
+
+    content: bytes
+    path: Path
+    is_hidden: bool
+    is_unknown: bool
 
 
 class Uploads:
@@ -43,7 +62,7 @@ class Uploads:
             raise InputError(f"{folder}: uploads can't be kept there ({error.strerror})") from None
 
     def put(self, content: bytes, data: bytes) -> Path:
-        """Keep a picture; its name and its bytes are on the disk when this returns.
+        """Keep a picture; its name and its bytes are on the disk when this returns. See `known`.
 
         Raises:
             OSError: the disk is full, or fails.
@@ -55,12 +74,23 @@ class Uploads:
         partly = path.with_suffix(PARTLY)
         try:
             partly.write_bytes(data)
+            _note(path).touch()
             replace_synced(partly, path)
             sync_folder(path.parent)
         except OSError:
             partly.unlink(missing_ok=True)
+            self.drop(path)
             raise
         return path
+
+    def known(self, path: Path) -> None:
+        """To be called when the library knows a picture: it is not added again at the next start."""
+        _note(path).unlink(missing_ok=True)
+
+    def drop(self, path: Path) -> None:
+        """Delete a picture that the library does not know."""
+        path.unlink(missing_ok=True)
+        self.known(path)
 
     def holds(self, path: Path) -> bool:
         """Whether a file lies in here."""
@@ -87,14 +117,12 @@ class Uploads:
         """Delete a file that is out of sight."""
         _hidden(path).unlink(missing_ok=True)
 
-    def left_over(self) -> Iterator[tuple[bytes, Path, bool]]:
-        """All files: what each holds, where it lies or lay, and whether it is out of sight.
-
-        What is not whole is removed.
-        """
+    def left_over(self) -> Iterator[LeftOver]:
+        """All files. What is not whole is removed."""
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*")):
-            if path.suffix == PARTLY:
-                path.unlink(missing_ok=True)
+            if path.suffix in (PARTLY, UNKNOWN):
+                if path.suffix == PARTLY:
+                    path.unlink(missing_ok=True)
                 continue
             seen = path.with_name(path.name.removesuffix(HIDDEN))
             try:
@@ -102,11 +130,15 @@ class Uploads:
             except ValueError:
                 continue
             if len(content) == 16:
-                yield content, seen, seen != path
+                yield LeftOver(content, seen, seen != path, _note(seen).exists())
 
     def _path(self, content: bytes, data: bytes) -> Path:
         kind = sniff(data[:64])
         return self.folder / content.hex()[:2] / f"{content.hex()}{ENDINGS.get(kind, '.' + kind.lower())}"
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(UNKNOWN)
 
 
 def _hidden(path: Path) -> Path:

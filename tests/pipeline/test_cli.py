@@ -125,6 +125,18 @@ def test_names_that_start_with_a_dash(command: Command, album: Path, tmp_path: P
     assert (done.returncode, json.loads(done.stdout)["images"]) == (0, 6)
 
 
+def test_a_full_disk_behind_stderr_changes_no_exit_code(album: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    (album / "broken.png").write_bytes((album / "a.png").read_bytes()[:200])
+    for name, args, code in (
+        ("is-duplicate", ["none.jpg", "none.png"], 2), ("find-duplicates", [album, "--no-library"], 3)
+    ):  # fmt: skip
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([BIN / name, *args], stdout=subprocess.DEVNULL, stderr=full, check=False)
+        assert done.returncode == code
+
+
 def test_a_full_disk_behind_stdout_is_no_verdict(album: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")

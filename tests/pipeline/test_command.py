@@ -19,6 +19,17 @@ def test_an_option_that_only_the_last_of_would_count_of_is_refused() -> None:
         assert done.exit_code == 2 and "given 2 times" in done.output
 
 
+def test_an_empty_argument_is_refused() -> None:
+    for args in (
+        ["find-duplicates", ""],
+        ["library", "remove", "a", ""],
+        ["library", "add", "d", "--library="],
+        ["search", "a.jpg", "d", "--where", ""],
+    ):
+        done = CliRunner().invoke(app, args)
+        assert done.exit_code == 2 and "an argument is empty" in done.output
+
+
 def test_flags_and_lists_may_be_repeated() -> None:
     for args in (["bench", "none", "--rate", ".1", "--rate", ".2"], ["find-duplicates", "none", "--json", "--json"]):
         assert "times" not in CliRunner().invoke(app, args).output

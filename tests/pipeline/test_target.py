@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=said):
             check_place(place)
     check_place(tmp_path / "a.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_or_a_device_is_no_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for place in (tmp_path / "pipe.json", Path("/dev/null")):
+        with pytest.raises(InputError, match="is no regular file"):
+            check_place(place)
 
 
 def test_many_threads_may_write_one_file_and_names_may_be_long(tmp_path: Path) -> None:

@@ -142,6 +142,13 @@ def test_a_damaged_date_falls_back_to_the_file(tmp_path: Path, paint: Paint) -> 
     assert parse_where("date=2018-01-02T03:04:05").accepts(tmp_path / "a.jpg")
 
 
+def test_a_date_beyond_the_calendar_is_its_end(tmp_path: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(0).save(tmp_path / "a.png")
+    for seconds, holds in ((1.8e12, "date>=9999-12-31"), (-1.8e12, "date<=0001-01-01")):
+        monkeypatch.setattr(Path, "stat", lambda path, at=seconds, **_: type("", (), {"st_mtime": at}))
+        assert parse_where(holds).accepts(tmp_path / "a.png")
+
+
 def test_unreadable_files_are_skipped_not_dropped(photos: Path) -> None:
     embeddings = encode_images(photos, where="width>=200")
     assert [path.name for path in embeddings.paths] == [PHONE]

@@ -77,6 +77,21 @@ def test_times_as_new_as_the_reading_are_not_trusted(
     assert len(seen) == 15
 
 
+def test_times_that_sqlite_can_not_hold(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = shelf()
+
+    class _Late:
+        def __init__(self, found: os.stat_result) -> None:
+            self.st_size, self.st_ino, self.st_mode = found.st_size, found.st_ino, found.st_mode
+            self.st_ctime_ns, self.st_mtime_ns = found.st_ctime_ns, 1 << 64 | 5  # of the year 2554
+
+    with monkeypatch.context() as patched:
+        patched.setattr(read, "stamp_of", lambda stat, of=read.stamp_of: of(_Late(stat)))
+        assert library.add(photos).encoded == 12
+        assert library.add(photos).encoded == 0
+    assert library.add(photos).encoded == 0
+
+
 def test_a_renamed_folder_costs_no_encoding(shelf: Shelf, photos: Path, tmp_path: Path) -> None:
     shelf().add(photos)
     photos.rename(tmp_path / "pictures")

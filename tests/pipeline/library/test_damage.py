@@ -146,7 +146,27 @@ def test_a_file_that_is_no_library_is_set_aside(library: Library, photos: Path, 
     assert dump(library) == before
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_that_is_empty_or_gone_is_not_begun_anew_over_its_log(library: Library, photos: Path) -> None:
+    log = file_of(library).with_name("library.sqlite-wal")
+    with closing(sqlite3.connect(file_of(library), isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA user_version = 1")
+        written = log.read_bytes()
+    assert written
+    log.write_bytes(written)
+    for place, message in (("", "is empty: run"), ("moved", "is gone, and its log is there: put it back")):
+        if place:
+            file_of(library).unlink()
+        else:
+            file_of(library).write_bytes(b"")
+        with pytest.raises(LibraryDamagedError, match=message):
+            library.add(photos)
+        assert log.read_bytes() == written
+    log.unlink()
+    assert library.add(photos).encoded == 12
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_a_truncated_file(library: Library, photos: Path, share: float) -> None:
     before, data = dump(library), file_of(library).read_bytes()
     file_of(library).write_bytes(data[: int(len(data) * share)])

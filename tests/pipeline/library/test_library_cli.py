@@ -41,6 +41,8 @@ def test_the_commands_in_turn(command: Command, album: Path, tmp_path: Path) -> 
     (album / "b.png").unlink()
     assert library("forget-missing").stdout == "1 files forgotten\n"
     assert library("remove", album / "sub").stdout == "2 files forgotten\n"
+    again = library("remove", album / "sub")
+    assert (again.stdout, again.stderr) == ("0 files forgotten\n", f"not in the library: {album / 'sub'}\n")
     assert library("export", "-o", tmp_path / "out.npz").returncode == 0
     assert [path.name for path in load_embeddings(tmp_path / "out.npz").paths] == ["a.png", "a.webp"]
 

@@ -260,9 +260,11 @@ def test_parquet_without_images(tmp_path: Path, members: Files, find: Find) -> N
     numbers.rename(folder / "numbers.parquet")
     (folder / "broken.parquet").write_bytes(b"PAR1 and no more")
     store.write(str(folder / "ours.parquet"), {"name": [b"x"]})
+    both.rename(folder / "both.parquet")
     report = find(folder)
     assert {one.path.name: one.reason for one in report.skipped} == {
-        "numbers.parquet": "not_an_image", "broken.parquet": "corrupt", "ours.parquet": "not_an_image"
+        "numbers.parquet": "not_an_image", "broken.parquet": "corrupt", "ours.parquet": "not_an_image",
+        "both.parquet": "which_column",
     }  # fmt: skip
     assert report.images == 1
 

@@ -194,6 +194,7 @@ def test_killed_in_the_middle_of_uploads_it_loses_none_that_it_confirmed(
     whole = name_of(draw(999))  # it was killed before the library knew this one
     (library / "uploads" / whole[:2]).mkdir(exist_ok=True)
     (library / "uploads" / whole[:2] / f"{whole}.png").write_bytes(draw(999))
+    (library / "uploads" / whole[:2] / f"{whole}.unknown").touch()
     with serve(library) as running:
         assert "had not finished are added" in running.said
         for name in confirmed:

@@ -119,12 +119,26 @@ def test_a_full_disk_leaves_the_old_state(
         assert keep(collection, encoder, draw(2)) and len(collection) == 2
 
 
+def test_a_library_that_has_gone_is_not_begun_anew(encoder: OnnxEncoder, draw: Draw, tmp_path: Path) -> None:
+    with opened(tmp_path, encoder) as collection:
+        keep(collection, encoder, draw(1))
+        (tmp_path / "library").rename(tmp_path / "elsewhere")
+        for seed in (1, 2):
+            with pytest.raises(InputError, match="there is none"):
+                keep(collection, encoder, draw(seed))
+        assert not (tmp_path / "library").exists()
+        (tmp_path / "elsewhere").rename(tmp_path / "library")
+        assert keep(collection, encoder, draw(2)) and len(collection) == 2
+
+
 def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_path: Path) -> None:
     with opened(tmp_path, encoder) as collection:
         known, gone = (keep(collection, encoder, draw(seed)) for seed in (1, 2))
         uploads = Uploads(tmp_path / "uploads")
         new = uploads.put(hashlib.blake2b(draw(3), digest_size=16).digest(), draw(3))  # no row yet
         bad = uploads.put(bytes(16), draw(4))  # not what its name says
+        other = uploads.put(hashlib.blake2b(draw(5), digest_size=16).digest(), draw(5))
+        uploads.known(other)  # and then forgotten by `twinpix library remove`
         (new.parent / "half.part").write_bytes(b"half")
         uploads.hide(uploads.put(known, draw(1)))  # hidden, and the rows are still there
         collection.forget(gone)
@@ -135,4 +149,4 @@ def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_p
             f"{known.hex()}.png", new.name,
         }  # fmt: skip
         assert len(collection) == 2 and collection.make_good() == 0
-    assert stored(tmp_path) == sorted([f"{known.hex()}.png", new.name, bad.name])
+    assert stored(tmp_path) == sorted([f"{known.hex()}.png", new.name, bad.name, other.name])
