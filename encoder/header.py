@@ -13,7 +13,7 @@ from PIL import Image
 from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError
 
-ORIENTATION = 0x0112  # EXIF
+ORIENTATION, IMAGE_WIDTH = 0x0112, 0x0100  # EXIF, TIFF
 FINEST = 20  # of 64 quantization steps
 
 
@@ -62,17 +62,44 @@ def read_header(source: str | bytes, begun: Callable[[], object] = lambda: None)
 
 def _header(file: IO[bytes]) -> Header:
     with open_image(file) as image:
-        (width, height), bits = image.size, _bits(image)
-        try:
-            turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
-        except Exception:  # damaged EXIF does not make the picture unreadable
-            turned = False
-        if turned:
-            width, height = height, width
+        (width, height), bits = upright_size(image), _bits(image)
         pictures = int(getattr(image, "n_frames", 1)) if image.format in ("MPO", "HEIF") else 1
         return Header(
             "JPEG" if image.format == "MPO" else str(image.format), width, height, pictures, bits, _coarseness(image)
         )
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of an image that was opened, px, as its EXIF orientation has it."""
+    width, height = image.size
+    try:
+        turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
+    except Exception:  # damaged EXIF does not make the picture unreadable
+        turned = False
+    stored = getattr(image, "tag_v2", {}).get(IMAGE_WIDTH, width)  # Pillow tells the size of a TIFF upright already
+    return (height, width) if turned and width == stored else (width, height)
+
+
+def is_lossless(image: Image.Image) -> bool:
+    """Whether an image that was opened is stored without loss, as far as its header says."""
+    if image.format == "TIFF":
+        return image.info.get("compression") not in ("jpeg", "tiff_jpeg", "webp")
+    if image.format == "WEBP":
+        return _has_chunk(image.fp, b"VP8L")  # type: ignore[attr-defined]
+    return image.format in ("PNG", "BMP")
+
+
+def _has_chunk(file: IO[bytes] | None, wanted: bytes) -> bool:
+    # of RIFF, in front of the picture itself
+    if file is None:
+        return False
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        if head[:4] in (wanted, b"VP8 ", b"ANMF"):
+            return head[:4] == wanted
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, io.SEEK_CUR)
+    return False
 
 
 def _coarseness(image: Image.Image) -> float:
@@ -87,6 +114,8 @@ def _bits(image: Image.Image) -> int:
     # Pillow reads some files of 16 bits a channel as 8; how it will unpack them says so, until it has
     if image.mode in ("I", "F"):
         return 32
+    if deep := int(image.info.get("bit_depth", 0)):  # of HEIC
+        return max(8, deep)
     unpacked = " ".join(str(part) for tile in getattr(image, "tile", ()) for part in tile)
     return 16 if ";16" in unpacked or image.mode.startswith("I;16") else 8
 

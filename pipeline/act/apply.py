@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
-from twinpix.pipeline.act.disk import check_system, is_free, is_still, move, move_back
+from twinpix.pipeline.act.disk import check_system, is_still, move, move_back
 from twinpix.pipeline.act.guard import Guard, Held
 from twinpix.pipeline.act.journal import UNDONE, Entry, JournalError, Writer, locked, open_journals
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup
@@ -194,7 +194,7 @@ class _Run:
 def _put_back(held: Held, spot: Spot) -> bool:
     """Whether nothing is left in the place: a file that was moved goes back, if its path is free."""
     try:
-        if not is_free(spot.folder, spot.name):
+        if is_still(spot.folder, spot.name, held.state):  # what else has that name is none of ours
             move_back(spot.folder, spot.name, held.folder, held.path.name)
     except OSError:
         return False

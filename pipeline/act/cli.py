@@ -114,8 +114,13 @@ def apply(
 
     if to is not None and action not in ("quarantine", "folder"):
         raise InputError(f"--to moves files to a folder, --action {action} does something else: give one of the two")
-    with counting("Moving" if yes else "Checking") as progress:
-        acted = apply_plan(read_plan(plan), action if to is None else "folder", to=to, yes=yes, progress=progress)
+    try:
+        with counting("Moving" if yes else "Checking") as progress:
+            acted = apply_plan(read_plan(plan), action if to is None else "folder", to=to, yes=yes, progress=progress)
+    except KeyboardInterrupt:
+        if yes:
+            show.message("what was moved until now is kept in the journal: twinpix undo takes it back")
+        raise
     return _shown(acted, "apply", json)
 
 

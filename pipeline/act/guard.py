@@ -109,7 +109,7 @@ class Guard:
             raise Unusable("unread", "could not be read when the plan was made")
         subject = self._subject(stack, file)
         partners = [self._subject(stack, partner) for partner in self._partners(file)]
-        survivor = self._survivor(stack, group, [subject, *partners])
+        survivor = self._survivor(stack, _standing_in(group, file), [subject, *partners])
         return [(subject, survivor), *((one, self._copy_of(stack, group, one) or survivor) for one in partners)]
 
     def _copy_of(self, stack: ExitStack, group: PlannedGroup, going: Held) -> Held | None:
@@ -162,10 +162,10 @@ class Guard:
             going -= needed
         return [partner for partner in file.partners if partner.path in going]
 
-    def _survivor(self, stack: ExitStack, group: PlannedGroup, going: Sequence[Held]) -> Held:
+    def _survivor(self, stack: ExitStack, staying: Sequence[PlannedFile], going: Sequence[Held]) -> Held:
         trouble = "nothing of its group stays"
-        for file in group.files:
-            if file.goes or not file.content or file.path in self.gone:
+        for file in staying:
+            if not file.content or file.path in self.gone:
                 continue
             try:
                 held = self._verified(stack, file)
@@ -194,6 +194,15 @@ class Guard:
             self._decoded.add(held.state.content)
         self._kept.add(held.state.identity)
         return held
+
+
+def _standing_in(group: PlannedGroup, going: PlannedFile) -> list[PlannedFile]:
+    # the same bytes first, then what the plan let it go for; any other of the group may be a crop, or another version,
+    # and does where a person has chosen
+    staying = [file for file in group.files if not file.goes]
+    same = [file for file in staying if file.content == going.content]
+    named = [file for file in staying if file.path == going.instead]
+    return same + (named or staying)
 
 
 def _content(held: Held) -> Content:

@@ -12,8 +12,8 @@ from twinpix.encoder.errors import ImageError, InputError
 from twinpix.pipeline.explore.where import Photo
 
 DEFAULT = "resolution,format,size,oldest,path"
-# without loss first, then what cameras write, then what the web makes of it
-FORMATS = ("tiff png bmp", "heif", "jpeg", "avif", "webp", "gif")
+# without loss first (`Photo.is_lossless`), then what cameras write, then what the web makes of it
+FORMATS = ("", "heif", "jpeg", "avif", "webp", "gif")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ def _newness(photo: Photo) -> tuple[int, ...]:
 
 
 def _format_rank(photo: Photo) -> int:
+    if photo.is_lossless:
+        return 0
     return next((i for i, names in enumerate(FORMATS) if photo.formats[0] in names.split()), len(FORMATS))
 
 

@@ -46,12 +46,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What becomes of a candidate; `doubt` leaves it to a person."""
+    """What becomes of a candidate, and what stays instead; `doubt` leaves it to a person."""
 
     candidate: Candidate
     goes: bool
     why: str
     doubt: bool = False
+    instead: Path | None = None
 
 
 def make_plan(
@@ -220,7 +221,7 @@ def _without_loss(c: Candidate, stays: Candidate, staying: Sequence[Candidate], 
         why = f"stays: its partner {alone.path.name} has no copy beside what stays"
         return Chosen(c, False, why, doubt=True)
     preferred = "in a reference folder" if stays.is_reference else stays.rank.against(c.rank)
-    return Chosen(c, True, f"goes: {words}; {stays.path} is kept ({preferred})")
+    return Chosen(c, True, f"goes: {words}; {stays.path} is kept ({preferred})", instead=stays.path)
 
 
 def _planned(group: Group, chosen: Sequence[Chosen]) -> PlannedGroup:
@@ -247,4 +248,4 @@ def _count(doubts: Iterable[Chosen]) -> str:
 def _file(one: Chosen) -> PlannedFile:
     c, state = one.candidate, one.candidate.seen.state
     return PlannedFile(c.path, one.goes, one.why, state.size, state.mtime_ns, "" if c.trouble else state.content,
-                       c.partners)  # fmt: skip
+                       c.partners, one.instead)  # fmt: skip

@@ -40,6 +40,7 @@ class PlannedFile:
         content: BLAKE2b-128 of its bytes, hex; empty if it could not be read: it can neither go nor stand in for
             another.
         partners: what goes with it, if nothing that stays needs it.
+        instead: of one that goes, the path of the one that stays for it; None: a person has chosen.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class PlannedFile:
     mtime_ns: int
     content: str
     partners: tuple[Partner, ...] = ()
+    instead: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -110,4 +112,4 @@ def _decide_group(group: PlannedGroup, wanted: set[str]) -> PlannedGroup:
 
 
 def _decide_file(file: PlannedFile, goes: bool) -> PlannedFile:
-    return file if goes == file.goes else replace(file, goes=goes, why=CHOSEN)
+    return file if goes == file.goes else replace(file, goes=goes, why=CHOSEN, instead=None)

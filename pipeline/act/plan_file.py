@@ -85,6 +85,7 @@ def _file_row(number: int, file: PlannedFile) -> dict[str, Any]:
         "do": "remove" if file.goes else "keep",
         "path": str(file.path),
         "why": file.why,
+        **({"instead": str(file.instead)} if file.instead else {}),
         **_state(file),
     }
     return row | ({"partners": [{"path": str(p.path), **_state(p)} for p in file.partners]} if file.partners else {})
@@ -182,8 +183,10 @@ class _Reader:
         if (do := _typed({"do": "", **row}, "do", str)) not in DOES:
             raise ValueError(f'"do" is keep or remove, not {do!r}')
         partners = tuple(Partner(**_read_state(one)) for one in _typed({"partners": [], **row}, "partners", list))
+        instead = _path(row["instead"]) if DOES[do] and "instead" in row else None
+        why = _typed(row, "why", str)
         self._groups[-1][2].append(
-            PlannedFile(goes=DOES[do], why=_typed(row, "why", str), partners=partners, **_read_state(row))
+            PlannedFile(goes=DOES[do], why=why, partners=partners, instead=instead, **_read_state(row))
         )
 
     def plan(self) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +95,9 @@ class Spots:
         return self._bins[beside]
 
     def _in_folder(self, stack: ExitStack, path: Path, to: Path) -> Spot:
-        # below the name of the searched folder, as it lay there: nothing collides, and partners stay together
+        # as it lay in the searched folder: nothing collides, and partners stay together
         root = next((root for root in self._plan.roots if path.is_relative_to(root)), Path(path.anchor))
-        target = to / root.name / path.relative_to(root)
+        target = to / _name_of(root, self._plan.roots) / path.relative_to(root)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,7 +124,17 @@ def check_action(plan: Plan, action: str, to: Path | None) -> Path | None:
     for root in (*plan.roots, *plan.references):
         if target.is_relative_to(root):
             raise InputError(f"{to}: lies in {root}, which was searched: name a folder outside")
+    for place in (target / _name_of(root, plan.roots) for root in plan.roots):
+        for root in (*plan.roots, *plan.references):
+            if place.is_relative_to(root) or root.is_relative_to(place):
+                raise InputError(f"{to}: files would go to {place}, where {root} was searched: name another folder")
     return target
+
+
+def _name_of(root: Path, roots: Sequence[Path]) -> Path:
+    # its name; where several have that one, its whole path
+    alone = [other.name for other in roots].count(root.name) <= 1
+    return Path(root.name) if alone else root.relative_to(root.anchor)
 
 
 def _shortened(name: str, most: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.act.loss import loss
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Relation
@@ -97,8 +98,8 @@ class Sureness:
         relation = _relation(b, a, (b.look, a.look))
         if relation is None or not relation.is_unedited:
             return Verdict(False, f"{distance}, the same details, but {short(relation) if relation else 'unreadable'}")
-        if loss := _unseen_loss(relation):
-            return Verdict(False, f"{distance}, the same picture, but {loss}")
+        if lost := _unseen_loss(a, b, relation):
+            return Verdict(False, f"{distance}, the same picture, but {lost}")
         return Verdict(True, f"{distance}, confirmed by a second look: {short(relation)}")
 
 
@@ -110,16 +111,14 @@ def _relation(stays: Seen, goes: Seen, looks: tuple[Look, Look]) -> Relation | N
         return None
 
 
-def _unseen_loss(relation: Relation) -> str:
-    # what would be gone with a file although its picture stays
+def _unseen_loss(a: Seen, b: Seen, relation: Relation) -> str:
     if relation.facts is None:
         return ""
     stays, goes = relation.facts
-    if goes.pictures > 1:
-        return (
-            f"it holds {goes.pictures} pictures (a gain map, a preview, what the other eye sees), and one was compared"
-        )
-    return f"it has {goes.bits} bits a channel, and what stays {stays.bits}" if goes.bits > stays.bits else ""
+    try:
+        return loss((a.path, goes), (b.path, stays))
+    except (ImageError, OSError):
+        return "it can no longer be read"
 
 
 def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:

@@ -75,6 +75,12 @@ class _Found:
     original: State | None
     moved: State | None
 
+    def is_one_name(self, entry: Entry) -> bool:
+        """Whether where it was put is where it was."""
+        if self.home is None or self.away is None or Path(entry.path).name != Path(entry.place).name:
+            return False
+        return os.path.samestat(os.fstat(self.home), os.fstat(self.away))
+
 
 def _look(stack: ExitStack, entry: Entry) -> _Found:
     path, place = Path(entry.path), Path(entry.place)
@@ -108,6 +114,8 @@ def _is_back(entry: Entry, found: _Found) -> bool:
     Raises:
         Unusable: the file is lost, or can't be told from its stand-in.
     """
+    if found.is_one_name(entry):
+        return True
     if found.moved is None:
         if found.original is None:
             raise Unusable(
@@ -136,7 +144,7 @@ def _would(entry: Entry) -> ActedFile:
 
 def _check_path(entry: Entry, found: _Found) -> None:
     taken = found.home is not None and not is_free(found.home, Path(entry.path).name)
-    if entry.replaced:
+    if entry.replaced and taken:
         if found.original is None or found.original.content != entry.content:
             raise Unusable("occupied", "what took its place was changed since: move it away and undo again")
     elif taken and not _is_half_moved(found):
@@ -174,7 +182,7 @@ def _bring_back(stack: ExitStack, entry: Entry, found: _Found) -> None:
     if home is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         home = stack.enter_context(folder(path.parent))
-    if entry.replaced:
+    if entry.replaced and found.original is not None:
         exchange(found.away, place.name, home, path.name)
         _check_arrived(home, path.name, entry)
         os.unlink(place.name, dir_fd=found.away)  # the stand-in: the same bytes, as was seen just now

@@ -21,6 +21,7 @@ from PIL import Image
 from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError, InputError
 from twinpix.encoder.find import find_files
+from twinpix.encoder.header import is_lossless, upright_size
 from twinpix.pipeline.report import Skipped
 
 CONDITION = re.compile(r"""(?P<field>\w+)\s*(?P<sign><=|>=|!=|=|<|>|~)\s*(?P<value>"[^"]*"|'[^']*'|[^\s,"'<>=~!]+)""")
@@ -37,7 +38,7 @@ BYTES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2*
 FORMATS = ["jpeg", "png", "gif", "webp", "tiff", "bmp", "heif", "avif"]  # all that are decoded
 SPELLINGS = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "heic": "heif"}
 DATE, LAST_DATE = "0001-01-01 00:00:00", "9999-12-31 23:59:59"
-EXIF_IFD, MAKE, MODEL, DATE_TAKEN, ORIENTATION = 0x8769, 0x010F, 0x0110, 0x9003, 0x0112
+EXIF_IFD, MAKE, MODEL, DATE_TAKEN = 0x8769, 0x010F, 0x0110, 0x9003
 
 
 class Photo:
@@ -47,11 +48,12 @@ class Photo:
         self.path = path
 
     @cached_property
-    def _header(self) -> tuple[str, int, int, Image.Exif, dict[int, Any]]:
+    def _header(self) -> tuple[str, tuple[int, int], bool, Image.Exif, dict[int, Any]]:
         try:
             with open(self.path, "rb") as file, open_image(file) as image:
                 exif = image.getexif()
-                return str(image.format), *image.size, exif, dict(exif.get_ifd(EXIF_IFD))
+                known = str(image.format), upright_size(image)
+                return *known, is_lossless(image), exif, dict(exif.get_ifd(EXIF_IFD))
         except Exception as error:  # Pillow's plugins raise whatever a broken file makes them stumble on
             raise ImageError("corrupt", f"{self.path}: no readable header ({error})") from None
 
@@ -64,8 +66,12 @@ class Photo:
     @property
     def shape(self) -> tuple[int, int]:
         """Width and height, px, once it is upright."""
-        _, width, height, exif, _ = self._header
-        return (height, width) if exif.get(ORIENTATION) in (5, 6, 7, 8) else (width, height)
+        return self._header[1]
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether it is stored without loss, as far as its header says."""
+        return self._header[2]
 
     @property
     def size(self) -> int:

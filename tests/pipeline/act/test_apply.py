@@ -240,6 +240,34 @@ def test_to_a_folder_of_ones_own(tree: Path, copies: Plan, tmp_path: Path, accou
     assert account(tree) == before
 
 
+def test_a_folder_in_which_files_would_meet_themselves_is_refused(
+    tree: Path, copies: Plan, tmp_path: Path, account: Any
+) -> None:
+    before = account(tree)
+    with pytest.raises(twinpix.InputError, match=r"files would go to .*tree, where .*tree was searched"):
+        apply_plan(copies, "folder", to=tmp_path, yes=True)
+    roots = (tree, tmp_path / "other" / "tree")
+    (tmp_path / "away").mkdir()
+    apply_plan(replace(copies, roots=roots), "folder", to=tmp_path / "away", yes=True)
+    below = tmp_path / "away" / tree.relative_to(tree.anchor)  # two have this name: nothing collides
+    assert (below / "sub/copy.png").exists()
+    undo(yes=True)
+    assert account(tree) == before
+
+
+def test_what_a_file_goes_for_must_be_there(tree: Path, planned: Any, plan_for: Any) -> None:
+    crop = replace(planned(tree / "sub/copy.png", True), instead=tree / "a.png")
+    files = [planned(tree / "a.png", False), planned(tree / "b.png", False), crop]
+    (tree / "a.png").rename(tree / "elsewhere.png")
+    assert reasons(apply_plan(plan_for(files), yes=True)) == ["no_survivor"]
+    chosen = [planned(tree / "b.png", False), replace(crop, instead=None)]
+    assert reasons(apply_plan(plan_for(chosen), yes=True)) == ["done"], "a person may choose that"
+    undo(yes=True)
+    same = [planned(tree / "b.png", False), planned(tree / "sub/deep/copy2.png", False), crop]
+    (row,) = apply_plan(plan_for(same), yes=True).files
+    assert row.message == f"{tree / 'sub/deep/copy2.png'} stays", "the same bytes come first"
+
+
 def test_a_dry_run_knows_a_folder_that_can_not_be_written(tree: Path, copies: Plan, monkeypatch: Any) -> None:
     # root may write everywhere, and tests may be run by it
     allowed = os.access

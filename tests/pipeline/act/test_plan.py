@@ -103,8 +103,8 @@ def test_a_picture_is_not_overwritten_by_a_plan(album: Path, tmp_path: Path) -> 
     plan = Plan((), (), (), ("path",), "")
     picture = sorted(album.rglob("*.png"))[0]
     before = picture.read_bytes()
-    for target in (picture, Path("/dev/null")):
-        with pytest.raises(twinpix.InputError, match="not overwritten: name another file"):
+    for target, said in ((picture, "not overwritten: name another file"), (Path("/dev/null"), "no regular file")):
+        with pytest.raises(twinpix.InputError, match=said):
             write_plan(plan, target)
     assert picture.read_bytes() == before and Path("/dev/null").is_char_device()
     (tmp_path / "empty").touch()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import twinpix
-from twinpix.pipeline.act.acted import Acted, ActedFile
+from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.empty import empty_quarantine
-from twinpix.pipeline.act.journal import journals
-from twinpix.pipeline.act.undo import undo
+from twinpix.pipeline.act.journal import journals, open_journals
+from twinpix.pipeline.act.undo import _restore, undo
 
 
 @pytest.fixture
@@ -31,6 +32,23 @@ def reasons(acted: Acted) -> list[str]:
 def place(file: ActedFile) -> Path:
     assert file.place is not None
     return file.place
+
+
+def test_a_linked_path_that_was_deleted_comes_back(tree: Path, planned: Any, plan_for: Any, account: Any) -> None:
+    before = account(tree)
+    files = [planned(tree / "a.png", False), planned(tree / "sub/copy.png", True)]
+    apply_plan(plan_for(files), "hardlink", yes=True)
+    (tree / "sub/copy.png").unlink()
+    assert reasons(undo(yes=True)) == ["done"]
+    assert account(tree) == before
+
+
+def test_a_place_that_is_the_path_itself_is_never_emptied(tree: Path, done: Acted, account: Any) -> None:
+    entry = open_journals()[-1].entries[0]
+    undo(yes=True)
+    before = account(tree)
+    assert _restore(replace(entry, place=entry.path, info="")).status is ActStatus.ALREADY
+    assert account(tree) == before
 
 
 def test_folders_that_are_gone_are_made_again(tree: Path, done: Acted) -> None:

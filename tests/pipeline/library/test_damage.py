@@ -147,18 +147,16 @@ def test_a_file_that_is_no_library_is_set_aside(library: Library, photos: Path, 
 
 
 def test_a_file_that_is_empty_or_gone_is_not_begun_anew_over_its_log(library: Library, photos: Path) -> None:
-    log = file_of(library).with_name("library.sqlite-wal")
-    with closing(sqlite3.connect(file_of(library), isolation_level=None)) as file:
-        file.execute("PRAGMA journal_mode = WAL")
+    path = file_of(library)
+    log = path.with_name("library.sqlite-wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("PRAGMA user_version = 1")
         written = log.read_bytes()
     assert written
     log.write_bytes(written)
-    for place, message in (("", "is empty: run"), ("moved", "is gone, and its log is there: put it back")):
-        if place:
-            file_of(library).unlink()
-        else:
-            file_of(library).write_bytes(b"")
+    gone = "is gone, and its log is there: put it back"
+    for make, message in ((lambda: path.write_bytes(b""), "is empty: run"), (lambda: path.unlink(), gone)):
+        make()
         with pytest.raises(LibraryDamagedError, match=message):
             library.add(photos)
         assert log.read_bytes() == written
