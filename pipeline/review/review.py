@@ -208,14 +208,17 @@ class Review(Grouping):
     def keep_agreement(self, plan: Plan, gone: Collection[Path]) -> None:
         """Remember which pictures a person has taken for the same, by sending one of them away.
 
-        Only groups that were decided one by one: to accept all sure ones at once says nothing about each.
+        Only groups that were decided one by one, and of which one picture stays: to accept all sure ones at once says
+        nothing about each, and with several that stay nobody has said which of them it was.
         """
         sizes = {path: len(step.files) for step in self.log.steps if isinstance(step, Chose) for path in step.files}
         pairs = set()
         for group in plan.groups:
-            stays, alone = group.files[0], sizes.get(group.files[0].path, 0) <= len(group.files)
-            went = [file for file in group.files if file.path in gone and file.content != stays.content]
-            pairs |= {pair_of(_content(stays), _content(file)) for file in went if alone and stays.content}
+            stays = {_content(file) for file in group.files if not file.goes}
+            if len(stays) > 1 or sizes.get(group.files[0].path, 0) > len(group.files):
+                continue
+            went = {_content(file) for file in group.files if file.path in gone}
+            pairs |= {pair_of(one, other) for one in stays if one.digest for other in went - stays}
         keep_decision(pairs, Verdict.SAME)
 
     def drop_agreement(self, pairs: Collection[tuple[str, str]]) -> None:
