@@ -13,7 +13,7 @@ from PIL import Image
 from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError
 
-ORIENTATION, IMAGE_WIDTH = 0x0112, 0x0100  # EXIF, TIFF
+ORIENTATION, IMAGE_WIDTH, BITS = 0x0112, 0x0100, 0x0102  # EXIF, TIFF
 FINEST = 20  # of 64 quantization steps
 
 
@@ -116,6 +116,8 @@ def _bits(image: Image.Image) -> int:
         return 32
     if deep := int(image.info.get("bit_depth", 0)):  # of HEIC
         return max(8, deep)
+    if stored := getattr(image, "tag_v2", {}).get(BITS):  # of TIFF
+        return max(8, *(int(bits) for bits in (stored if isinstance(stored, tuple) else (stored,))))
     unpacked = " ".join(str(part) for tile in getattr(image, "tile", ()) for part in tile)
     return 16 if ";16" in unpacked or image.mode.startswith("I;16") else 8
 

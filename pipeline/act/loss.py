@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageCms
 
-from twinpix.encoder.decode import open_image
+from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.relation.kinds import Facts
@@ -27,7 +27,7 @@ class Extras:
     """What a file holds beside the levels that are compared.
 
     Attributes:
-        has_alpha: whether parts of it may be transparent.
+        has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
         profile: hash of its colour profile; empty if it has none, or sRGB.
         appended: bytes behind the picture of a JPEG.
@@ -85,10 +85,18 @@ def extras_of(path: Path) -> Extras:
     data = path.read_bytes()
     with open_image(io.BytesIO(data)) as image:
         try:
-            alpha = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
-            return Extras(alpha, image.mode == "CMYK", _profile(image), _behind(data))
+            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), _behind(data))
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    # screenshots often have an alpha channel that hides nothing
+    if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return "transparency" in image.info
+    refuse_bombs(image)
+    opaque = image.getchannel("A" if image.mode.endswith("A") else "a").histogram()[255]
+    return opaque < image.width * image.height
 
 
 def _profile(image: Image.Image) -> str:

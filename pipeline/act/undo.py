@@ -125,6 +125,8 @@ def _is_back(entry: Entry, found: _Found) -> bool:
     if entry.replaced and found.original is not None and found.original.inode == entry.inode:
         return found.original.content == entry.content
     if found.moved.content != entry.content:
+        if not entry.replaced and found.original is not None and found.original.content == entry.content:
+            return True  # its place was taken, and it never went
         raise Unusable("changed", f"{entry.place}, where it was put, holds something else now")
     return False
 

@@ -236,7 +236,7 @@ def test_to_a_folder_of_ones_own(tree: Path, copies: Plan, tmp_path: Path, accou
     assert reasons(done) == ["io_error", "done"]
     assert (tmp_path / "away/tree/sub/copy.png").read_bytes() == b"in the way"
     assert (tmp_path / "away/tree/sub/deep/copy2.png").exists()
-    undo(yes=True)
+    assert sorted(file.status.value for file in undo(yes=True).files) == ["already", "done"]
     assert account(tree) == before
 
 

@@ -57,6 +57,7 @@ def test_raw_transparency_print_profile_pixels_and_coarseness(lost: Any) -> None
     wide = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     assert "RAW" in lost(png, jpeg(), names=("a.DNG", "a.jpg"))
     assert "transparent" in lost(cut_out, png) and lost(cut_out, cut_out) == ""
+    assert lost(lambda picture, file: png(picture.convert("RGBA"), file), png) == "", "nothing of it is"
     assert "CMYK" in lost(jpeg(), lambda picture, file: picture.convert("CMYK").save(file, "JPEG", quality=90))
     assert "colour profile" in lost(jpeg(icc_profile=wide), jpeg()) and lost(jpeg(), jpeg(icc_profile=wide)) == ""
     assert "200x150" in lost(png, lambda picture, file: picture.resize((200, 150)).save(file, "PNG"))
