@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Candidate:
         partners: what goes with it.
         is_reference: lies in a reference folder.
         trouble: why it can neither go nor stand in for another; empty if it can.
+        is_unpacked: was taken out of an archive: it does neither, and a person may still call it different.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Candidate:
     partners: tuple[Partner, ...]
     is_reference: bool
     trouble: str
+    is_unpacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def make_plan(
 
     def plan_group(group: Group) -> PlannedGroup:
         candidates = [
-            _read(path, rules, kept_whole, None if unpacked and path.is_relative_to(unpacked) else since_ns)
+            replace(_read(path, rules, (), None), is_unpacked=True)
+            if unpacked and path.is_relative_to(unpacked)
+            else _read(path, rules, kept_whole, since_ns)
             for path in group.files
         ]
         among = (match for path in group.files for match in matches.get(path, ()))
@@ -167,7 +171,8 @@ def _partner(path: Path) -> Partner:
 
 
 def _choose(candidates: Sequence[Candidate], among: Iterable[Match]) -> list[Chosen]:
-    sound = sorted((c for c in candidates if not c.trouble), key=lambda c: (not c.is_reference, c.rank.ranks))
+    loose = (c for c in candidates if not (c.trouble or c.is_unpacked))
+    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.ranks))
     sureness = Sureness([c.seen for c in sound], among)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
@@ -175,6 +180,7 @@ def _choose(candidates: Sequence[Candidate], among: Iterable[Match]) -> list[Cho
         some = _choose_unit(unit, staying, sureness)
         chosen += some
         staying += [one.candidate for one in some if not one.goes]
+    chosen += [Chosen(c, False, "stays: in an archive") for c in candidates if c.is_unpacked and not c.trouble]
     return chosen + [Chosen(c, False, f"stays: {c.trouble}", doubt=True) for c in candidates if c.trouble]
 
 

@@ -33,6 +33,15 @@ def plan_of(*roots: Path, keep: str = "resolution,format,size,oldest,path", refe
     return make_plan(report, keep, references, roots=roots)
 
 
+def test_no_file_goes_for_a_picture_of_an_archive(album: Path) -> None:
+    (album / "a.webp").unlink()
+    report = twinpix.find_duplicates(album)
+    plan = make_plan(report, references=[album / "sub"], roots=[album], unpacked=album / "sub")
+    assert plan.going == 0 and plan.groups[0].sure
+    assert why(plan, "a copy.png") == "stays: in an archive"
+    assert make_plan(report, references=[album / "sub"], roots=[album]).going == 1
+
+
 def why(plan: Plan, name: str) -> str:
     (found,) = [file.why for group in plan.groups for file in group.files if file.path.name == name]
     return found
