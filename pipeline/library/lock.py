@@ -41,8 +41,10 @@ def _lock(folder: Path, busy: str = "") -> Iterator[int]:
     try:
         if not (_take(file) or _take_from_the_dead(file)):
             owner = _owner(file)
-            by = f" (process {owner})" if owner else ""
-            said = f"library {folder}: another process{by} is writing to it: try again when it is done"
+            by = f"another process{f' (process {owner})' if owner else ''} is"
+            if owner == str(os.getpid()):
+                by = "this process is (another thread, or a call that has not ended)"
+            said = f"library {folder}: {by} writing to it: try again when it is done"
             raise LibraryBusyError(busy or said)
         yield file
     finally:

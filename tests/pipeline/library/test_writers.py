@@ -95,6 +95,12 @@ def test_a_second_writer_is_refused_at_once_and_a_dead_ones_lock_clears(
     assert library.add(photos).encoded == 0
 
 
+def test_a_call_within_another_is_told_whose_it_is(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    with library.writing(), pytest.raises(LibraryBusyError, match=r"this process is .* writing to it"):
+        library.add(photos)
+
+
 def test_readers_beside_a_writer_see_one_moment(shelf: Shelf, photos: Path) -> None:
     library, writer, go_on = shelf(), shelf(), threading.Event()
     library.add(photos / "old")
