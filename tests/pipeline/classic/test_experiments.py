@@ -155,7 +155,7 @@ def test_the_metrics_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("args", "words"),
     [
         (("--metric", "ssim,nope"), "no metric is called 'nope': choose from euclidean, cosine"),
-        (("--metric", ""), "no metric is called ''"),
+        (("--metric", "ssim,"), "no metric is called ''"),
         (("--metric", "ssim", "--weights", "w.pth"), "--weights are for cnn-euclidean and cnn-cosine"),
         ((".", "--objects", "3"), "--objects: nothing is drawn where DIR is given"),
         ((".", "--frames", "4", "--scenes", "2"), "--frames and --scenes: nothing is drawn where DIR is given"),
