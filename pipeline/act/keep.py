@@ -13,7 +13,7 @@ from twinpix.pipeline.explore.where import Photo
 
 DEFAULT = "resolution,format,size,oldest,path"
 # without loss first (`Photo.is_lossless`), then what cameras write, then what the web makes of it
-FORMATS = ("", "heif", "jpeg", "avif", "webp", "gif")
+FORMATS = ("heif", "jpeg", "avif", "webp", "gif")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def _newness(photo: Photo) -> tuple[int, ...]:
 
 def _format_rank(photo: Photo) -> int:
     if photo.is_lossless:
-        return 0
-    return next((i for i, names in enumerate(FORMATS) if photo.formats[0] in names.split()), len(FORMATS))
+        return -1
+    return FORMATS.index(photo.formats[0]) if photo.formats[0] in FORMATS else len(FORMATS)
 
 
 def _path_rank(photo: Photo) -> tuple[int, int, str]:

@@ -39,16 +39,12 @@ class Extras:
     appended: int
 
 
-def loss(goes: tuple[Path, Facts], stays: tuple[Path, Facts]) -> str:
-    """What is lost where the one goes and the other, which shows the same picture, stays; empty if nothing is known.
+def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
+    """What of the picture itself is lost where a file goes, and another that shows it stays; empty if nothing is known.
 
-    Raises:
-        ImageError, OSError: either can't be read.
+    Args:
+        path: of the one that goes.
     """
-    return _loss_of_levels(*goes, stays[1]) or _loss_of_extras(extras_of(goes[0]), extras_of(stays[0]))
-
-
-def _loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
     if is_raw(path):
         return "it is a RAW file, of which a preview was compared"
     if goes.pictures > 1:
@@ -64,7 +60,8 @@ def _loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
     return ""
 
 
-def _loss_of_extras(goes: Extras, stays: Extras) -> str:
+def loss_of_extras(goes: Extras, stays: Extras) -> str:
+    """The same of what lies beside it."""
     if goes.has_alpha and not stays.has_alpha:
         return "it may be transparent in places, and what stays is not"
     if stays.is_cmyk and not goes.is_cmyk:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.act.loss import loss
+from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Relation
@@ -52,6 +52,11 @@ class Seen:
         from twinpix.pipeline.second_look.look import try_look
 
         return try_look(self.path)
+
+    @cached_property
+    def extras(self) -> Extras:
+        """What lies beside the picture. Raises ImageError, OSError."""
+        return extras_of(self.path)
 
     @cached_property
     def pixels(self) -> int:
@@ -116,7 +121,7 @@ def _unseen_loss(a: Seen, b: Seen, relation: Relation) -> str:
         return ""
     stays, goes = relation.facts
     try:
-        return loss((a.path, goes), (b.path, stays))
+        return loss_of_levels(a.path, goes, stays) or loss_of_extras(a.extras, b.extras)
     except (ImageError, OSError):
         return "it can no longer be read"
 

@@ -85,13 +85,11 @@ def remove(
 
     Exit codes: 0 done; 2 error; 11 library busy.
     """
-    opened, forgotten = _open(library), 0
-    for path in paths:
-        found = opened.remove(path)
-        if not found:
+    forgotten = _open(library).removed(*paths)
+    for path, count in zip(paths, forgotten, strict=True):
+        if not count:
             show.message(f"not in the library: {path}")
-        forgotten += found
-    print(f"{forgotten} files forgotten")
+    print(f"{sum(forgotten)} files forgotten")
     return FINE
 
 

@@ -36,14 +36,14 @@ class Forgotten:
     kept: tuple[Path, ...]
 
 
-def remove_files(connection: sqlite3.Connection, roots: Roots) -> int:
-    """Forget these files and all files below these folders; how many there were."""
-    forgotten = 0
+def remove_files(connection: sqlite3.Connection, roots: Roots) -> tuple[int, ...]:
+    """Forget these files and all files below these folders; how many there were of each."""
+    forgotten = list[int]()
     with transaction(connection):
         for where, values in below(roots):
             connection.execute(f"DELETE FROM roots {where}", values)
-            forgotten += connection.execute(f"DELETE FROM files {where}", values).rowcount
-    return forgotten
+            forgotten.append(connection.execute(f"DELETE FROM files {where}", values).rowcount)
+    return tuple(forgotten)
 
 
 def forget_missing_files(connection: sqlite3.Connection, force: bool) -> Forgotten:

@@ -138,6 +138,10 @@ class Library:
         Raises:
             InputError: no path given.
         """
+        return sum(self.removed(*paths))
+
+    def removed(self, *paths: str | os.PathLike[str]) -> tuple[int, ...]:
+        """As `remove`; how many there were of each path."""
         if not all(map(os.fspath, paths)) or not paths:
             raise InputError("name at least one file or folder")
         with self.changing() as connection:

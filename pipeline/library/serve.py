@@ -46,13 +46,8 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
         elif stored[0] is None:
-            skipped.append(
-                Skipped(
-                    path,
-                    "not_encoded",
-                    f"{path}: not encoded by this model: adding it again does that, or says why not",
-                )
-            )
+            said = f"{path}: not encoded by this model: adding it again does that, or says why not"
+            skipped.append(Skipped(path, "not_encoded", said))
         elif stamp_at(path) not in (None, Stamp(*columns)):
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         elif len(paths) == count:

@@ -17,11 +17,15 @@ USUAL = ("bytes", "image", "img", "jpg", "jpeg", "png", "webp", "content", "data
 
 
 class NoImages(InputError):
-    """A Parquet file without a column of bytes."""
+    """A Parquet file without a column of bytes. `reason` is that of a skipped file."""
+
+    reason = "not_an_image"
 
 
-class WhichColumn(InputError):
+class WhichColumn(NoImages):
     """A Parquet file that may hold images, but where?"""
+
+    reason = "which_column"
 
 
 def open_file(file: IO[bytes]) -> Any:

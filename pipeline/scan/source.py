@@ -194,11 +194,10 @@ def _add_archive(found: Listing, place: str, stamp: str, size: int, column: str,
             file = from_parquet.open_file(raw)
             held = from_parquet.column_of(file, place, column)
             sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
-    except (from_parquet.NoImages, from_parquet.WhichColumn) as error:
+    except from_parquet.NoImages as error:
         if is_named:
             raise
-        reason = "not_an_image" if isinstance(error, from_parquet.NoImages) else "which_column"
-        found.skipped.append(Skipped(path_of(name), reason, str(error)))
+        found.skipped.append(Skipped(path_of(name), error.reason, str(error)))
         return
     except MissingPackageError:
         raise

@@ -21,7 +21,7 @@ from twinpix.pipeline.second_look.parts import parts, parts_of, worth_a_close_lo
 from twinpix.pipeline.second_look.verify import Examination, at_a_glance, examine, is_plain, unaligned
 
 NEAR = 0.3  # L2; pairs so near are looked at closely at once
-PARTS_KEPT = 10_000  # pictures, 36 kB each
+PARTS_KEPT = 10_000  # pictures, 32 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
 KINDS_KEPT = 100_000  # pictures

@@ -79,7 +79,7 @@ class Uploads:
             sync_folder(path.parent)
         except OSError:
             partly.unlink(missing_ok=True)
-            self.drop(path)
+            self.known(path)  # nobody was told that it is here
             raise
         return path
 

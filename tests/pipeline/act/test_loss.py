@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from twinpix.encoder.header import read_header
-from twinpix.pipeline.act.loss import APPENDED, extras_of, loss
+from twinpix.pipeline.act.loss import APPENDED, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.facts import facts_of
 
@@ -27,8 +27,8 @@ def lost(tmp_path: Path, paint: Paint) -> Callable[..., str]:
         files = [tmp_path / name for name in names]
         for write, file in zip(writers, files, strict=True):
             write(paint(0, 400, 300, 40), file)
-        goes, stays = ((file, facts_of(file)) for file in files)
-        return loss(goes, stays)
+        goes, stays = files
+        return loss_of_levels(goes, facts_of(goes), facts_of(stays)) or loss_of_extras(*map(extras_of, files))
 
     return of
 
