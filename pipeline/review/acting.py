@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.apply import apply_plan
-from twinpix.pipeline.act.journal import open_journals
+from twinpix.pipeline.act.journal import Journal, open_journals
 from twinpix.pipeline.act.undo import undo
 from twinpix.pipeline.review.review import Review
 from twinpix.pipeline.show import safe
@@ -37,17 +38,17 @@ def carry_out(review: Review, expected: int, progress: Progress) -> dict[str, An
 
 
 def take_back(review: Review, progress: Progress) -> dict[str, Any]:
-    """Undo the last apply.
+    """Undo the last apply to these folders.
 
     Raises:
         InputError: there is none.
     """
-    journals = open_journals()
-    acted = undo(yes=True)
+    if (journal := last_apply(review)) is None:
+        raise InputError("there is no apply to these folders to take back")
+    acted = undo(journal.run, yes=True)
     restored = {file.path for file in acted.files}
-    entries = journals[-1].entries if journals else ()
     back = {str(file.path) for file in acted.files if file.status is ActStatus.DONE}
-    review.drop_agreement([(e.content, kept) for e in entries if e.path in back for _, kept in e.kept])
+    review.drop_agreement([(e.content, kept) for e in journal.entries if e.path in back for _, kept in e.kept])
     review.look_again(restored)
     told = _told(acted, "back where they were")
     if told["done"] and restored.isdisjoint(review.searched):
@@ -55,10 +56,13 @@ def take_back(review: Review, progress: Progress) -> dict[str, Any]:
     return told
 
 
-def last_apply() -> int:
-    """How many files the last apply moved that can be taken back; 0: there is none."""
-    journals = open_journals()
-    return len(journals[-1].entries) if journals else 0
+def last_apply(review: Review) -> Journal | None:
+    """The last apply that moved a file of the folders that are reviewed, and can be taken back; None: there is none."""
+    return next((journal for journal in reversed(open_journals()) if _is_of(journal, review)), None)
+
+
+def _is_of(journal: Journal, review: Review) -> bool:
+    return any(Path(entry.path).is_relative_to(root) for entry in journal.entries for root in review.roots)
 
 
 def _told(acted: Acted, where: str) -> dict[str, Any]:

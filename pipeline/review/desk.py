@@ -52,7 +52,7 @@ class Desk:
             "apply": self._apply,
             "restore": self._restore,
         }
-        self._applied = last_apply()
+        self._applied = self._last_apply()
         self._place = lru_cache(512)(place)
 
     def contained(self, call: Callable[P, T]) -> Callable[P, T]:
@@ -142,12 +142,17 @@ class Desk:
     def _restore(self, asked: Asked) -> Any:
         return self._move("restore", lambda progress: take_back(self.review, progress))
 
+    def _last_apply(self) -> int:
+        # how many files it moved; 0: there is none
+        journal = last_apply(self.review)
+        return 0 if journal is None else len(journal.entries)
+
     def _move(self, name: str, job: Job) -> Any:
         def moved(progress: Callable[[int, int], None]) -> Any:
             try:
                 return job(progress)
             finally:
-                self._applied = last_apply()
+                self._applied = self._last_apply()
 
         self.work.start(name, self.contained(moved))
         return self.work.state()

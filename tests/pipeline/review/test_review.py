@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from twinpix.pipeline.decisions import Verdict, read_decisions
 from twinpix.pipeline.duplicates import find_duplicates
 from twinpix.pipeline.review import acting
 from twinpix.pipeline.review.acting import carry_out, take_back
+from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.facts import differing, facts_of
 from twinpix.pipeline.review.placement import place
 from twinpix.pipeline.review.review import Review
@@ -188,7 +190,7 @@ def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     gone = [path for group in review.groups for path in group.files[1:]]
     told = carry_out(review, 3, quiet)
     assert (told["done"], told["lines"], len(review.groups)) == (3, [], 0)
-    assert not any(path.exists() for path in gone) and acting.last_apply() == 3
+    assert not any(path.exists() for path in gone) and len(acting.last_apply(review).entries) == 3  # type: ignore[union-attr]
     # byte copies are nobody's judgement; the two others are
     assert list(read_decisions().verdicts.values()) == [Verdict.SAME] * 2
     assert take_back(review, quiet)["done"] == 3
@@ -198,6 +200,19 @@ def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     assert carry_out(review, 3, quiet)["done"] == 3  # what was restored is known by its content
     later = make_review(pictures)  # a search that knows nothing of the files that went
     assert "start the review again" in take_back(later, quiet)["lines"][0]
+
+
+def test_an_apply_to_other_folders_is_not_taken_back(pictures: Path, tmp_path: Path, make_review: MakeReview) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(pictures / "1.png", elsewhere / name)
+    other, review = make_review(elsewhere), make_review(pictures)
+    other.choose(other.groups[0], other.groups[0].files[1:])
+    assert carry_out(other, 1, quiet)["done"] == 1
+    with pytest.raises(InputError, match="no apply to these folders"):
+        take_back(review, quiet)
+    assert len(list(elsewhere.iterdir())) == 1 and Desk(review).answers["overview"]({})["applied"] == 0
+    assert take_back(other, quiet)["done"] == 1
 
 
 def test_a_file_that_changed_is_left_alone(pictures: Path, make_review: MakeReview) -> None:
