@@ -20,7 +20,7 @@ from twinpix.encoder.pages import NEW_SUBFILE_TYPE, has_several_pages, is_page
 FRAMES, FRAME_PX = 24, 64  # how many; px, each squeezed to a square
 MOST_FRAMES, MOST_PIXELS = 512, 128_000_000  # decoded at most; of a longer animation only the beginning is seen
 STILL_MS = 100.0  # of frames that do not say how long they last
-_PNG, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", 64
+_PNG, _PNG_CHUNKS = b"\x89PNG\r\n\x1a\n", 4096
 
 
 def read_film(source: ImageLike) -> NDArray[np.uint8] | None:
@@ -104,13 +104,15 @@ def _frames(image: Image.Image) -> tuple[list[Image.Image], list[float]]:
     for number in range(count):
         try:
             image.seek(number)
+            if number and not is_page(getattr(image, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0)):
+                continue  # a smaller copy of the page before it, or its mask
             image.load()
-        except Exception:  # the end, or damage; Pillow's plugins raise whatever a broken file makes them stumble on
-            if number == 0:
+        except EOFError:
+            break
+        except Exception:  # damage; Pillow's plugins raise whatever a broken file makes them stumble on
+            if number == 0 or image.format == "TIFF":  # of a page that nobody can see, nobody knows what it shows
                 raise
             break
-        if number and not is_page(getattr(image, "tag_v2", {}).get(NEW_SUBFILE_TYPE, 0)):
-            continue  # a smaller copy of the page before it, or its mask
         frames.append(to_rgb(image).resize((FRAME_PX, FRAME_PX), Image.Resampling.BOX))
         begins.append(now)
         now += float(image.info.get("duration") or STILL_MS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
@@ -14,7 +15,10 @@ from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError
 
 ORIENTATION, IMAGE_WIDTH, BITS = 0x0112, 0x0100, 0x0102  # EXIF, TIFF
+SUBFILE_TYPE, SUB_IFDS, REDUCED = 0x00FE, 0x014A, 1  # TIFF
 FINEST = 20  # of 64 quantization steps
+# `PixelInformationProperty` (ISO/IEC 23008-12), near the beginning of an AVIF: version, flags, channels, bits of each
+PIXEL_BITS, HEAD = re.compile(rb"pixi\0{4}[\1-\4]([\1-\40]{1,4})", re.S), 1 << 16
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class Header:
     Attributes:
         format: by content, in capitals.
         width, height: px, upright.
-        pictures: in a JPEG or HEIC of some cameras there are more: a gain map, a preview, what the other eye sees.
+        pictures: in a JPEG or HEIC of some cameras there are more: a gain map, a preview, what the other eye sees;
+            in a TIFF of some, a preview comes first, and is what is decoded.
         bits: of each channel as it is stored, 8 or more (up to 32); it is compared by 8.
         coarseness: of a JPEG, how coarsely it is quantized: root mean square of the 20 finest steps of brightness,
             levels of a coefficient (3.5 at quality 90, 18 at 50, 45 at 20); 0 of other formats.
@@ -62,10 +67,15 @@ def read_header(source: str | bytes, begun: Callable[[], object] = lambda: None)
 
 def _header(file: IO[bytes]) -> Header:
     with open_image(file) as image:
-        (width, height), bits = upright_size(image), _bits(image)
-        pictures = int(getattr(image, "n_frames", 1)) if image.format in ("MPO", "HEIF") else 1
+        bits = _bits(image)  # first: to ask a PNG for its EXIF decodes it
+        width, height = upright_size(image)
         return Header(
-            "JPEG" if image.format == "MPO" else str(image.format), width, height, pictures, bits, _coarseness(image)
+            "JPEG" if image.format == "MPO" else str(image.format),
+            width,
+            height,
+            _pictures(image),
+            bits,
+            _coarseness(image),
         )
 
 
@@ -102,6 +112,13 @@ def _has_chunk(file: IO[bytes] | None, wanted: bytes) -> bool:
     return False
 
 
+def _pictures(image: Image.Image) -> int:
+    tags = getattr(image, "tag_v2", {})
+    if SUB_IFDS in tags or tags.get(SUBFILE_TYPE, 0) & REDUCED:
+        return 2  # or more: what is decoded is the smaller one
+    return int(getattr(image, "n_frames", 1)) if image.format in ("MPO", "HEIF") else 1
+
+
 def _coarseness(image: Image.Image) -> float:
     tables = getattr(image, "quantization", None)
     if not isinstance(tables, dict) or not tables.get(0):
@@ -114,12 +131,21 @@ def _bits(image: Image.Image) -> int:
     # Pillow reads some files of 16 bits a channel as 8; how it will unpack them says so, until it has
     if image.mode in ("I", "F"):
         return 32
-    if deep := int(image.info.get("bit_depth", 0)):  # of HEIC
+    if deep := int(image.info.get("bit_depth", 0)) or _bits_of_avif(image):  # of HEIC
         return max(8, deep)
     if stored := getattr(image, "tag_v2", {}).get(BITS):  # of TIFF
         return max(8, *(int(bits) for bits in (stored if isinstance(stored, tuple) else (stored,))))
     unpacked = " ".join(str(part) for tile in getattr(image, "tile", ()) for part in tile)
     return 16 if ";16" in unpacked or image.mode.startswith("I;16") else 8
+
+
+def _bits_of_avif(image: Image.Image) -> int:
+    # Pillow decodes it to 8 and does not tell; 0 of other files
+    if image.format != "AVIF" or (file := getattr(image, "fp", None)) is None:
+        return 0
+    file.seek(0)
+    described = PIXEL_BITS.search(file.read(HEAD))
+    return max(described.group(1)) if described else 0
 
 
 def _reason(error: OSError) -> str:

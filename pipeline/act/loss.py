@@ -1,4 +1,4 @@
-"""What would be gone with a file although its picture stays: transparency, colours, a video behind it, sharpness."""
+"""What would be gone with a file although its picture stays: transparency, colours, a video behind it, its date."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from PIL import Image, ImageCms
 
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.act.notes import KINDS, notes_of
 from twinpix.pipeline.act.partners import is_raw
+from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Facts
 
 COARSER, SMALLER = 1.3, 0.8  # times as coarse, and share of the pixels, that what stays may be, at most and at least
 ENLARGED = 2.0  # times the pixels from which coarseness says nothing: each step is one of less
-APPENDED = 1024  # bytes behind the end of a JPEG; cameras pad with fewer
+# coarseness of what is no JPEG, for all that is known; and times the bytes of what stays where that tells none, either
+UNTOLD, LARGER = 3.5, 6
+LOSSY = ("HEIF", "AVIF", "WEBP")
+APPENDED = 1024  # bytes behind the end of a picture; cameras pad with fewer
 END = 0xD9
+BOXES = (b"ftyp", b"meta", b"mdat", b"free", b"skip", b"moov")
+EXTRA_SAMPLES = 338  # TIFF
 MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of JPEG, not those within a scan
 
 
@@ -30,13 +37,15 @@ class Extras:
         has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
         profile: hash of its colour profile; empty if it has none, or sRGB.
-        appended: bytes behind the picture of a JPEG.
+        appended: what lies behind the picture of a JPEG, or beside that of a HEIC: bytes, and their hash.
+        notes: what it tells of the picture: see `notes_of`.
     """
 
     has_alpha: bool
     is_cmyk: bool
     profile: str
-    appended: int
+    appended: tuple[int, str]
+    notes: frozenset[tuple[str, str]]
 
 
 def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
@@ -55,21 +64,31 @@ def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
         return f"it has {goes.bits} bits a channel, and what stays {stays.bits}"
     if stays.pixels < SMALLER * goes.pixels:
         return f"it has {goes.width}x{goes.height} px, and what stays {stays.width}x{stays.height}"
-    if 0 < goes.coarseness * COARSER < stays.coarseness and stays.pixels < ENLARGED * goes.pixels:
-        return "what stays is compressed more coarsely"
+    if stays.pixels < ENLARGED * goes.pixels and _may_be_coarser(path, goes, stays):
+        return "what stays is, or may be, compressed more coarsely"
     return ""
+
+
+def _may_be_coarser(path: Path, goes: Facts, stays: Facts) -> bool:
+    if stays.coarseness:
+        return (goes.coarseness or UNTOLD) * COARSER < stays.coarseness
+    if stays.format not in LOSSY or goes.format == stays.format:
+        return False
+    return Photo(path).is_lossless or goes.bytes > LARGER * stays.bytes
 
 
 def loss_of_extras(goes: Extras, stays: Extras) -> str:
     """The same of what lies beside it."""
     if goes.has_alpha and not stays.has_alpha:
         return "it may be transparent in places, and what stays is not"
-    if stays.is_cmyk and not goes.is_cmyk:
-        return "what stays is in CMYK, for print"
-    if goes.profile and goes.profile != stays.profile:
+    if stays.is_cmyk != goes.is_cmyk:
+        return "one of the two is in CMYK, for print"
+    if goes.profile and goes.profile != stays.profile:  # one that lost its profile is the worse one
         return "it has a colour profile that what stays has not: the same levels are other colours"
-    if goes.appended > APPENDED > stays.appended:
-        return f"{goes.appended} bytes lie behind its picture (a video, a gain map)"
+    if goes.appended[0] > APPENDED and goes.appended != stays.appended:
+        return f"{goes.appended[0]} bytes lie behind its picture (a video, a gain map)"
+    if missing := {kind for kind, _ in goes.notes - stays.notes}:
+        return f"it tells {', '.join(kind for kind in KINDS if kind in missing)}, and what stays does not, or others"
     return ""
 
 
@@ -81,17 +100,19 @@ def extras_of(path: Path) -> Extras:
     """
     data = path.read_bytes()
     with open_image(io.BytesIO(data)) as image:
+        refuse_bombs(image)
         try:
-            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), _behind(data))
+            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), _behind(data), notes_of(image))
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
 
 def _is_transparent(image: Image.Image) -> bool:
+    if EXTRA_SAMPLES in getattr(image, "tag_v2", {}) and image.mode == "RGB":
+        return True  # a selection that somebody has saved
     # screenshots often have an alpha channel that hides nothing
     if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
         return "transparency" in image.info
-    refuse_bombs(image)
     opaque = image.getchannel("A" if image.mode.endswith("A") else "a").histogram()[255]
     return opaque < image.width * image.height
 
@@ -107,14 +128,32 @@ def _profile(image: Image.Image) -> str:
     return "" if "srgb" in said.lower() else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _behind(data: bytes) -> int:
-    # how many bytes follow the end of a JPEG; 0 of other files, and of one that has no end
+def _behind(data: bytes) -> tuple[int, str]:
+    rest = _beside_boxes(data) if data[4:8] == b"ftyp" else data[_end_of_jpeg(data) :]
+    return len(rest), hashlib.blake2b(rest, digest_size=16).hexdigest()
+
+
+def _end_of_jpeg(data: bytes) -> int:
+    # where the picture ends; where the file does, of another, and of one that has no end
     place = 2
     if not data.startswith(b"\xff\xd8\xff"):
-        return 0
+        return len(data)
     while (found := MARKER.search(data, place)) is not None:
         kind = found.group(1)[0]
         if kind == END:
-            return len(data) - found.end()
+            return found.end()
         place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return 0
+    return len(data)
+
+
+def _beside_boxes(data: bytes) -> bytes:
+    # of HEIC and AVIF, what is in none of the boxes that a picture takes (ISO/IEC 14496-12): the video of a phone
+    place, rest = 0, b""
+    while place + 8 <= len(data):
+        size, kind, head = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
+        end = place + size if size >= head else len(data)
+        rest += b"" if kind in BOXES else data[place:end]
+        place = end
+    return rest + data[place:]

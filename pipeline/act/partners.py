@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-MAKERS = "3fr arw cr2 cr3 dcr dng erf iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 srf srw x3f"
-RAW = frozenset(f".{ending}" for ending in MAKERS.split())
+MAKERS = (
+    "3fr arw bay cap cr2 cr3 dcr dng eip erf fff gpr iiq kdc mef mos mrw nef nrw orf pef ptx raf raw rw2 rwl rwz",
+    "sr2 srf srw x3f",
+)
+RAW = frozenset(f".{ending}" for makers in MAKERS for ending in makers.split())
 LIVE = frozenset((".mov", ".mp4"))
 SIDECARS = frozenset((".xmp", ".aae"))
 CAMERA_PICTURES = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".hif", ".avif", ".png", ".tif", ".tiff", ".webp"))
@@ -26,7 +30,7 @@ def is_raw(path: Path) -> bool:
 
 def shot(path: Path) -> tuple[Path, str]:
     """What files of one shot have in common: the folder, and the name without its ending."""
-    return path.parent, path.stem.casefold()
+    return path.parent, _folded(path.stem)
 
 
 def partners_of(path: Path) -> tuple[Path, ...]:
@@ -52,14 +56,19 @@ def owners_of(partner: Path) -> tuple[Path, ...]:
     )
 
 
+def _folded(name: str) -> str:
+    # Apple's programs write an accent as a letter of its own
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _is_own_sidecar(sidecar: Path, picture: Path) -> bool:
-    return sidecar.suffix.lower() in SIDECARS and sidecar.stem.casefold() == picture.name.casefold()
+    return sidecar.suffix.lower() in SIDECARS and _folded(sidecar.stem) == _folded(picture.name)
 
 
 def _beside(path: Path) -> list[Path]:
     # files whose names may go with this one's, sorted
     names = _names_in(path.parent)
-    stems = {stem.casefold() for stem in (path.name, path.stem, Path(path.stem).stem)}
+    stems = {_folded(stem) for stem in (path.name, path.stem, Path(path.stem).stem)}
     found = {name for stem in stems for name in names.get(stem, ())} - {path.name}
     return [path.parent / name for name in sorted(found)]
 
@@ -85,5 +94,5 @@ def _list(folder: Path) -> Mapping[str, Sequence[str]]:
     with os.scandir(folder) as scan:
         for entry in scan:
             if entry.is_file(follow_symlinks=False):
-                names[Path(entry.name).stem.casefold()].append(entry.name)
+                names[_folded(Path(entry.name).stem)].append(entry.name)
     return names

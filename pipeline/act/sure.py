@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.act.state import State
@@ -18,11 +19,12 @@ from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
-from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.look import FINE_PX, Levels, Look, import_cv2
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, examine, verify
 
 IDENTICAL = "the same bytes"
+FAINT, PALER = 0.75, 0.5  # levels of colour beyond which a picture is not grey; and share of it that a copy must have
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
 SHARP = 0.8  # what stays has at least so much of the sharpness of what goes; one of equal size hardly more either
 
@@ -59,13 +61,22 @@ class Seen:
         return extras_of(self.path)
 
     @cached_property
-    def pixels(self) -> int:
-        """Width times height; 0 where the picture can't be read."""
+    def size(self) -> tuple[int, int]:
+        """Width and height, px; 0 where the picture can't be read."""
         try:
-            width, height = Photo(self.path).shape
+            return Photo(self.path).shape
         except ImageError:
-            return 0
-        return width * height
+            return 0, 0
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.size[0] * self.size[1]
+
+    @property
+    def longer_side(self) -> int:
+        """Px."""
+        return max(self.size)
 
 
 class Sureness:
@@ -134,19 +145,39 @@ def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
         return False
     if not is_same_throughout(a, b):  # a date stamp, a seat on a ticket
         return False
-    gain = _sharpness(b, a) / max(_sharpness(a, b), 1e-6)
+    gain = _gain(a.fine.tones[..., 0], b.fine.tones[..., 0])
     most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")  # noise and sharpening look sharp, too
-    return SHARP <= gain <= most
+    return SHARP <= gain <= most and (min(goes.longer_side, stays.longer_side) <= FINE_PX or _is_as_fine(goes, stays))
+
+
+def _is_as_fine(goes: Seen, stays: Seen) -> bool:
+    # what was shrunk and enlarged again lacks its finest detail alone
+    try:
+        return _gain(*(np.asarray(read_picture(one.path).convert("L")) for one in (goes, stays))) >= SHARP
+    except ImageError:
+        return False
 
 
 def _has_same_colours(a: Look, b: Look) -> bool:
     # the second look itself leaves hue aside
-    gap = np.abs(a.thumb - b.thumb)
-    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST)
+    gap, colour = np.abs(a.thumb - b.thumb), sorted((_colour(a), _colour(b)))
+    is_grey = colour[1] > FAINT and colour[0] < PALER * colour[1]
+    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST and not is_grey)
 
 
-def _sharpness(look: Look, other: Look) -> float:
-    # mean step between neighbouring pixels, levels, at the size of the smaller of the two
-    size = min(look.fine.size, other.fine.size)
-    luma = import_cv2().resize(look.fine.tones[..., 0], size, interpolation=import_cv2().INTER_AREA).astype(np.float32)
-    return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
+def _colour(look: Look) -> float:
+    # how far red, green and blue are apart, levels
+    return float(np.ptp(look.thumb, axis=2).mean())
+
+
+def _gain(goes: Levels, stays: Levels) -> float:
+    # how many times as sharp what stays is, of two lumas, at the size of the smaller one
+    size = min(goes.shape[::-1], stays.shape[::-1])
+    return _sharpness(stays, size) / max(_sharpness(goes, size), 1e-6)
+
+
+def _sharpness(luma: Levels, size: tuple[int, ...]) -> float:
+    # mean step between neighbouring pixels, levels
+    cv2 = import_cv2()
+    luma = luma if luma.shape[::-1] == size else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    return float(sum(cv2.mean(cv2.absdiff(*pair))[0] for pair in ((luma[1:], luma[:-1]), (luma[:, 1:], luma[:, :-1]))))

@@ -118,6 +118,24 @@ def test_a_bomb_of_ten_thousand_frames_costs_little() -> None:
     assert time.process_time() - begun < 3
 
 
+def test_a_page_that_nobody_can_see_may_show_anything(tmp_path: Path) -> None:
+    path = animation(tmp_path / "a.tiff", [0, 80])
+    assert read_film(path) is not None
+    data = bytearray(path.read_bytes())
+    compression = b"\x03\x01\x03\x00\x01\x00\x00\x00"
+    second = data.rindex(compression)
+    assert second != data.index(compression)
+    data[second + 8 : second + 10] = (12345).to_bytes(2, "little")
+    with pytest.raises(ImageError):
+        read_film(bytes(data))
+
+
+def test_an_animated_png_says_so_behind_many_texts(tmp_path: Path) -> None:
+    data = animation(tmp_path / "a.png", [0, 80, 160]).read_bytes()
+    text = b"\0\0\0\3tEXta\0b\0\0\0\0"
+    assert may_be_animated(data[:33] + 100 * text + data[33:])
+
+
 def test_a_damaged_animation_is_seen_as_far_as_it_goes(tmp_path: Path) -> None:
     whole = animation(tmp_path / "a.gif", [0, 80, 160, 240]).read_bytes()
     part = whole[: len(whole) * 3 // 4]

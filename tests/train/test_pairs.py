@@ -48,9 +48,7 @@ def crowd() -> Crowd:
     return Crowd(pictures, vectors, (vectors @ vectors.T).topk(8, 1).indices)
 
 
-def test_a_run_learns_to_tell_copies_from_others(
-    crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_learns_to_tell_copies_from_others(crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     seconds = itertools.count()  # a second a step: as much is learned on a slow machine
     monkeypatch.setattr(pairs, "time", SimpleNamespace(monotonic=lambda: next(seconds)))

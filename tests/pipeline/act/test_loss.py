@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import io
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from twinpix.encoder.header import read_header
-from twinpix.pipeline.act.loss import APPENDED, extras_of, loss_of_extras, loss_of_levels
+from twinpix.pipeline.act.loss import APPENDED, _behind, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.facts import facts_of
 
 Paint = Callable[..., Image.Image]
+# an AVIF of 64 x 48 px, grey, 10 bits a channel (libavif)
+TEN_BITS = (
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAA"
+    "AAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAHAAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2"
+    "xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAQAAAADAAAAAQcGl4aQAAAAADCgoKAAAADGF2MUOBIEAAAAAAE2NvbHJuY2x"
+    "4AAIAAgAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAJG1kYXQSAAoJOBV/vbwICBpAMg0SAkNKgADyAAAQl8X6"
+)
 
 
 @pytest.fixture
@@ -61,7 +70,42 @@ def test_raw_transparency_print_profile_pixels_and_coarseness(lost: Any) -> None
     assert "CMYK" in lost(jpeg(), lambda picture, file: picture.convert("CMYK").save(file, "JPEG", quality=90))
     assert "colour profile" in lost(jpeg(icc_profile=wide), jpeg()) and lost(jpeg(), jpeg(icc_profile=wide)) == ""
     assert "200x150" in lost(png, lambda picture, file: picture.resize((200, 150)).save(file, "PNG"))
-    assert "coarsely" in lost(jpeg(95), jpeg(20))
+    assert "coarsely" in lost(jpeg(95), jpeg(20)) and "coarsely" in lost(png, jpeg(50)), "of a PNG nothing was lost"
+    assert "coarsely" in lost(png, webp(80)) and "coarsely" in lost(jpeg(98, subsampling=0), webp(1))
+    assert lost(png, lambda picture, file: picture.resize((800, 600)).save(file, "JPEG", quality=50)) == ""
+    assert "CMYK" in lost(lambda picture, file: picture.convert("CMYK").save(file, "JPEG", quality=90), jpeg())
+    assert "transparent" in lost(with_a_selection, png)
+
+
+def with_a_selection(picture: Image.Image, file: Path) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[338] = (0,)  # a fourth channel of no stated meaning
+    picture.convert("RGBX").save(file, "TIFF", tiffinfo=tags)
+
+
+def webp(quality: int) -> Callable[[Image.Image, Path], None]:
+    return lambda picture, file: picture.save(file, "WEBP", quality=quality)
+
+
+def test_the_video_in_a_heic(tmp_path: Path) -> None:
+    boxes = [b"\0\0\0\x10ftypheic\0\0\0\0", b"\0\0\0\x0cmeta1234", b"\0\0\0\x0cmdat5678"]
+    assert _behind(b"".join(boxes))[0] == 0
+    assert _behind(b"".join([*boxes, b"\0\0\x10\x08mpvd" + bytes(4096)]))[0] == 4104
+    assert _behind(b"".join([*boxes, b"\0\0\0\0mpvd" + bytes(50)]))[0] == 58, "to the end of the file"
+    large = b"\0\0\0\x01mpvd" + (4112).to_bytes(8, "big") + bytes(4096)
+    assert _behind(b"".join([*boxes, large, b"\0\0\0\x08free"]))[0] == 4112
+
+
+def test_sixteen_bits_and_previews(tmp_path: Path) -> None:
+    levels = (np.arange(48 * 64 * 3) * 7 % 65536).astype(np.uint16).reshape(48, 64, 3)
+    cv2.imwrite(str(tmp_path / "deep.png"), levels)
+    assert read_header(str(tmp_path / "deep.png")).bits == 16
+    assert read_header(b64decode(TEN_BITS)).bits == 10
+    for tag in (254, 330):  # a preview, and pictures below this one
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[tag] = 1 if tag == 254 else (8,)
+        Image.new("RGB", (64, 48)).save(tmp_path / "a.tif", tiffinfo=tags)
+        assert read_header(str(tmp_path / "a.tif")).pictures == 2
 
 
 def test_what_lies_behind_a_jpeg(lost: Any, tmp_path: Path, paint: Paint) -> None:
@@ -69,13 +113,18 @@ def test_what_lies_behind_a_jpeg(lost: Any, tmp_path: Path, paint: Paint) -> Non
         picture.save(file, "JPEG", quality=90, progressive=True, restart_marker_blocks=4)
         file.write_bytes(file.read_bytes() + b"\0" * (APPENDED + 1))
 
+    def with_more(picture: Image.Image, file: Path) -> None:
+        picture.save(file, "JPEG", quality=90)
+        file.write_bytes(file.read_bytes() + b"\1" * (APPENDED + 9))
+
     assert "lie behind its picture" in lost(with_video, png)
+    assert "lie behind its picture" in lost(with_video, with_more), "other bytes"
     assert lost(with_video, with_video) == ""
     whole = io.BytesIO()
     paint(0, 400, 300, 40).save(whole, "JPEG", restart_marker_blocks=4)
     for data, behind in ((whole.getvalue(), 0), (whole.getvalue() + b"1234", 4), (whole.getvalue()[:-40], 0)):
         (tmp_path / "a").write_bytes(data)
-        assert extras_of(tmp_path / "a").appended == behind
+        assert extras_of(tmp_path / "a").appended[0] == behind
 
 
 def test_lossless_is_told_by_how_it_is_stored(tmp_path: Path, paint: Paint) -> None:
