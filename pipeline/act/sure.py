@@ -21,8 +21,9 @@ from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
 from twinpix.pipeline.second_look.look import FINE_PX, Levels, Look, import_cv2
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.pipeline.second_look.verify import PLAIN_MEAN, PLAIN_MOST, examine, verify
+from twinpix.pipeline.second_look.verify import examine, verify
 
+SAME_MEAN, SAME_MOST = 4.0, 16.0  # levels, at 32 px: within these, no colour was changed on purpose
 IDENTICAL = "the same bytes"
 FAINT, PALER = 0.75, 0.5  # levels of colour beyond which a picture is not grey; and share of it that a copy must have
 ROUNDING = 0.02  # relative difference of aspect ratios that resizing may cause
@@ -162,7 +163,7 @@ def _has_same_colours(a: Look, b: Look) -> bool:
     # the second look itself leaves hue aside
     gap, colour = np.abs(a.thumb - b.thumb), sorted((_colour(a), _colour(b)))
     is_grey = colour[1] > FAINT and colour[0] < PALER * colour[1]
-    return bool(gap.mean() <= PLAIN_MEAN and gap.max() <= PLAIN_MOST and not is_grey)
+    return bool(gap.mean() <= SAME_MEAN and gap.max() <= SAME_MOST and not is_grey)
 
 
 def _colour(look: Look) -> float:

@@ -20,7 +20,7 @@ from twinpix.pipeline.relation.facts import facts_of
 from twinpix.pipeline.relation.kinds import WHOLE, Box, Facts, Kind, Side
 from twinpix.pipeline.relation.place import Place
 from twinpix.pipeline.relation.relate import Pair, lay_pair
-from twinpix.pipeline.relation.wear import level_out
+from twinpix.pipeline.second_look.things import level_out
 from twinpix.pipeline.target import check_writable, written_whole
 
 SOFTWARE = "twinpix explanation"

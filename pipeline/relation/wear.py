@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.second_look.align import Aligned
 from twinpix.pipeline.second_look.look import Levels, import_cv2
+from twinpix.pipeline.second_look.things import SOFT, apart, level_out, single
 from twinpix.pipeline.second_look.tiles import TILE, Plane, tile_means
 
-BIN, FEW = 8, 8  # levels that are mapped together; px that say nothing
-SOFT, BLUNT, REACH = 1.0, 4.0, 7  # px: sigma that both get, and if one is blurred; how far off a level may lie
-STANDS_OUT, SPECK = 20.0, 14  # levels; px of a thing that lies on a picture
-APART = 13  # px between two things
+BLUNT = 4.0  # px: sigma that both get if one is blurred
+SPECK = 14  # px of a thing that lies on a picture
 MOST, COVERED = 6, 0.6  # things; share of the picture: beyond, it is a change of the whole
 PAD = 3  # px
 FINER, COARSER = 0.8, 2.0  # px; sigmas: between them lie noise and fine detail, below them interpolation matters
@@ -42,36 +41,6 @@ class Fineness:
     sharper: float
 
 
-def level_out(mapped: Levels, like: Levels, inside: NDArray[np.bool_]) -> Plane:
-    """A luma at the levels of another, float32: each level becomes the median of what lies there in that one."""
-    every = inside[::2, ::2]
-    return _curve(mapped[::2, ::2][every], like[::2, ::2][every])[mapped]
-
-
-def _curve(levels: Levels, like: Levels) -> Plane:
-    # float32 (256,): the middle of a bin -> the median of what lies there, ascending
-    steps = levels.astype(np.intp) // BIN
-    counted = np.bincount(steps * 256 + like, minlength=256 // BIN * 256).reshape(-1, 256)
-    counts = counted.sum(1)
-    seen = np.flatnonzero(counts > FEW)
-    if len(seen) < 2:
-        return np.arange(256, dtype=np.float32)
-    medians = (counted[seen].cumsum(1) * 2 >= counts[seen, None]).argmax(1)
-    middles = np.bincount(steps, weights=levels, minlength=256 // BIN)[seen] / counts[seen]
-    return np.interp(np.arange(256), middles, _ascending(medians, counts[seen])).astype(np.float32)
-
-
-def _ascending(values: NDArray[np.intp], weights: NDArray[np.intp]) -> list[float]:
-    # the nearest that never falls (isotonic regression, by pooling neighbours): a black caption on white has little say
-    pools: list[tuple[float, float, int]] = []  # mean, weight, values
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        pools.append((value, weight, 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, wa, na), (b, wb, nb) = pools[-2:]
-            pools[-2:] = [((a * wa + b * wb) / (wa + wb), wa + wb, na + nb)]
-    return [mean for mean, _, count in pools for _ in range(count)]
-
-
 def things_on(aligned: Aligned, tones: Sequence[int], blurred: bool) -> tuple[Edges, ...] | None:
     """Boxes (left, top, right, bottom), px, in which the two differ for good; None if that is nearly everywhere.
 
@@ -82,35 +51,10 @@ def things_on(aligned: Aligned, tones: Sequence[int], blurred: bool) -> tuple[Ed
         tones: in all of which they must differ (see `Look`).
         blurred: whether one of the two is.
     """
-    cv2, inside = import_cv2(), aligned.inside
-    wrong = cv2.erode(inside.astype(np.uint8), np.ones((REACH, REACH), np.uint8), borderValue=0)
-    for gap in _gaps(aligned, tones, BLUNT if blurred else SOFT):
-        wrong &= gap > STANDS_OUT
-        if not wrong.any():  # as in most copies after the first
-            return ()
-    count, label = cv2.connectedComponents(cv2.dilate(wrong, np.ones((APART, APART), np.uint8)), connectivity=8)
-    boxes = [box for number in range(1, count) if (box := _box((label == number) & (wrong > 0))) is not None]
+    differing = apart(aligned, tones, BLUNT if blurred else SOFT)
+    boxes = [box for one in single(differing) if (box := _box(one)) is not None]
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
-    return None if len(boxes) > MOST or area > COVERED * inside.sum() else tuple(boxes)
-
-
-def _gaps(aligned: Aligned, tones: Sequence[int], sigma: float) -> Iterator[Plane]:
-    # of each tone, at the levels of the query and at those of the reference
-    for tone in tones:
-        a, b = (np.ascontiguousarray(side[..., tone]) for side in (aligned.query, aligned.reference))
-        yield _gap(a.astype(np.float32), level_out(b, a, aligned.inside), sigma)
-        yield _gap(level_out(a, b, aligned.inside), b.astype(np.float32), sigma)
-
-
-def _gap(query: Plane, reference: Plane, sigma: float) -> Plane:
-    a, b = (import_cv2().GaussianBlur(plane, (0, 0), sigma) for plane in (query, reference))
-    return np.maximum(_beyond(a, b), _beyond(b, a))
-
-
-def _beyond(a: Plane, b: Plane) -> Plane:
-    # how far a lies outside the levels that b has around there
-    cv2, reach = import_cv2(), np.ones((REACH, REACH), np.uint8)
-    return np.asarray(np.maximum(0, np.maximum(a - cv2.dilate(b, reach), cv2.erode(b, reach) - a)))
+    return None if len(boxes) > MOST or area > COVERED * aligned.inside.sum() else tuple(boxes)
 
 
 def _box(where: NDArray[np.bool_]) -> Edges | None:

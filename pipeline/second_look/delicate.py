@@ -15,7 +15,7 @@ from twinpix.pipeline.second_look.look import glimpse
 
 
 def is_delicate(picture: ImageLike) -> bool:
-    """Whether it is a document, a screenshot, has too little in it, or is animated; False if it can't be read."""
+    """Whether it is a document, a screenshot, animated, or has little or no detail; False if it can't be read."""
     try:
         return seems_delicate(picture)
     except ImageError:
@@ -25,7 +25,7 @@ def is_delicate(picture: ImageLike) -> bool:
 def seems_delicate(picture: ImageLike) -> bool:
     """The same. Raises ImageError where it can't be read."""
     seen = glimpse(picture)
-    return seen.is_on_ground or seen.has_little or seen.is_animated
+    return seen.is_on_ground or seen.has_little or seen.is_animated or not seen.is_detailed
 
 
 def have_same_bytes(a: ImageLike, b: ImageLike) -> bool:

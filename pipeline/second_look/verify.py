@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
+from twinpix.pipeline.second_look.align import alignments, has_a_glimpse, superpose
 from twinpix.pipeline.second_look.border import Border, border_of, without_border
 from twinpix.pipeline.second_look.film import show_the_same
 from twinpix.pipeline.second_look.fine_print import (
@@ -29,10 +29,12 @@ from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STI
 from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.plain import has_same_pixels
+from twinpix.pipeline.second_look.things import have_moved
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
 RICH = 100  # local features from which a picture can be aligned for sure
-PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 4.0, 16.0  # px, levels: within these, plain pictures have the same pixels
+# px, levels: within these, plain pictures have the same pixels (JPEG of quality 30 changes 1.9 and 5.7 at most)
+PLAIN_PX, PLAIN_MEAN, PLAIN_MOST = 32, 2.1, 6.1
 IN_PLACE = 0.985  # correlation of the thumbnails (their fine structure) from which it is noise that looks like motion
 SURELY_PLACED = 20  # local features that agree with one alignment
 SOUND = 0.75  # correlation from which an alignment is a right one
@@ -93,7 +95,14 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     found = _aligned(query, reference, is_far)
     if found.outcome is not Outcome.CONFIRMED:
         found = examine_without_borders(query, reference, is_far) or found
-    return _with_frames(found, query, reference)
+    return _with_frames(_where_nothing_moved(found, query, reference), query, reference)
+
+
+def _where_nothing_moved(found: Examination, query: Look, reference: Look) -> Examination:
+    if found.finding is None or found.outcome is not Outcome.CONFIRMED:  # a worn copy is a little off all over
+        return found
+    aligned = superpose(*found.in_order(*found.aligned(query, reference)), found.finding.alignment)
+    return replace(found, outcome=Outcome.REFUTED) if have_moved(aligned) else found
 
 
 def examine_without_borders(query: Look, reference: Look, is_far: bool = False) -> Examination | None:
