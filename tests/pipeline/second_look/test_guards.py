@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
+from skimage import data
 
 import twinpix
 from twinpix.encoder.errors import ImageError
@@ -235,6 +236,24 @@ def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path)
     one = look(clip(tmp_path / "one.gif", 8))
     assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) in (C, Outcome.LIKELY)
     assert verify(one, look(clip(tmp_path / "other.png", 2))) is R, "only the first frames are equal"
+
+
+def test_part_of_an_animation_is_the_same_in_either_order(tmp_path: Path) -> None:
+    def moving(step: int, box: tuple[int, int, int, int]) -> list[Image.Image]:
+        scene = Image.fromarray(data.astronaut()).resize((320, 240))
+        frames = []
+        for k in range(12):
+            frame = scene.copy()
+            ImageDraw.Draw(frame).ellipse([30 + step * k, 100, 80 + step * k, 150], fill="yellow", outline="black")
+            frames.append(frame.crop(box))
+        return frames
+
+    whole, part = (0, 0, 320, 240), (20, 15, 300, 225)
+    for name, frames in (("a", moving(15, whole)), ("b", moving(15, part)), ("c", moving(-2, part))):
+        frames[0].save(tmp_path / f"{name}.gif", save_all=True, append_images=frames[1:], duration=100)
+    a, b, c = (look(tmp_path / f"{name}.gif") for name in "abc")
+    assert verify(a, b) is verify(b, a) is C
+    assert verify(a, c) is verify(c, a) is R
 
 
 def test_an_animation_that_takes_too_long_settles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
