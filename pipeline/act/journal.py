@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from twinpix.pipeline.library.lock import writer_lock
 
 SCHEMA = 1
 NAME = re.compile(r"(\d{6})-\d{8}T\d{6}")  # of a run: a number, and when it was begun (UTC)
+PLACE = re.compile(rb'"place": ("(?:[^"\\]|\\.)*")')  # in a line
+UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 OPEN, UNDONE, EMPTIED = ".jsonl", ".undone.jsonl", ".emptied.jsonl"
 
 
@@ -189,7 +191,10 @@ def _next_number() -> int:
 
 
 def read_journal(file: Path) -> Journal:
-    """A journal as it is on the disk. A last line that was cut off by a kill stands for an act that was not done.
+    """A journal as it is on the disk.
+
+    A last line that was cut off by a kill stands for an act that was not done, unless its file lies where it was to be
+    put: then it is a damaged one.
 
     Raises:
         JournalError: it can't be read.
@@ -198,17 +203,28 @@ def read_journal(file: Path) -> Journal:
         lines = file.read_bytes().split(b"\n")
     except OSError as error:
         raise JournalError(f"{file}: can't be read ({error.strerror or error})") from None
-    lines.pop()  # empty, or cut off
+    if not _was_done(lines[-1]):
+        lines.pop()
     rows, damaged = [], []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(_unseal(line))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except UNREADABLE:
             damaged.append(number)
     header = rows[0] if rows and "run" in rows[0] else {}
     entries = tuple(_entry(row["entry"]) for row in rows if "entry" in row)
     return Journal(file.name.removesuffix(OPEN), str(header.get("action", "?")), float(header.get("started", "inf")),
                    entries, tuple(damaged), file)  # fmt: skip
+
+
+def _was_done(last: bytes) -> bool:
+    # of a line that has no end: one that lost nothing else is as it was written; of a cut one its file tells
+    with suppress(*UNREADABLE):
+        return bool(_unseal(last))
+    with suppress(*UNREADABLE):
+        found = PLACE.search(last)
+        return found is not None and os.path.lexists(json.loads(found[1]))
+    return False
 
 
 def _entry(row: dict[str, Any]) -> Entry:
