@@ -98,6 +98,9 @@ def _check_kept(entry: Entry, itself: tuple[int, int]) -> None:
     """Raises Unusable if none of the files that stayed holds the picture now."""
     if any(_holds(path, content, itself) for path, content in entry.kept):
         return
+    if not entry.kept:
+        said = "kept: nothing that stayed holds it: twinpix undo brings it back, or delete it yourself"
+        raise Unusable("no_survivor", said)
     kept = ", ".join(path for path, _ in entry.kept)
     raise Unusable(
         "no_survivor",

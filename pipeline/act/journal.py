@@ -42,7 +42,8 @@ class Entry:
         place: where it is put, absolute.
         info: the line in the trash that goes with it; empty if none.
         inode, size, mtime_ns, mode, content: what it is.
-        kept: files that hold the picture and stay, with their content, as they were found at that moment.
+        kept: files that hold the picture and stay, with their content, as they were found at that moment; empty of a
+            partner of which there is no copy.
         replaced: whether another file with the same bytes takes its place (hard link, reflink).
     """
 

@@ -52,6 +52,11 @@ class PlannedFile:
     partners: tuple[Partner, ...] = ()
     instead: Path | None = None
 
+    @property
+    def shot(self) -> tuple[PlannedFile | Partner, ...]:
+        """The file and its partners."""
+        return (self, *self.partners)
+
 
 @dataclass(frozen=True)
 class PlannedGroup:
@@ -68,6 +73,17 @@ class PlannedGroup:
     sure: bool
     because: str
     max_l2_distance: float
+
+    def copies_of(self, content: str) -> list[PlannedFile | Partner]:
+        """What stays of that content: files, and their partners."""
+        return [one for file in self.files if not file.goes for one in file.shot if one.content == content]
+
+    @property
+    def alone(self) -> list[Partner]:
+        """Partners that would go, and of which nothing that stays holds a copy."""
+        paths = {file.path for file in self.files}
+        going = (partner for file in self.files if file.goes for partner in file.partners)
+        return [one for one in going if one.path not in paths and not self.copies_of(one.content)]
 
 
 @dataclass(frozen=True)
