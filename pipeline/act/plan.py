@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -108,6 +110,13 @@ class Plan:
     def going(self) -> int:
         """How many files are to go, partners not counted."""
         return sum(file.goes for group in self.groups for file in group.files)
+
+    @property
+    def digest(self) -> str:
+        """Of what goes, partners included; another path or other contents, and it is another. Hex."""
+        files = (file for group in self.groups for file in group.files if file.goes)
+        going = sorted((str(one.path), one.content) for file in files for one in file.shot)
+        return hashlib.blake2b(json.dumps(going).encode("ascii"), digest_size=16).hexdigest()
 
 
 def decide(plan: Plan, going: Collection[str | os.PathLike[str]]) -> Plan:

@@ -136,8 +136,8 @@ class Desk:
         return self.work.state()
 
     def _apply(self, asked: Asked) -> Any:
-        expected = int(asked["files"])
-        return self._move("apply", lambda progress: carry_out(self.review, expected, progress))
+        agreed = str(asked["agreed"])
+        return self._move("apply", lambda progress: carry_out(self.review, agreed, progress))
 
     def _restore(self, asked: Asked) -> Any:
         return self._move("restore", lambda progress: take_back(self.review, progress))

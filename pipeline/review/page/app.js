@@ -215,7 +215,7 @@ async function apply() {
   busy = false;
   if (!plan) return;
   if (!await confirm(`Move ${count(plan.files, "file")} away?`, planned(plan), `Move ${count(plan.files, "file")}`, true)) return;
-  await carry("apply", { files: plan.files }, "Moving");
+  await carry("apply", { agreed: plan.agreed }, "Moving");
 }
 
 async function takeBack() {
