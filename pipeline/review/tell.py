@@ -76,6 +76,7 @@ def group_dict(review: Review, pictures: Pictures, group: Group) -> dict[str, An
         "because": safe(planned.because),
         "distance": group.max_l2_distance,
         "more": len(planned.files) - len(files),
+        "moreGoing": sum(review.goes(file) for file in planned.files[SHOWN_FILES:]),
         "differs": differing(known),
         "files": [
             {**_file(review, pictures, file, group), **_facts(one)} for file, one in zip(files, known, strict=True)

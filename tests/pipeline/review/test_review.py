@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.decisions import Verdict, read_decisions
 from twinpix.pipeline.duplicates import find_duplicates
-from twinpix.pipeline.review import acting
+from twinpix.pipeline.review import acting, tell
 from twinpix.pipeline.review.acting import carry_out, take_back
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.facts import differing, facts_of
@@ -185,6 +185,27 @@ def test_all_sure_groups_are_one_step(pictures: Path, make_review: MakeReview) -
     assert review.decided == sure
     review.undo()
     assert review.counts["open"] == 3
+
+
+def test_files_that_are_not_shown_say_what_becomes_of_them_and_are_left_so(
+    pictures: Path, make_review: MakeReview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "SHOWN_FILES", 2)
+    for name in "abc":
+        shutil.copy(pictures / "0.png", pictures / "copies" / f"{name}.png")
+    review = make_review(pictures)
+    desk = Desk(review)
+    at = next(i for i, group in enumerate(review.groups) if len(group.files) == 5)
+    seen = desk.answers["group"]({"at": at})
+    assert (len(seen["files"]), seen["more"], seen["moreGoing"]) == (2, 3, 3)
+    shown = [file["id"] for file in seen["files"]]
+    now = desk.acts["choose"]({"id": seen["id"], "going": [], "shown": shown})
+    assert (now["group"]["moreGoing"], now["overview"]["going"]) == (3, 3), "the second stays, the others go as before"
+    with pytest.raises(InputError, match="always stays"):
+        desk.acts["choose"]({"id": seen["id"], "going": shown, "shown": shown})
+    review.choose(review.groups[at], [])
+    assert desk.answers["group"]({"at": at})["moreGoing"] == 0
+    desk.close()
 
 
 def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
