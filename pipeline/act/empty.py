@@ -49,11 +49,14 @@ def _expired(days: float) -> list[Journal]:
 
 
 def _empty(journal: Journal) -> list[ActedFile]:
-    rows = [row for entry in journal.entries if (row := _one(entry, yes=True)) is not None]
-    if all(row.status is ActStatus.DONE for row in rows) and not journal.damaged:
-        with suppress(OSError):
+    rows = {entry: row for entry in journal.entries if (row := _one(entry, yes=True)) is not None}
+    done = [entry for entry, row in rows.items() if row.status is ActStatus.DONE]
+    with suppress(OSError):  # the next one finds out again what is gone
+        if len(done) == len(rows) and not journal.damaged:
             journal.close(EMPTIED)
-    return rows
+        elif done:
+            journal.drop(done)
+    return list(rows.values())
 
 
 def _one(entry: Entry, yes: bool) -> ActedFile | None:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -67,7 +67,7 @@ class Journal:
         run: its name.
         action: quarantine, trash, folder, hardlink or reflink.
         started: seconds since 1970; infinite where that line is damaged, so that it never seems old.
-        entries: in the order they were done; the last may not have been.
+        entries: in the order they were done; the last may not have been. Those that were deleted for good are not here.
         damaged: numbers of lines that are not as they were written.
         file: absolute.
     """
@@ -83,6 +83,19 @@ class Journal:
         """It is over: undone, or emptied. The file is kept under another name."""
         self.file.rename(self.file.with_name(self.run + ending))
         sync_folder(self.file.parent)
+
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """Their files were deleted for good: they are entries no more.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        with open(self.file, "rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":  # else a line was cut off, and would run into this one
+                file.write(_seal({"emptied": [entry.place for entry in entries]}))
+                file.flush()
+                os.fsync(file.fileno())
 
 
 class Writer:
@@ -213,7 +226,8 @@ def read_journal(file: Path) -> Journal:
         except UNREADABLE:
             damaged.append(number)
     header = rows[0] if rows and "run" in rows[0] else {}
-    entries = tuple(_entry(row["entry"]) for row in rows if "entry" in row)
+    emptied = {place for row in rows for place in row.get("emptied", ())}
+    entries = tuple(_entry(row["entry"]) for row in rows if "entry" in row and row["entry"]["place"] not in emptied)
     return Journal(file.name.removesuffix(OPEN), str(header.get("action", "?")), float(header.get("started", "inf")),
                    entries, tuple(damaged), file)  # fmt: skip
 

@@ -206,3 +206,10 @@ def test_what_is_back_needs_nothing_to_stay(tree: Path, done: Acted) -> None:
     undo(yes=True)
     (tree / "a.png").unlink()
     assert reasons(empty_quarantine(0, yes=True)) == ["no_survivor"]
+
+
+def test_what_was_deleted_for_good_is_no_matter_of_what_stays_any_more(tree: Path, done: Acted) -> None:
+    place(done.files[1]).write_bytes(b"something else")
+    assert reasons(empty_quarantine(0, yes=True)) == ["done", "changed"]
+    (tree / "a.png").unlink()
+    assert reasons(empty_quarantine(0, yes=True)) == reasons(undo(yes=True)) == ["changed"]
