@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twinpix.pipeline.act.acted import Acted, ActedFile, ActStatus
 from twinpix.pipeline.act.disk import check_system, is_still, move, move_back
-from twinpix.pipeline.act.guard import Guard, Held
+from twinpix.pipeline.act.guard import Going, Guard, Held
 from twinpix.pipeline.act.journal import UNDONE, Entry, JournalError, Writer, locked, open_journals
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.replace import check_replaceable, replace
@@ -102,7 +102,7 @@ class _Run:
                 going = self._guard.going(stack, group, file)
                 if self._action in REPLACING:
                     going = going[:1]  # the path stays, and so do its partners
-                    check_replaceable(self._action, *going[0], self._plan.references)
+                    check_replaceable(self._action, going[0].held, going[0].survivor, self._plan.references)
                 if self._writer is None:
                     return self._would(going)
                 return self._carry_out(stack, self._writer, going)
@@ -112,11 +112,11 @@ class _Run:
             self._stopped = str(error)
             return [ActedFile(file.path, ActStatus.REFUSED, "journal", self._stopped)]
 
-    def _would(self, going: Sequence[tuple[Held, Held]]) -> list[ActedFile]:
-        for held, _ in going:
-            self._spots.check(held.path)
-        self._finish([held for held, _ in going])
-        return [ActedFile(held.path, ActStatus.WOULD, "", _kept(survivor)) for held, survivor in going]
+    def _would(self, going: Sequence[Going]) -> list[ActedFile]:
+        for one in going:
+            self._spots.check(one.held.path)
+        self._finish([one.held for one in going])
+        return [ActedFile(one.held.path, ActStatus.WOULD, "", _kept(one, going[0])) for one in going]
 
     def _finish(self, subjects: list[Held]) -> None:
         paths = {held.path for held in subjects}
@@ -137,22 +137,22 @@ class _Run:
         place = self._earlier.get((str(file.path), file.content))
         return place if place is not None and place.exists() else None
 
-    def _carry_out(self, stack: ExitStack, writer: Writer, going: Sequence[tuple[Held, Held]]) -> list[ActedFile]:
-        spots = [self._spots.spot_for(stack, held.path, writer.run) for held, _ in going]
-        for (held, survivor), spot in zip(going, spots, strict=True):
-            writer.write(_entry(held, spot, survivor, self._action in REPLACING))
+    def _carry_out(self, stack: ExitStack, writer: Writer, going: Sequence[Going]) -> list[ActedFile]:
+        spots = [self._spots.spot_for(stack, one.held.path, writer.run) for one in going]
+        for one, spot in zip(going, spots, strict=True):
+            writer.write(_entry(one, spot, self._action in REPLACING))
         done: list[tuple[Held, Spot]] = []
-        for (held, survivor), spot in zip(going, spots, strict=True):
+        for (held, survivor, _), spot in zip(going, spots, strict=True):
             try:
                 with _refusing():
                     self._one(held, spot, survivor)
             except Unusable as error:
                 return self._taken_back([*done, (held, spot)], held, error)
             done.append((held, spot))
-        self._finish([held for held, _ in going])
+        self._finish([one.held for one in going])
         return [
-            ActedFile(held.path, ActStatus.DONE, "", _kept(survivor), spot.path)
-            for (held, survivor), spot in zip(going, spots, strict=True)
+            ActedFile(one.held.path, ActStatus.DONE, "", _kept(one, going[0]), spot.path)
+            for one, spot in zip(going, spots, strict=True)
         ]
 
     def _one(self, held: Held, spot: Spot, survivor: Held) -> None:
@@ -202,15 +202,17 @@ def _put_back(held: Held, spot: Spot) -> bool:
     return True
 
 
-def _entry(held: Held, spot: Spot, survivor: Held, replaced: bool) -> Entry:
-    state, info = held.state, "" if spot.info is None else str(spot.info[0])
-    kept = ((str(survivor.path), survivor.state.content),)
-    return Entry(str(held.path), str(spot.path), info, state.inode, state.size, state.mtime_ns, state.mode,
+def _entry(going: Going, spot: Spot, replaced: bool) -> Entry:
+    state, info = going.held.state, "" if spot.info is None else str(spot.info[0])
+    kept = ((str(going.survivor.path), going.survivor.state.content),) if going.is_copied else ()
+    return Entry(str(going.held.path), str(spot.path), info, state.inode, state.size, state.mtime_ns, state.mode,
                  state.content, kept, replaced)  # fmt: skip
 
 
-def _kept(survivor: Held) -> str:
-    return f"{survivor.path} stays"
+def _kept(going: Going, picture: Going) -> str:
+    if going.is_copied:
+        return f"{going.survivor.path} stays"
+    return f"goes with {picture.held.path.name}: nothing that stays holds a copy of it"
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from twinpix.pipeline.act.state import Unusable, unusable
 
 DAYS = 30
 OURS = ("quarantine", "hardlink", "reflink")  # the trash is the desktop's to empty, a folder its owner's
+LOST = "not at {}: was that emptied, or is its disk not connected?"
 
 
 def empty_quarantine(older_than_days: float = DAYS, *, yes: bool = False) -> Acted:
     """Delete what was put into the quarantine longer ago than that.
 
     A file is deleted only if one that stayed in its place still holds what it held. Without that it is kept: it may be
-    the last one by now.
+    the last one by now. One that is not there is taken for gone only if its disk is there, and what stayed.
 
     Args:
         older_than_days: days since the apply; 0 for all.
@@ -48,15 +49,18 @@ def _expired(days: float) -> list[Journal]:
 
 
 def _empty(journal: Journal) -> list[ActedFile]:
-    rows = [row for entry in journal.entries if (row := _one(entry, yes=True)) is not None]
-    if all(row.status is ActStatus.DONE for row in rows) and not journal.damaged:
-        with suppress(OSError):
+    rows = {entry: row for entry in journal.entries if (row := _one(entry, yes=True)) is not None}
+    done = [entry for entry, row in rows.items() if row.status is ActStatus.DONE]
+    with suppress(OSError):  # the next one finds out again what is gone
+        if len(done) == len(rows) and not journal.damaged:
             journal.close(EMPTIED)
-    return rows
+        elif done:
+            journal.drop(done)
+    return list(rows.values())
 
 
 def _one(entry: Entry, yes: bool) -> ActedFile | None:
-    """What became of one file; None if it is not in the quarantine."""
+    """What became of one file; None if it is back, or was deleted before."""
     path, place = Path(entry.path), Path(entry.place)
     try:
         with ExitStack() as stack:
@@ -72,7 +76,7 @@ def _one(entry: Entry, yes: bool) -> ActedFile | None:
         return ActedFile(path, ActStatus.FAILED, unusable(error).reason, str(unusable(error)), place)
     except Unusable as error:
         if error.reason == "vanished":
-            return None
+            return None if _is_over(entry) else ActedFile(path, ActStatus.REFUSED, "lost", LOST.format(place), place)
         return ActedFile(path, ActStatus.REFUSED, error.reason, str(error), place)
     if entry.info:
         with suppress(OSError):
@@ -80,16 +84,37 @@ def _one(entry: Entry, yes: bool) -> ActedFile | None:
     return ActedFile(path, ActStatus.DONE, "", "deleted for good")
 
 
+def _is_over(entry: Entry) -> bool:
+    """Whether a file that is not in the quarantine can be forgotten.
+
+    Where a disk is not connected its folder may be there all the same, empty: so both folders are asked for, and what
+    stayed.
+    """
+    if _holds(entry.path, entry.content):
+        return True
+    if not (Path(entry.path).parent.is_dir() and Path(entry.place).parent.is_dir()):
+        return False
+    return not entry.kept or any(_holds(path, content) for path, content in entry.kept)
+
+
 def _check_kept(entry: Entry, itself: tuple[int, int]) -> None:
     """Raises Unusable if none of the files that stayed holds the picture now."""
-    for path, content in entry.kept:
-        with suppress(Unusable), ExitStack() as stack:
-            place = stack.enter_context(folder(Path(path).parent))
-            _, state = stack.enter_context(opened(place, Path(path).name))
-            if state.content == content and state.identity != itself:
-                return
+    if any(_holds(path, content, itself) for path, content in entry.kept):
+        return
+    if not entry.kept:
+        said = "kept: nothing that stayed holds it: twinpix undo brings it back, or delete it yourself"
+        raise Unusable("no_survivor", said)
     kept = ", ".join(path for path, _ in entry.kept)
     raise Unusable(
         "no_survivor",
         f"kept: {kept}, which was to stay, does not hold the picture any more; twinpix undo brings it back",
     )
+
+
+def _holds(path: str, content: str, itself: tuple[int, int] | None = None) -> bool:
+    # whether there is a file with that content, and another one than `itself`
+    with suppress(Unusable), ExitStack() as stack:
+        place = stack.enter_context(folder(Path(path).parent))
+        _, state = stack.enter_context(opened(place, Path(path).name))
+        return state.content == content and state.identity != itself
+    return False

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
@@ -50,6 +51,20 @@ class Held:
             if os.path.samestat(os.fstat(now), os.fstat(self.folder)):
                 return
         raise Unusable("changed", "its folder changed at this moment")
+
+
+class Going(NamedTuple):
+    """A file that may go.
+
+    Attributes:
+        held: the file.
+        survivor: what stays: its picture, or its copy.
+        is_copied: whether that holds it; not so of a partner that a person lets go with its picture.
+    """
+
+    held: Held
+    survivor: Held
+    is_copied: bool = True
 
 
 class Identities:
@@ -99,8 +114,8 @@ class Guard:
         self._verdicts = read_decisions().verdicts
         self.gone: set[Path] = set()  # what was moved in this run
 
-    def going(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile) -> list[tuple[Held, Held]]:
-        """A file, then the partners that go with it, and of each what stays: its picture, its copy.
+    def going(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile) -> list[Going]:
+        """A file, then the partners that go with it.
 
         Raises:
             Unusable: it must not go.
@@ -110,12 +125,16 @@ class Guard:
         subject = self._subject(stack, file)
         partners = [self._subject(stack, partner) for partner in self._partners(file)]
         survivor = self._survivor(stack, _standing_in(group, file), [subject, *partners])
-        return [(subject, survivor), *((one, self._copy_of(stack, group, one) or survivor) for one in partners)]
+        return [Going(subject, survivor), *(self._partner(stack, group, one, survivor) for one in partners)]
+
+    def _partner(self, stack: ExitStack, group: PlannedGroup, going: Held, survivor: Held) -> Going:
+        copy = self._copy_of(stack, group, going)
+        is_in_group = any(file.path == going.path for file in group.files)  # a picture of it, which stays, too
+        return Going(going, copy or survivor, copy is not None or is_in_group)
 
     def _copy_of(self, stack: ExitStack, group: PlannedGroup, going: Held) -> Held | None:
-        # the copy of a partner beside what stays; None if the plan knew of none, and a person lets it go all the same
-        staying = [file for file in group.files if not file.goes and file.path not in self.gone]
-        copies = [one for file in staying for one in file.partners if one.content == going.state.content]
+        # the copy of a partner among what stays; None if the plan knew of none, and a person lets it go all the same
+        copies = [one for one in group.copies_of(going.state.content) if one.path not in self.gone]
         for copy in copies:
             with suppress(Unusable):
                 held = _hold(stack, copy.path)

@@ -7,8 +7,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from twinpix.pipeline.library.lock import writer_lock
 
 SCHEMA = 1
 NAME = re.compile(r"(\d{6})-\d{8}T\d{6}")  # of a run: a number, and when it was begun (UTC)
+PLACE = re.compile(rb'"place": ("(?:[^"\\]|\\.)*")')  # in a line
+UNREADABLE = (ValueError, KeyError, TypeError, RecursionError)
 OPEN, UNDONE, EMPTIED = ".jsonl", ".undone.jsonl", ".emptied.jsonl"
 
 
@@ -40,7 +42,8 @@ class Entry:
         place: where it is put, absolute.
         info: the line in the trash that goes with it; empty if none.
         inode, size, mtime_ns, mode, content: what it is.
-        kept: files that hold the picture and stay, with their content, as they were found at that moment.
+        kept: files that hold the picture and stay, with their content, as they were found at that moment; empty of a
+            partner of which there is no copy.
         replaced: whether another file with the same bytes takes its place (hard link, reflink).
     """
 
@@ -64,7 +67,7 @@ class Journal:
         run: its name.
         action: quarantine, trash, folder, hardlink or reflink.
         started: seconds since 1970; infinite where that line is damaged, so that it never seems old.
-        entries: in the order they were done; the last may not have been.
+        entries: in the order they were done; the last may not have been. Those that were deleted for good are not here.
         damaged: numbers of lines that are not as they were written.
         file: absolute.
     """
@@ -80,6 +83,19 @@ class Journal:
         """It is over: undone, or emptied. The file is kept under another name."""
         self.file.rename(self.file.with_name(self.run + ending))
         sync_folder(self.file.parent)
+
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """Their files were deleted for good: they are entries no more.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        with open(self.file, "rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":  # else a line was cut off, and would run into this one
+                file.write(_seal({"emptied": [entry.place for entry in entries]}))
+                file.flush()
+                os.fsync(file.fileno())
 
 
 class Writer:
@@ -189,7 +205,10 @@ def _next_number() -> int:
 
 
 def read_journal(file: Path) -> Journal:
-    """A journal as it is on the disk. A last line that was cut off by a kill stands for an act that was not done.
+    """A journal as it is on the disk.
+
+    A last line that was cut off by a kill stands for an act that was not done, unless its file lies where it was to be
+    put: then it is a damaged one.
 
     Raises:
         JournalError: it can't be read.
@@ -198,17 +217,29 @@ def read_journal(file: Path) -> Journal:
         lines = file.read_bytes().split(b"\n")
     except OSError as error:
         raise JournalError(f"{file}: can't be read ({error.strerror or error})") from None
-    lines.pop()  # empty, or cut off
+    if not _was_done(lines[-1]):
+        lines.pop()
     rows, damaged = [], []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(_unseal(line))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except UNREADABLE:
             damaged.append(number)
     header = rows[0] if rows and "run" in rows[0] else {}
-    entries = tuple(_entry(row["entry"]) for row in rows if "entry" in row)
+    emptied = {place for row in rows for place in row.get("emptied", ())}
+    entries = tuple(_entry(row["entry"]) for row in rows if "entry" in row and row["entry"]["place"] not in emptied)
     return Journal(file.name.removesuffix(OPEN), str(header.get("action", "?")), float(header.get("started", "inf")),
                    entries, tuple(damaged), file)  # fmt: skip
+
+
+def _was_done(last: bytes) -> bool:
+    # of a line that has no end: one that lost nothing else is as it was written; of a cut one its file tells
+    with suppress(*UNREADABLE):
+        return bool(_unseal(last))
+    with suppress(*UNREADABLE):
+        found = PLACE.search(last)
+        return found is not None and os.path.lexists(json.loads(found[1]))
+    return False
 
 
 def _entry(row: dict[str, Any]) -> Entry:

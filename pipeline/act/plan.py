@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -52,6 +54,11 @@ class PlannedFile:
     partners: tuple[Partner, ...] = ()
     instead: Path | None = None
 
+    @property
+    def shot(self) -> tuple[PlannedFile | Partner, ...]:
+        """The file and its partners."""
+        return (self, *self.partners)
+
 
 @dataclass(frozen=True)
 class PlannedGroup:
@@ -68,6 +75,17 @@ class PlannedGroup:
     sure: bool
     because: str
     max_l2_distance: float
+
+    def copies_of(self, content: str) -> list[PlannedFile | Partner]:
+        """What stays of that content: files, and their partners."""
+        return [one for file in self.files if not file.goes for one in file.shot if one.content == content]
+
+    @property
+    def alone(self) -> list[Partner]:
+        """Partners that would go, and of which nothing that stays holds a copy."""
+        paths = {file.path for file in self.files}
+        going = (partner for file in self.files if file.goes for partner in file.partners)
+        return [one for one in going if one.path not in paths and not self.copies_of(one.content)]
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,13 @@ class Plan:
     def going(self) -> int:
         """How many files are to go, partners not counted."""
         return sum(file.goes for group in self.groups for file in group.files)
+
+    @property
+    def digest(self) -> str:
+        """Of what goes, partners included; another path or other contents, and it is another. Hex."""
+        files = (file for group in self.groups for file in group.files if file.goes)
+        going = sorted((str(one.path), one.content) for file in files for one in file.shot)
+        return hashlib.blake2b(json.dumps(going).encode("ascii"), digest_size=16).hexdigest()
 
 
 def decide(plan: Plan, going: Collection[str | os.PathLike[str]]) -> Plan:

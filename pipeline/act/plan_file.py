@@ -11,7 +11,7 @@ from typing import Any
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
-from twinpix.pipeline.target import check_folder
+from twinpix.pipeline.target import check_folder, written_whole
 
 SCHEMA = 1
 HELP = 'to change what happens, change "do" of a file: keep or remove. A file of each group always stays.'
@@ -29,17 +29,8 @@ def write_plan(plan: Plan, target: str | os.PathLike[str]) -> None:
     """
     path = Path(target)
     check_target(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as lines:
-            lines.writelines(_line(row) for row in _rows(plan))
-            lines.flush()
-            os.fsync(lines.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path}: can't be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as lines:
+        lines.writelines(_line(row) for row in _rows(plan))
 
 
 def check_target(target: Path) -> None:

@@ -117,11 +117,10 @@ def _is_back(entry: Entry, found: _Found) -> bool:
     if found.is_one_name(entry):
         return True
     if found.moved is None:
-        if found.original is None:
-            raise Unusable(
-                "lost", f"neither there nor at {entry.place}: was that emptied, or is its disk not connected?"
-            )
-        return True
+        if found.original is not None and found.original.content == entry.content:
+            return True
+        not_there = "neither there nor" if found.original is None else "another file has its path now, and it is not"
+        raise Unusable("lost", f"{not_there} at {entry.place}: was that emptied, or is its disk not connected?")
     if entry.replaced and found.original is not None and found.original.inode == entry.inode:
         return found.original.content == entry.content
     if found.moved.content != entry.content:

@@ -18,17 +18,17 @@ SHOWN = 200
 Progress = Callable[[int, int], None]
 
 
-def carry_out(review: Review, expected: int, progress: Progress) -> dict[str, Any]:
+def carry_out(review: Review, agreed: str, progress: Progress) -> dict[str, Any]:
     """Apply what was decided, and say what became of it.
 
     Args:
-        expected: how many files the person has agreed to.
+        agreed: `Plan.digest` of what the person has agreed to.
 
     Raises:
-        InputError: it would be another number now.
+        InputError: it would be something else now.
     """
     plan = review.plan()
-    if plan.going != expected:
+    if plan.digest != agreed:
         raise InputError("something has changed since: look at what would be moved, and confirm again")
     acted = apply_plan(plan, yes=True, progress=progress)
     done = {file.path for file in acted.files if file.status is ActStatus.DONE}

@@ -61,12 +61,13 @@ def review(
     The page is served on this machine alone. Nothing is moved before you say so there; what you decided is kept, and
     is there again the next time.
 
-    Exit codes: 0 done (Ctrl-C ends it); 2 error; 11 library busy.
+    Exit codes: 0 done (Ctrl-C ends it); 2 error; 11 library busy, or these folders are reviewed already.
     """
     _check_installed()
     from twinpix.pipeline.act.keep import parse_keep
     from twinpix.pipeline.act.make import check_folders
     from twinpix.pipeline.review.desk import Desk
+    from twinpix.pipeline.review.log import alone
     from twinpix.pipeline.review.review import Review
     from twinpix.pipeline.review.server import listen, new_token, server
 
@@ -78,9 +79,10 @@ def review(
         check_folders(folders, references)
     with listen(port) as door, ExitStack() as held:
         if scanned is None:
+            roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
+            held.enter_context(alone([*roots, *kept_whole]))
             found = _search([*folders, *references], threshold, false_pairs, verify, thorough, where, library,
                             no_library, model, workers)  # fmt: skip
-            roots, kept_whole = ([Path(root).resolve() for root in some] for some in (folders, references))
         else:
             from twinpix.pipeline.scan.result import as_files
 
@@ -89,6 +91,7 @@ def review(
             # nothing can go from an archive
             roots, kept_whole, began = list(scanned.roots), [copies] if count else [], scanned.began_ns
             unpacked = copies
+            held.enter_context(alone([*roots, *kept_whole]))
         desk = Desk(Review(found, roots, kept_whole, keep, began, unpacked))
         if threshold is not None or false_pairs is not None:
             desk.review.set_threshold(None)  # what is asked for now counts, not where the slider was left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from twinpix.encoder.contained import Decoders
@@ -106,9 +107,16 @@ class Desk:
         return {"matrix": found.matrix.tolist(), "found": found.found, "mirrored": found.mirrored}
 
     def _choose(self, asked: Asked) -> Any:
-        group = self._named(asked)
-        self.review.choose(group, [self.pictures.path(str(name)) for name in asked["going"]])
+        group, going = self._named(asked), self._paths(asked["going"])
+        if "shown" in asked:  # of a large group; what the person has not seen is as it was
+            shown = set(self._paths(asked["shown"]))
+            unseen = (file for file in self.review.planned(group).files if file.path not in shown)
+            going += [file.path for file in unseen if self.review.goes(file)]
+        self.review.choose(group, going)
         return self._changed(group)
+
+    def _paths(self, names: Any) -> list[Path]:
+        return [self.pictures.path(str(name)) for name in names]
 
     def _part(self, asked: Asked) -> Any:
         group, one = self._named(asked), asked.get("file")
@@ -136,8 +144,8 @@ class Desk:
         return self.work.state()
 
     def _apply(self, asked: Asked) -> Any:
-        expected = int(asked["files"])
-        return self._move("apply", lambda progress: carry_out(self.review, expected, progress))
+        agreed = str(asked["agreed"])
+        return self._move("apply", lambda progress: carry_out(self.review, agreed, progress))
 
     def _restore(self, asked: Asked) -> Any:
         return self._move("restore", lambda progress: take_back(self.review, progress))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import Content, Pair, append_lines, sealed, unsealed
+from twinpix.pipeline.library.lock import writer_lock
 
 Stamp = tuple[int, int]  # size in bytes, and when it was changed, ns since 1970
 
@@ -53,8 +55,7 @@ class Log:
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        key = hashlib.blake2b(b"\0".join(sorted(map(os.fsencode, roots))), digest_size=10).hexdigest()
-        self.path = data_folder() / "reviews" / f"{key}.jsonl"
+        self.path = _path_of(roots)
         self.steps: list[Step] = []
         self.threshold: float | None = None
         self.damaged = 0
@@ -116,6 +117,29 @@ class Log:
             append_lines(self.path, [sealed(row)])
         except OSError as error:
             raise InputError(f"{self.path}: the review can't be kept ({error.strerror or error})") from None
+
+
+@contextmanager
+def alone(roots: Sequence[Path]) -> Iterator[None]:
+    """Keep out other reviews of the same folders: of two in one log, each would take back steps of the other.
+
+    Raises:
+        LibraryBusyError: another one runs.
+        InputError: the user's data folder can't be written.
+    """
+    place, named = _path_of(roots).with_suffix(""), ", ".join(map(str, roots))
+    with ExitStack() as held:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            held.enter_context(writer_lock(place, f"{named}: being reviewed already: end that review first"))
+        except OSError as error:
+            raise InputError(f"{place}: the review can't be kept ({error.strerror or error})") from None
+        yield
+
+
+def _path_of(roots: Sequence[Path]) -> Path:
+    key = hashlib.blake2b(b"\0".join(sorted(map(os.fsencode, roots))), digest_size=10).hexdigest()
+    return data_folder() / "reviews" / f"{key}.jsonl"
 
 
 def stamp_at(path: Path) -> Stamp | None:

@@ -76,6 +76,7 @@ def group_dict(review: Review, pictures: Pictures, group: Group) -> dict[str, An
         "because": safe(planned.because),
         "distance": group.max_l2_distance,
         "more": len(planned.files) - len(files),
+        "moreGoing": sum(review.goes(file) for file in planned.files[SHOWN_FILES:]),
         "differs": differing(known),
         "files": [
             {**_file(review, pictures, file, group), **_facts(one)} for file, one in zip(files, known, strict=True)
@@ -137,11 +138,13 @@ def _name(path: Path) -> str:
 
 
 def plan_dict(review: Review, plan: Plan) -> dict[str, Any]:
-    """What a confirmation says."""
+    """What a confirmation says; to give `agreed` back is to agree."""
     going = [file for group in plan.groups for file in group.files if file.goes]
     return {
+        "agreed": plan.digest,
         "files": len(going),
         "partners": sum(len(file.partners) for file in going),
+        "alone": len({partner.path for group in plan.groups for partner in group.alone}),
         "groups": len(plan.groups),
         "bytes": sum(file.size for file in going),
         "open": review.counts["open"],

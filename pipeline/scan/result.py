@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from shutil import move, rmtree
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from twinpix.pipeline.report import Report, Skipped
 from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.embedded import Embedded
+from twinpix.pipeline.scan.lent import MARK, lent, put
 from twinpix.pipeline.scan.names import name_of, path_of
 from twinpix.pipeline.scan.places import at_hand
 from twinpix.pipeline.scan.scanned import Scanned
@@ -230,13 +230,14 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
     Only what may be in a group: pairs that were refuted are not.
 
     Args:
-        folder: absolute, not there yet.
+        folder: absolute, not there yet. At the end it is gone, but for what somebody else has saved there.
 
     Yields:
         The candidates, and how many pictures lie there.
 
     Raises:
         LibraryBusyError: pictures of another review lie there.
+        InputError: something else lies there.
     """
     wanted = _shown(result)
     if not wanted:
@@ -244,25 +245,20 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
         return
     with _alone(folder):
         named = dict[Path, Path]()
+        for path in wanted:
+            named[path] = _file_in(folder, path, {*named.values(), folder / MARK})
         with at_hand([result.places[path] for path in wanted]) as there:
-            for path, file in zip(wanted, there, strict=True):
-                named[path] = _file_in(folder, path, set(named.values()))
-                named[path].parent.mkdir(parents=True, exist_ok=True)
-                if file.exists():
-                    move(file, named[path])
+            put(folder, dict(zip(there, named.values(), strict=True)))
         paths = tuple(named.get(path, path) for path in result.candidates.paths)
         yield replace(result.candidates, paths=paths), len(named)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    # two reviews would delete one another's pictures; those of one that was killed go first
-    with writer_lock(folder.parent, f"{folder.parent}: is being reviewed already: end that review first"):
-        rmtree(folder, ignore_errors=True)
-        try:
-            yield
-        finally:
-            rmtree(folder, ignore_errors=True)
+    # two reviews would delete one another's pictures
+    busy = f"{folder.parent}: is being reviewed already: end that review first"
+    with writer_lock(folder.parent, busy), lent(folder):
+        yield
 
 
 def _shown(result: Result) -> list[Path]:

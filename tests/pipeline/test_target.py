@@ -37,8 +37,41 @@ def test_no_picture_is_overwritten(name: str, command: str, tmp_path: Path) -> N
     assert picture.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("art.psd", b"8BPS\0\1", "picture"),
+        ("image", b"\xff\x4f\xff\x51 JPEG 2000", "picture"),
+        ("IMG.CR3", b"\0\0\0\x18ftypcrx \0\0\0\1", "picture"),
+        ("IMG.nef", b"unknown to us", "picture"),
+        ("photo", b"\0\0\0\x18ftypheic\0\0\0\0", "picture"),
+        ("IMG.mov", b"\0\0\0\x14ftypqt  \0\0\0\0", "video"),
+        ("clip", b"\0\0\0\x18ftypmp42\0\0\0\0", "video"),
+        ("clip.txt", b"\x1aE\xdf\xa3 matroska", "video"),
+        ("old.avi", b"", "video"),
+    ],
+)
+def test_no_picture_that_is_not_decoded_and_no_video_is_overwritten(
+    tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    check_place(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"a {kind} is there by that name, and is not overwritten"):
+        check_place(tmp_path / name)
+
+
+def test_other_files_are_overwritten(tmp_path: Path) -> None:
+    for content in (b"", b'{"ftyp": 1}', b"the wide world", b"\xff\xfe text"):
+        (tmp_path / "a.json").write_bytes(content)
+        check_place(tmp_path / "a.json")
+
+
 def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
-    for place, said in ((tmp_path, "is a folder"), (tmp_path / "none" / "a.json", "does not exist")):
+    for place, said in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "none" / "a.json", "does not exist"),
+        (tmp_path / ("n" * 251 + ".json"), "too long a name"),
+    ):
         with pytest.raises(InputError, match=said):
             check_place(place)
     check_place(tmp_path / "a.json")

@@ -88,19 +88,22 @@ async function change(name, values, words) {
 
 const marked = () => group.files.filter((file) => file.goes && !file.apart).map((file) => file.id);
 
+// those that are not shown stay or go as they do
+const choose = (going, words) => change("choose", { id: group.id, going, shown: group.files.map((file) => file.id) }, words);
+
 function toggle(i) {
   const file = group?.files[i];
   if (!file || file.apart) return;
   if (file.reference) { toast("it lies in a reference folder: nothing goes from there", true); return; }
   const going = new Set(marked());
   if (!going.delete(file.id)) going.add(file.id);
-  change("choose", { id: group.id, going: [...going] });
+  choose([...going]);
 }
 
 function keepOnly() {
   const kept = group.files[focus];
   const going = group.files.filter((file) => file !== kept && !file.apart && !file.reference).map((file) => file.id);
-  change("choose", { id: group.id, going }, "Keeps only this. U takes it back");
+  choose(going, "Keeps only this. U takes it back");
 }
 
 async function apart(all) {
@@ -111,7 +114,7 @@ async function apart(all) {
 }
 
 async function done() {
-  if (group.status === "different" || await change("choose", { id: group.id, going: marked() })) await onward();
+  if (group.status === "different" || await choose(marked())) await onward();
 }
 
 async function onward() {
@@ -215,7 +218,7 @@ async function apply() {
   busy = false;
   if (!plan) return;
   if (!await confirm(`Move ${count(plan.files, "file")} away?`, planned(plan), `Move ${count(plan.files, "file")}`, true)) return;
-  await carry("apply", { files: plan.files }, "Moving");
+  await carry("apply", { agreed: plan.agreed }, "Moving");
 }
 
 async function takeBack() {

@@ -30,9 +30,15 @@ export function because(group, a, b) {
 export function cards(group, pair, focus, act) {
   const differs = new Set(group.differs), best = bests(group.files);
   const nodes = group.files.map((file, i) => card(file, i, differs, best, { pair, focus, act }));
-  if (group.more) nodes.push(make("p", { className: "dim more" }, `and ${count(group.more, "more file")}, which stay as they are`));
+  if (group.more) nodes.push(make("p", { className: "dim more" }, `and ${count(group.more, "more file")}, ${unseen(group)}`));
   $("cards").replaceChildren(...nodes);
   nodes[focus]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function unseen({ more, moreGoing }) {
+  if (!moreGoing) return more === 1 ? "which stays" : "which stay";
+  const go = moreGoing === 1 ? "goes" : "go";
+  return moreGoing === more ? `which ${go}` : `of which ${moreGoing.toLocaleString("en")} ${go}`;
 }
 
 function card(file, i, differs, best, { pair, focus, act }) {

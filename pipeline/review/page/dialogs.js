@@ -81,6 +81,7 @@ export function planned(plan) {
     make("p", {}, `They go to a quarantine on the same disk, ${bytes(plan.bytes)} in all` +
       (plan.partners ? `, with ${count(plan.partners, "partner file")} (RAW, video, sidecar)` : "") +
       ". Every file that stays is checked once more, and everything can be taken back."),
+    plan.alone ? make("p", {}, `Of ${count(plan.alone, "partner file")} nothing that stays holds a copy.`) : "",
     make("ul", { className: "names" }, ...plan.names.map((name) => make("li", {}, make("bdi", {}, name)))),
     rest > 0 ? make("p", { className: "dim" }, `and ${count(rest, "more file")}`) : "",
     plan.open ? make("p", { className: "dim" }, `${count(plan.open, "group")} not decided yet: nothing in them is touched.`) : "",

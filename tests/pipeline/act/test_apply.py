@@ -406,6 +406,31 @@ def test_a_raw_goes_only_while_its_copy_is_there(tree: Path, planned: Any, plan_
     assert reasons(undo(yes=True))[-1:] == ["done"] and raws[1].read_bytes() == b"raw"
 
 
+def test_a_raw_without_a_copy_goes_in_plain_words_and_is_not_deleted(tree: Path, planned: Any, plan_for: Any) -> None:
+    (raw := tree / "sub/copy.nef").write_bytes(b"raw")
+    plan = plan_for([planned(tree / "a.png", False), planned(tree / "sub/copy.png", True, [raw])])
+    said = "goes with copy.png: nothing that stays holds a copy of it"
+    assert [file.message for file in apply_plan(plan).files] == [f"{tree / 'a.png'} stays", said]
+    done = apply_plan(plan, yes=True)
+    assert [file.message for file in done.files] == [f"{tree / 'a.png'} stays", said]
+    emptied = empty_quarantine(0, yes=True)
+    assert reasons(emptied) == ["done", "no_survivor"] and "nothing that stayed holds it" in emptied.files[1].message
+    place = done.files[1].place
+    assert place is not None and place.read_bytes() == b"raw"
+    place.unlink()  # it is a person's to delete
+    assert empty_quarantine(0, yes=True).files == ()
+    with pytest.raises(twinpix.InputError, match="no apply to take back"):
+        undo()
+
+
+def test_the_jpeg_of_a_raw_has_its_copy_in_the_group(tree: Path, planned: Any, plan_for: Any) -> None:
+    (raw := tree / "sub/copy.nef").write_bytes(b"raw")
+    jpeg = tree / "sub/copy.png"
+    plan = plan_for([planned(tree / "a.png", False), planned(raw, True, [jpeg]), planned(jpeg, True, [raw])])
+    assert [file.message for file in apply_plan(plan).files] == [f"{tree / 'a.png'} stays"] * 2
+    assert not plan.groups[0].alone
+
+
 def test_what_a_person_has_called_different_since_does_not_go(
     tree: Path, planned: Any, plan_for: Any, account: Any
 ) -> None:

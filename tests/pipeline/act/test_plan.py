@@ -58,6 +58,12 @@ def test_a_plan_survives_the_file(album: Path, tmp_path: Path) -> None:
     assert all(c.isprintable() or c == "\n" for c in (tmp_path / "plan.jsonl").read_text("utf-8"))
 
 
+def test_a_plan_may_have_a_long_name(tmp_path: Path) -> None:
+    plan, target = Plan((), (), (), ("path",), ""), tmp_path / ("é" * 127)
+    write_plan(plan, target)
+    assert read_plan(target) == plan and list(tmp_path.iterdir()) == [target]
+
+
 def test_one_word_of_a_line_is_edited(album: Path, tmp_path: Path) -> None:
     write_plan(plan_of(album), tmp_path / "plan.jsonl")
     lines = (tmp_path / "plan.jsonl").read_text().splitlines()

@@ -100,6 +100,17 @@ def test_the_last_apply_first(tree: Path, done: Acted, planned: Any, plan_for: A
         undo("nonsense")
 
 
+def test_another_file_in_its_path_does_not_stand_for_what_is_lost(tree: Path, done: Acted) -> None:
+    away = place(done.files[0]).rename(place(done.files[0]).with_name("away"))
+    (tree / "sub/copy.png").write_bytes(b"new")
+    assert sorted(reasons(undo())) == ["lost", "would"]
+    assert sorted(reasons(undo(yes=True))) == ["done", "lost"]
+    assert "another file has its path now" in next(f.message for f in undo().files if f.reason == "lost")
+    (tree / "sub/copy.png").unlink()
+    away.rename(place(done.files[0]))
+    assert sorted(reasons(undo(yes=True))) == ["already", "done"]
+
+
 def test_what_is_lost_does_not_hide_the_apply_before(
     tree: Path, done: Acted, planned: Any, plan_for: Any, png: Any
 ) -> None:
@@ -116,6 +127,17 @@ def test_a_line_that_was_cut_off_was_not_done(tree: Path, done: Acted) -> None:
     (journal,) = journals().glob("*.jsonl")
     journal.write_bytes(journal.read_bytes() + b'{"row": {"entry": {"path": "/x')
     assert reasons(undo(yes=True)) == ["done", "done"]
+
+
+@pytest.mark.parametrize(("cut", "said"), [(1, ["done", "done"]), (40, ["done", "damaged"])])
+def test_a_line_that_lost_its_end_is_of_an_act_that_was_done(
+    tree: Path, done: Acted, cut: int, said: list[str]
+) -> None:
+    (journal,) = journals().glob("*.jsonl")
+    os.truncate(journal, journal.stat().st_size - cut)
+    assert reasons(undo(yes=True)) == said
+    assert (tree / "sub/copy.png").exists() and (tree / "sub/deep/copy2.png").exists() is (cut == 1)
+    assert journal.exists() is (cut > 1), "its file may still be in the quarantine"
 
 
 @pytest.mark.parametrize("line", [0, 1, 2])
@@ -153,3 +175,41 @@ def test_the_last_copy_is_not_emptied(tree: Path, done: Acted, harm: Any) -> Non
     harm(tree / "a.png")
     assert reasons(empty_quarantine(0, yes=True)) == ["no_survivor", "no_survivor"]
     assert reasons(undo(yes=True)) == ["done", "done"]
+
+
+@pytest.mark.parametrize("missing", ["sub", "a.png", "quarantine"])
+def test_a_disk_that_is_not_connected_ends_no_journal(tree: Path, done: Acted, missing: str) -> None:
+    # of a disk that is away all is gone, or an empty folder is there in its place
+    quarantine = place(done.files[0]).parent
+    quarantine.rename(tree.parent / "away")
+    if missing != "quarantine":
+        quarantine.mkdir()
+        (tree / missing).rename(tree.parent / "away too")
+    assert reasons(empty_quarantine(0)) == reasons(empty_quarantine(0, yes=True)) == ["lost", "lost"]
+    if missing != "quarantine":
+        quarantine.rmdir()
+        (tree.parent / "away too").rename(tree / missing)
+    (tree.parent / "away").rename(quarantine)
+    assert reasons(undo(yes=True)) == ["done", "done"]
+
+
+def test_what_was_deleted_by_hand_is_gone(tree: Path, done: Acted) -> None:
+    for file in done.files:
+        place(file).unlink()
+    assert empty_quarantine(0, yes=True).files == ()
+    with pytest.raises(twinpix.InputError, match="no apply to take back"):
+        undo()
+
+
+def test_what_is_back_needs_nothing_to_stay(tree: Path, done: Acted) -> None:
+    (tree / "sub/copy.png").write_bytes(b"new")
+    undo(yes=True)
+    (tree / "a.png").unlink()
+    assert reasons(empty_quarantine(0, yes=True)) == ["no_survivor"]
+
+
+def test_what_was_deleted_for_good_is_no_matter_of_what_stays_any_more(tree: Path, done: Acted) -> None:
+    place(done.files[1]).write_bytes(b"something else")
+    assert reasons(empty_quarantine(0, yes=True)) == ["done", "changed"]
+    (tree / "a.png").unlink()
+    assert reasons(empty_quarantine(0, yes=True)) == reasons(undo(yes=True)) == ["changed"]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from tests.pipeline.review.conftest import Running, detailed
 from twinpix.pipeline.decisions import Verdict, read_decisions
 from twinpix.pipeline.duplicates import find_duplicates
+from twinpix.pipeline.review import tell
 from twinpix.pipeline.review.review import Review
 
 Paint = Callable[..., Image.Image]
@@ -132,6 +135,31 @@ def test_three_groups_by_keyboard_alone(pictures: Path, serving: Serving, visit:
     press(page, "Enter")
     assert again.stop() == 0
     assert find_duplicates(pictures).dismissed == 1
+
+
+def test_files_beyond_those_shown_are_told_and_go_as_marked(
+    pictures: Path, served: Served, make_review: MakeReview, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "SHOWN_FILES", 2)
+    for name in "abc":
+        shutil.copy(pictures / "0.png", pictures / "copies" / f"{name}.png")
+    (pictures / "copies" / "a.nef").write_bytes(b"raw")
+    review = make_review(pictures)
+    page = visit(served(review).address)
+    group(page, 1)
+    assert "and 3 more files, which go" in shown(page, "#cards")
+    press(page, "Enter")
+    decided(page, 1)
+    assert review.all_going == 3
+    review.choose(review.groups[0], [pictures / "copies" / name for name in ("a.png", "b.png")])
+    page.reload()
+    group(page, 1)
+    assert "and 3 more files, of which 1 goes" in shown(page, "#cards")
+    press(page, "a")
+    wait(page, "document.querySelector('#confirm[open] .danger')")
+    assert "Of 1 partner file nothing that stays holds a copy." in shown(page, "#confirm")
+    press(page, "Enter")
+    wait(page, "document.querySelector('#confirm[open] h2')?.textContent.includes('3 files moved to the quarantine')")
 
 
 HOSTILE = (

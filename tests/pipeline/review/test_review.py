@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +15,24 @@ from PIL import Image, ImageOps
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.decisions import Verdict, read_decisions
 from twinpix.pipeline.duplicates import find_duplicates
-from twinpix.pipeline.review import acting
+from twinpix.pipeline.review import acting, tell
 from twinpix.pipeline.review.acting import carry_out, take_back
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.facts import differing, facts_of
 from twinpix.pipeline.review.placement import place
 from twinpix.pipeline.review.review import Review
+from twinpix.pipeline.review.tell import plan_dict
 
 MakeReview = Callable[..., Review]
 
 
 def quiet(done: int, total: int) -> None:
     """No progress."""
+
+
+def apply(review: Review) -> dict[str, Any]:
+    """What is decided, as a person who agrees to it would."""
+    return carry_out(review, review.plan().digest, quiet)
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -180,15 +187,36 @@ def test_all_sure_groups_are_one_step(pictures: Path, make_review: MakeReview) -
     assert review.counts["open"] == 3
 
 
+def test_files_that_are_not_shown_say_what_becomes_of_them_and_are_left_so(
+    pictures: Path, make_review: MakeReview, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tell, "SHOWN_FILES", 2)
+    for name in "abc":
+        shutil.copy(pictures / "0.png", pictures / "copies" / f"{name}.png")
+    review = make_review(pictures)
+    desk = Desk(review)
+    at = next(i for i, group in enumerate(review.groups) if len(group.files) == 5)
+    seen = desk.answers["group"]({"at": at})
+    assert (len(seen["files"]), seen["more"], seen["moreGoing"]) == (2, 3, 3)
+    shown = [file["id"] for file in seen["files"]]
+    now = desk.acts["choose"]({"id": seen["id"], "going": [], "shown": shown})
+    assert (now["group"]["moreGoing"], now["overview"]["going"]) == (3, 3), "the second stays, the others go as before"
+    with pytest.raises(InputError, match="always stays"):
+        desk.acts["choose"]({"id": seen["id"], "going": shown, "shown": shown})
+    review.choose(review.groups[at], [])
+    assert desk.answers["group"]({"at": at})["moreGoing"] == 0
+    desk.close()
+
+
 def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.rglob("*.*")}
     review = make_review(pictures)
     for group in review.groups:
         review.choose(group, group.files[1:])
     with pytest.raises(InputError, match="confirm again"):
-        carry_out(review, 2, quiet)
+        carry_out(review, "of another plan", quiet)
     gone = [path for group in review.groups for path in group.files[1:]]
-    told = carry_out(review, 3, quiet)
+    told = apply(review)
     assert (told["done"], told["lines"], len(review.groups)) == (3, [], 0)
     assert not any(path.exists() for path in gone) and len(acting.last_apply(review).entries) == 3  # type: ignore[union-attr]
     # byte copies are nobody's judgement; the two others are
@@ -197,9 +225,38 @@ def test_apply_and_take_back(pictures: Path, make_review: MakeReview) -> None:
     assert not read_decisions().verdicts, "what came back is open again"
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.rglob("*.*")} == before
     assert len(review.groups) == 3 and len(review.decided) == 3
-    assert carry_out(review, 3, quiet)["done"] == 3  # what was restored is known by its content
+    assert apply(review)["done"] == 3  # what was restored is known by its content
     later = make_review(pictures)  # a search that knows nothing of the files that went
     assert "start the review again" in take_back(later, quiet)["lines"][0]
+
+
+def test_what_is_moved_is_what_was_agreed_to(pictures: Path, make_review: MakeReview) -> None:
+    review = make_review(pictures)
+    first, second = review.groups[0].files[:2]
+    review.choose(review.groups[0], [second])
+    told = plan_dict(review, review.plan())
+    review.choose(review.groups[0], [first])  # in another tab: as many files, but others
+    with pytest.raises(InputError, match="confirm again"):
+        carry_out(review, told["agreed"], quiet)
+    assert first.exists() and second.exists()
+    review.choose(review.groups[0], [second])
+    (partner := second.with_suffix(".xmp")).write_bytes(b"came since")
+    again = make_review(pictures)
+    with pytest.raises(InputError, match="confirm again"):
+        carry_out(again, told["agreed"], quiet)
+    partner.unlink()
+    assert carry_out(make_review(pictures), told["agreed"], quiet)["done"] == 1
+
+
+def test_a_confirmation_counts_the_partners_that_have_no_copy(pictures: Path, make_review: MakeReview) -> None:
+    for name in ("0.xmp", "copies/0 again.xmp", "copies/0 again.mov"):
+        (pictures / name).write_bytes(name[-4:].encode())
+    review = make_review(pictures)
+    group = next(group for group in review.groups if group.max_l2_distance == 0)
+    review.choose(group, [path for path in group.files if path.parent.name == "copies"])
+    told = plan_dict(review, review.plan())
+    assert (told["files"], told["partners"], told["alone"]) == (1, 2, 1)
+    assert apply(review)["done"] == 3
 
 
 def test_an_apply_to_other_folders_is_not_taken_back(pictures: Path, tmp_path: Path, make_review: MakeReview) -> None:
@@ -208,7 +265,7 @@ def test_an_apply_to_other_folders_is_not_taken_back(pictures: Path, tmp_path: P
         shutil.copy(pictures / "1.png", elsewhere / name)
     other, review = make_review(elsewhere), make_review(pictures)
     other.choose(other.groups[0], other.groups[0].files[1:])
-    assert carry_out(other, 1, quiet)["done"] == 1
+    assert apply(other)["done"] == 1
     with pytest.raises(InputError, match="no apply to these folders"):
         take_back(review, quiet)
     assert len(list(elsewhere.iterdir())) == 1 and Desk(review).answers["overview"]({})["applied"] == 0
@@ -221,7 +278,7 @@ def test_a_file_that_changed_is_left_alone(pictures: Path, make_review: MakeRevi
     group.files[1].write_bytes((pictures / "3.png").read_bytes())
     assert not any(file.goes for file in review.planned(group).files)
     review.choose(group, [group.files[1]])
-    told = carry_out(review, 1, quiet)
+    told = apply(review)
     assert told["done"] == 0 and len(told["lines"]) == 1 and group.files[1].exists()
 
 

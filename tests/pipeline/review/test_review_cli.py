@@ -12,6 +12,7 @@ import pytest
 
 from twinpix.encoder.errors import MissingPackageError
 from twinpix.pipeline.review import cli
+from twinpix.pipeline.review.log import alone
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -26,6 +27,15 @@ def test_mistakes_are_one_line(album: Path, command: Command) -> None:
         done = command("twinpix", "review", "--no-browser", *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert words in done.stderr and done.stderr.startswith("error: ")
+
+
+def test_a_second_review_of_the_same_folders_is_refused(album: Path, command: Command) -> None:
+    with alone([album.resolve()]):
+        done = command("twinpix", "review", album, "--no-browser")
+    assert (done.returncode, done.stdout) == (11, "")
+    assert done.stderr == f"error: {album.resolve()}: being reviewed already: end that review first\n"
+    with alone([album.resolve()]), alone([album.resolve() / "sub"]):
+        pass  # another log
 
 
 def test_a_threshold_that_is_asked_for_counts(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from twinpix.pipeline.duplicates import candidate_pairs
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.review.desk import Desk
 from twinpix.pipeline.review.review import Review
-from twinpix.pipeline.scan import cli, store
+from twinpix.pipeline.scan import cli, lent, store
 from twinpix.pipeline.scan.local import LocalEngine
 from twinpix.pipeline.scan.result import as_files, is_result, read_result, save_report, write_result
 from twinpix.pipeline.scan.scan import scan
@@ -110,6 +111,47 @@ def test_a_review_of_an_archive_shows_its_pictures_and_moves_none(of_tar: Scanne
             assert review.is_apart(review.groups[0].files[2]), "but called different"
         finally:
             desk.close()
+    assert not copies.exists()
+
+
+def test_what_a_person_keeps_beside_the_pictures_of_a_review_stays(of_tar: Scanned, tmp_path: Path) -> None:
+    write_result(of_tar, str(tmp_path / "result"))
+    result, copies = read_result(tmp_path / "result"), tmp_path / "result" / "pictures"
+    (copies / "album").mkdir(parents=True)
+    (copies / "album" / "own.jpg").write_bytes(b"own")
+    with pytest.raises(InputError, match="move it away") as refused, as_files(result, copies):
+        pass
+    assert "\n" not in str(refused.value)
+    (copies / "album").rename(tmp_path / "album")
+    with as_files(result, copies) as (candidates, _):
+        first, second = candidates.paths[:2]
+        (copies / "saved.jpg").write_bytes(b"saved")
+        first.write_bytes(b"edited")
+    assert {path.read_bytes() for path in copies.rglob("*") if path.is_file()} == {b"saved", b"edited"}
+    with pytest.raises(InputError, match="move it away"), as_files(result, copies):
+        pass
+    assert (copies / "saved.jpg").exists() and first.exists() and not second.exists()
+
+
+@pytest.mark.parametrize("when", ["while they are put there", "later"])
+def test_the_pictures_of_a_review_that_was_killed_go(
+    of_tar: Scanned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def stop(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    write_result(of_tar, str(tmp_path / "result"))
+    result, copies = read_result(tmp_path / "result"), tmp_path / "result" / "pictures"
+    with monkeypatch.context() as killed:
+        killed.setattr(lent, "_clear", lambda folder: None)
+        if when != "later":
+            killed.setattr(lent, "_stamp", stop)
+        with suppress(KeyboardInterrupt), as_files(result, copies):
+            pass
+    left = {path for path in copies.rglob("*") if path.is_file()}
+    assert len(left) >= 8
+    with as_files(result, copies):
+        assert {path for path in copies.rglob("*") if path.is_file()} == left
     assert not copies.exists()
 
 
