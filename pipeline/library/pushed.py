@@ -12,7 +12,7 @@ from twinpix.pipeline.explore.search import Neighbour, Neighbours, own_file, sea
 from twinpix.pipeline.index import Ids, Index, Vectors
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.push import HALF, OWN
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.store import sound_rows
 from twinpix.pipeline.report import Skipped, label
 
@@ -47,13 +47,15 @@ def found_files(
     """
     found, left_out, skipped = list[tuple[float, Path]](), None, list[Skipped]()
     for number, distance in zip(ids.tolist(), distances.tolist(), strict=True):
-        for name, *columns, _, _ in sound_rows(connection, "files", "WHERE content BETWEEN ? AND ?", _span(number)):
+        for name, *columns, settled, content in sound_rows(
+            connection, "files", "WHERE content BETWEEN ? AND ?", _span(number)
+        ):
             path = Path(os.fsdecode(name))
             if path == own:
                 left_out = path
-            elif (now := stamp_at(path)) is None:
+            elif (same := is_still(path, Stamp(*columns), settled, content)) is None:
                 skipped.append(Skipped(path, "vanished", f"{path}: no such file"))
-            elif now != Stamp(*columns):
+            elif not same:
                 skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
             else:
                 found.append((distance, path))

@@ -14,7 +14,7 @@ import numpy as np
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.schema import Row, is_sound
 from twinpix.pipeline.library.store import below
 from twinpix.pipeline.report import Embeddings, Skipped
@@ -41,14 +41,14 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     vectors = np.empty((count, generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
     for row in _rows(connection, generation.fingerprint, clauses):
-        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+        name, *columns, settled, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
         elif stored[0] is None:
             said = f"{path}: not encoded by this model: adding it again does that, or says why not"
             skipped.append(Skipped(path, "not_encoded", said))
-        elif stamp_at(path) not in (None, Stamp(*columns)):
+        elif is_still(path, Stamp(*columns), settled, content) is False:
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         elif len(paths) == count:
             raise sqlite3.DatabaseError("more rows in files than there are")

@@ -176,7 +176,7 @@ class Collection:
             if not any(file.is_unchanged for file in files):
                 path = self._uploads.put(content, data)
                 try:
-                    add_picture(connection, self._encoder, content, _stored(path), vector if is_new else None)
+                    add_picture(connection, self._encoder, _stored(path, content), vector if is_new else None)
                 except BaseException:
                     if not files:
                         self._uploads.drop(path)
@@ -244,7 +244,7 @@ class Collection:
             vector = self._encoder.encode(self._encoder.prepare(path)[None])[0]
         except ImageError:
             return False
-        add_picture(connection, self._encoder, content, _stored(path), vector)
+        add_picture(connection, self._encoder, _stored(path, content), vector)
         return True
 
     def close(self) -> None:
@@ -353,8 +353,9 @@ class Collection:
         )
 
 
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path, stamp_of(os.lstat(path)))
+def _stored(path: Path, content: bytes) -> StoredFile:
+    # settled, however new it is: in the folder of uploads nobody but the service writes
+    return StoredFile(path, stamp_of(os.lstat(path)), True, content)
 
 
 def _moment(path: Path) -> tuple[int, int, int] | None:

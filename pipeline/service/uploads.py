@@ -68,7 +68,7 @@ class Uploads:
             OSError: the disk is full, or fails.
         """
         path = self._path(content, data)
-        if path.exists() and path.stat().st_size == len(data):
+        if path.exists() and path.read_bytes() == data:
             return path
         path.parent.mkdir(exist_ok=True)
         partly = path.with_suffix(PARTLY)

@@ -126,6 +126,23 @@ def test_a_replaced_file_with_the_same_size_and_time_is_not_stale(
     assert not np.array_equal(vector(library, one), before)
 
 
+def test_a_file_overwritten_within_one_tick_of_a_coarse_clock_is_not_stale(
+    shelf: Shelf, photos: Path, coarse_clock: None
+) -> None:
+    one, other = photos / "old" / "02.png", photos / "old" / "03.png"
+    one.write_bytes(one.read_bytes().ljust(2000, b"\0"))
+    library = shelf()
+    library.add(photos)
+    assert len(library.embeddings().paths) == 13, "unchanged, though their times prove nothing"
+    with open(one, "rb+") as file:
+        file.write(other.read_bytes().ljust(2000, b"\0"))
+    changed = library.embeddings(photos / "old")
+    assert [path.name for path in changed.paths] == [f"0{i}.png" for i in (0, 1, 3, 4, 5)]
+    assert [(s.path, s.reason) for s in changed.skipped] == [(one, "changed")]
+    library.add(photos)
+    assert np.array_equal(vector(library, one), vector(library, other))
+
+
 def test_names_that_are_no_text(shelf: Shelf, photos: Path) -> None:
     data = (photos / "old" / "00.png").read_bytes()
     raw = [os.fsencode(photos) + name for name in (b"/\xff\xfe.png", b"/new\nline.png", b"/%_'\".png")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.index import Ids, Index, Vectors
 from twinpix.pipeline.index.flat import FlatIndex
+from twinpix.pipeline.library import read
 from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.service import collection as module
@@ -129,6 +131,29 @@ def test_a_library_that_has_gone_is_not_begun_anew(encoder: OnnxEncoder, draw: D
         assert not (tmp_path / "library").exists()
         (tmp_path / "elsewhere").rename(tmp_path / "library")
         assert keep(collection, encoder, draw(2)) and len(collection) == 2
+
+
+def test_an_upload_that_another_file_was_overwritten_by_is_kept(
+    encoder: OnnxEncoder, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, moment = read.stamp_of, time.time_ns()  # a disk whose file times are coarse
+    monkeypatch.setattr(read, "stamp_of", lambda stat: real(stat)._replace(mtime_ns=moment, ctime_ns=moment))
+    monkeypatch.setattr(read, "CLOCK", 1 << 62)
+    one, other, photo = draw(1, "BMP"), draw(2, "BMP"), tmp_path / "photos" / "b.bmp"
+    photo.parent.mkdir()
+    photo.write_bytes(other)
+    Library(tmp_path / "library", encoder).add(photo.parent)
+    with opened(tmp_path, encoder) as collection:
+        assert collection.nearest(encoder(other), 1, FAR)[0].readable
+        with open(photo, "rb+") as file:
+            file.write(one)
+        assert not collection.nearest(encoder(other), 1, FAR)[0].readable
+        name = keep(collection, encoder, other).hex()
+        assert stored(tmp_path) == [f"{name}.bmp"], "these bytes were nowhere any more"
+        kept = tmp_path / "uploads" / name[:2] / f"{name}.bmp"
+        kept.write_bytes(one)
+        keep(collection, encoder, other)
+        assert kept.read_bytes() == other
 
 
 def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_path: Path) -> None:
