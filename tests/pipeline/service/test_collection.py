@@ -165,6 +165,7 @@ def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_p
         other = uploads.put(hashlib.blake2b(draw(5), digest_size=16).digest(), draw(5))
         uploads.known(other)  # and then forgotten by `twinpix library remove`
         (new.parent / "half.part").write_bytes(b"half")
+        (new.parent / "half.unknown").touch()
         uploads.hide(uploads.put(known, draw(1)))  # hidden, and the rows are still there
         collection.forget(gone)
         uploads.hide(uploads.put(gone, draw(2)))  # hidden, and the rows are gone
