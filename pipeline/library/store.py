@@ -16,7 +16,8 @@ from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES, TABLES, VERSION, Row, is_sound, signed
 
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
-READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
+# SQLite keeps notes beside the file, where that is allowed, and where there is room
+READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR_SHM")
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # of file systems on which a file has one name
 SEPARATOR = os.fsencode(os.sep)
 BELOW = "WHERE path = ? OR (path > ? AND path < ?)"
