@@ -15,6 +15,7 @@ from twinpix.pipeline.library.push import HALF, OWN
 from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.store import sound_rows
 from twinpix.pipeline.report import Skipped, label
+from twinpix.pipeline.stream import vector_of
 
 
 def search_pushed(
@@ -29,7 +30,7 @@ def search_pushed(
 ) -> Neighbours:
     """The k images nearest to the query by what an index names. Arguments and errors as of `Library.search`."""
     limit, own = search_threshold(encoder, k, threshold), own_file(query)
-    ids, distances = index.search(encoder.encode(encoder.prepare(query)[None]), k + 1)  # one may be the query itself
+    ids, distances = index.search(vector_of(encoder, query)[None], k + 1)  # one may be the query itself
     there = ids[0] >= 0
     found, left_out, skipped = found_files(connection, ids[0][there], distances[0][there], own)
     near = tuple(Neighbour(path, d, None if limit is None else d <= limit) for d, path in found[:k])

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from heapq import merge
+from itertools import compress
 from operator import itemgetter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.schema import Row, is_sound
 from twinpix.pipeline.library.store import below
 from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.stream import are_numbers, unembedded
 
 FILES_AND_VECTORS = (
     "SELECT files.*, vectors.* FROM files "
@@ -55,7 +57,15 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
         else:
             vectors[len(paths)] = vector_of(_sound("vectors", stored)[2], generation.dim)
             paths.append(path)
-    return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
+    return _sound_only(Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped)))
+
+
+def _sound_only(embeddings: Embeddings) -> Embeddings:
+    # an earlier twinpix kept all that a model gave
+    vectors = embeddings.vectors
+    blocks = [vectors[start : start + MOVED_AT_ONCE] for start in range(0, len(vectors), MOVED_AT_ONCE)]
+    sound = np.concatenate([np.empty(0, bool), *map(are_numbers, blocks)])
+    return _only(embeddings, sound, tuple(map(unembedded, compress(embeddings.paths, ~sound))))
 
 
 def _rows(connection: sqlite3.Connection, fingerprint: str, clauses: list[tuple[str, list[bytes]]]) -> Iterator[Row]:

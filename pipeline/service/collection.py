@@ -38,6 +38,7 @@ from twinpix.pipeline.service.rows import (
     read_vectors,
 )
 from twinpix.pipeline.service.uploads import Uploads
+from twinpix.pipeline.stream import vector_of
 
 AT_ONCE = 4096  # vectors
 REFRESH_SHARE, REFRESH_AT_LAST = (
@@ -241,7 +242,7 @@ class Collection:
         try:
             if read_file(path).content != content:
                 return False
-            vector = self._encoder.encode(self._encoder.prepare(path)[None])[0]
+            vector = vector_of(self._encoder, path)
         except ImageError:
             return False
         add_picture(connection, self._encoder, _stored(path, content), vector)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.pipeline.library import add, read, scan
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.store import put
 from twinpix.pipeline.stream import encode_images
 
 Shelf = Callable[..., Library]
@@ -181,6 +182,37 @@ def test_failures_of_the_content_are_remembered_and_others_are_not(
     assert [s.reason for s in library.add(photos).skipped] == ["corrupt", "not_an_image", "needs_heif"]
     library.encoder.hook = lambda: None  # type: ignore[attr-defined]
     assert library.add(photos).encoded == 1
+
+
+def test_what_the_model_gives_no_numbers_for_is_not_kept(shelf: Shelf, photos: Path) -> None:
+    library, odd = shelf(), photos / "old" / "02.png"
+    real, picture = library.encoder.encode, library.encoder.prepare(odd)
+
+    def encode(pictures: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        vectors = real(pictures)
+        vectors[(pictures == picture).all(axis=(1, 2, 3))] = np.nan
+        return vectors
+
+    library.encoder.encode = encode  # type: ignore[method-assign]
+    added = library.add(photos / "old")
+    assert (added.images, [(s.path, s.reason) for s in added.skipped]) == (5, [(odd, "no_embedding")])
+    assert library.status().models[0].pictures == 5
+    found = encode_images(photos / "old", library=library)
+    assert (len(found.paths), [(s.path, s.reason) for s in found.skipped]) == (5, [(odd, "no_embedding")])
+    with library.writing() as connection:  # as an earlier twinpix did
+        content = read.read_file(odd).content
+        put(connection, "vectors", [(b"tiny", content, np.full(192, np.nan, "<f4").tobytes())])
+    for found in (library.embeddings(), encode_images(photos / "old", library=library)):
+        assert (len(found.paths), len(found.vectors), bool(np.isfinite(found.vectors).all())) == (5, 5, True)
+        assert [(s.path, s.reason) for s in found.skipped] == [(odd, "no_embedding")]
+
+
+def test_vectors_of_another_length_than_the_encoder_says_are_not_kept(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    library.encoder.dim = 100  # type: ignore[misc]
+    with pytest.raises(ModelError, match=r"encoder tiny: its vectors are \(\d+, 192\)"):
+        library.add(photos)
+    assert library.status().models[0].pictures == 0
 
 
 def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
