@@ -22,7 +22,7 @@ from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.index import Ids, Index
 from twinpix.pipeline.index.flat import FlatIndex
 from twinpix.pipeline.index.policy import EXACT_UP_TO, build_index
-from twinpix.pipeline.library.generations import begin_generation
+from twinpix.pipeline.library.generations import State, begin_generation, generations, not_yet_encoded
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.push import id_of
@@ -95,6 +95,8 @@ class Collection:
         served: an index elsewhere, in place of one in memory.
 
     Raises:
+        InputError: another model is the library's, and this one has not encoded all its pictures; or the index holds
+            those of another library.
         LibraryError: it can't be read or written.
     """
 
@@ -111,6 +113,7 @@ class Collection:
         self._seen: object = None
         self._look_again_at = 0.0
         with library.writing() as connection:
+            _refuse_incomplete(connection, encoder, library.path)
             begin_generation(connection, encoder)
         self._held = open_to_read(library.path)
         self._refresh()
@@ -351,6 +354,17 @@ class Collection:
         below = [path.relative_to(root) for root in self._roots if root in path.parents]
         return (
             path.name if self._uploads.holds(path) or not below else max(below, key=lambda p: -len(p.parts)).as_posix()
+        )
+
+
+def _refuse_incomplete(connection: sqlite3.Connection, encoder: Encoder, path: Path) -> None:
+    # what it has not encoded would be found by nobody, not even by its very bytes
+    known = {generation.fingerprint: generation.state for generation in generations(connection)}
+    missing = not_yet_encoded(connection, encoder.fingerprint)
+    if missing and known.get(encoder.fingerprint) is not State.CURRENT:
+        raise InputError(
+            f"library {path}: this model has not encoded {missing} of its pictures: run `twinpix library add` on its "
+            "folders and uploads with the same --model first (`library forget-missing` where they are gone)"
         )
 
 

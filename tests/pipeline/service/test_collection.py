@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,26 @@ def test_an_index_with_somebody_elses_vectors_is_left_alone(encoder: OnnxEncoder
     with pytest.raises(InputError, match="not this library's"), opened(tmp_path, encoder, index):
         pass
     assert len(index) == 200
+
+
+def test_a_model_that_has_not_encoded_everything_is_not_served(
+    encoder: OnnxEncoder, draw: Draw, tmp_path: Path
+) -> None:
+    other = copy(encoder)
+    other.fingerprint = "other"
+    with opened(tmp_path, encoder) as collection:
+        names = [keep(collection, encoder, draw(seed)).hex() for seed in (1, 2)]
+    with pytest.raises(InputError, match="not encoded 2 of its pictures: run `twin"), opened(tmp_path, other):
+        pass
+    assert [model.fingerprint for model in Library(tmp_path / "library").status().models] == [encoder.fingerprint]
+    Library(tmp_path / "library", other).add(tmp_path / "uploads" / names[0][:2])
+    with pytest.raises(InputError, match="not encoded 1 of"), opened(tmp_path, other):
+        pass
+    with opened(tmp_path, encoder) as collection:  # the one that readers see
+        assert len(collection) == 2
+    Library(tmp_path / "library", other).add(tmp_path / "uploads")
+    with opened(tmp_path, other) as collection:
+        assert len(collection) == 2
 
 
 def test_a_large_library_is_searched_by_cells(
