@@ -19,6 +19,7 @@ from twinpix.pipeline.library.add import Added, Addition, Progress
 from twinpix.pipeline.library.cache import served
 from twinpix.pipeline.library.check import Problem, problems_of, repair_store
 from twinpix.pipeline.library.errors import LibraryError, one_line
+from twinpix.pipeline.library.export import export_embeddings
 from twinpix.pipeline.library.forget import (
     Forgotten,
     compact_store,
@@ -38,10 +39,7 @@ from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddin
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.save import save_embeddings
 from twinpix.pipeline.stream import Chunk, list_files
-
-AT_ONCE = 1024  # rows that are exported at a time: as text they take twenty times as much memory
 
 
 class Library:
@@ -290,14 +288,12 @@ class Library:
     def export(self, target: str | os.PathLike[str]) -> int:
         """Write all embeddings to a `.parquet`, `.npz` or `.jsonl` file; how many there were.
 
+        Files that have changed since, or have no vector, are left out: `embeddings().skipped` lists them.
+
         Raises:
             InputError, MissingPackageError: the file can't be written.
         """
-        stored = self.embeddings()
-        n, dim = stored.vectors.shape
-        rows = (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
-        chunks = (Chunk(stored.paths[some], stored.vectors[some], ()) for some in rows)
-        return save_embeddings(Path(target), chunks, stored.fingerprint, dim)
+        return export_embeddings(self.embeddings(), target)
 
     def status(self) -> Status:
         """How much there is, and how far each model is."""
