@@ -158,10 +158,23 @@ def unembedded(path: Path) -> Skipped:
 
 
 def encoder_for(encoder: Encoder | None, library: Memory | None) -> Encoder:
-    """The one given, or else the library's, or else the shipped one."""
+    """The one given, or else the library's, or else the shipped one.
+
+    Raises:
+        InputError: one of the two is something else, say a path.
+    """
+    if library is not None and not hasattr(library, "stream"):
+        raise InputError(f"library={library!r}: pass twinpix.Library(PATH)")
     if encoder is not None:
+        check_encoder(encoder)
         return encoder
     return load_encoder() if library is None else library.encoder
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Raises InputError where it is something else, say the path of a model."""
+    if not hasattr(encoder, "prepare"):
+        raise InputError(f"encoder={encoder!r}: pass twinpix.load_encoder(FILE)")
 
 
 def embed(

@@ -39,7 +39,7 @@ from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddin
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.stream import Chunk, list_files
+from twinpix.pipeline.stream import Chunk, check_encoder, list_files
 
 
 class Library:
@@ -63,6 +63,8 @@ class Library:
     def __init__(self, path: str | os.PathLike[str] | None = None, encoder: Encoder | None = None) -> None:
         if path is not None and not os.fspath(path):
             raise InputError("an empty name: '.' is the working folder")
+        if encoder is not None:
+            check_encoder(encoder)
         self.path = default_library() if path is None else Path(path).absolute()
         self._given = encoder
         self._loaded = encoder

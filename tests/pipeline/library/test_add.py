@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import twinpix
 from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.pipeline.library import add, read, scan
 from twinpix.pipeline.library.library import Library
@@ -252,6 +253,17 @@ def test_nothing_named_or_not_there(shelf: Shelf, photos: Path, tmp_path: Path) 
         with pytest.raises(InputError, match="there is none"):
             reading()
     assert not library.path.exists()
+
+
+@pytest.mark.parametrize("given", ["L1", Path("L1"), True, False])
+def test_what_is_no_library_or_no_encoder_is_said(photos: Path, given: Any) -> None:
+    for search in (encode_images, twinpix.find_duplicates):
+        with pytest.raises(InputError, match=r"^library=.*: pass twinpix\.Library\(PATH\)$"):
+            search(photos, library=given)
+        with pytest.raises(InputError, match=r"^encoder=.*: pass twinpix\.load_encoder\(FILE\)$"):
+            search(photos, encoder=given)
+    with pytest.raises(InputError, match=r"^encoder=.*: pass twinpix\.load_encoder\(FILE\)$"):
+        Library("L9", encoder=given)
 
 
 def test_nothing_is_written_among_the_photos(shelf: Shelf, photos: Path) -> None:
