@@ -78,6 +78,16 @@ class Library:
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r})"
 
+    def __reduce__(self) -> tuple[type[Library], tuple[Path]]:
+        """For pickle: the library is opened anew there, and the shipped encoder loaded anew.
+
+        Raises:
+            TypeError: it has an encoder of its own, and what that has loaded stays in its process.
+        """
+        if self._given is not None:
+            raise TypeError("a Library with an encoder of its own can't be pickled: open it anew in the other process")
+        return Library, (self.path,)
+
     @property
     def encoder(self) -> Encoder:
         """The one given, else the shipped one."""

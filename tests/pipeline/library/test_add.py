@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -264,6 +265,15 @@ def test_what_is_no_library_or_no_encoder_is_said(photos: Path, given: Any) -> N
             search(photos, encoder=given)
     with pytest.raises(InputError, match=r"^encoder=.*: pass twinpix\.load_encoder\(FILE\)$"):
         Library("L9", encoder=given)
+
+
+def test_a_library_goes_to_other_processes_by_its_path(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    library = Library(tmp_path / "library")
+    for is_loaded in (False, True):
+        assert pickle.loads(pickle.dumps(library)).path == library.path
+        assert is_loaded or library.encoder.dim
+    with pytest.raises(TypeError, match="encoder of its own can't be pickled: open it anew"):
+        pickle.dumps(Library(tmp_path / "library", tiny()))
 
 
 def test_nothing_is_written_among_the_photos(shelf: Shelf, photos: Path) -> None:
