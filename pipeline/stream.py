@@ -79,7 +79,7 @@ def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) 
     A worker has a chunk decoded and runs it through the encoder itself (both release the interpreter lock),
     so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
     """
-    workers = workers or cores()
+    workers = cores() if workers is None else workers
     pending: deque[Future[Chunk]] = deque()
     with decoding_threads(workers) as pool:
         for chunk in in_runs(paths, workers, CHUNK):

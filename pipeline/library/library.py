@@ -213,10 +213,13 @@ class Library:
 
         Raises:
             FingerprintError: the encoder given has encoded nothing here.
+            InputError: the library knows no file below one of the folders.
         """
         with self.reading() as connection:
             fingerprint = None if self._given is None else self._given.fingerprint
-            return stored_embeddings(connection, _generation(connection, fingerprint), roots)
+            found = stored_embeddings(connection, _generation(connection, fingerprint), roots)
+        check_known(roots, found)
+        return found
 
     def search(
         self, image: ImageLike, k: int = 10, threshold: float | None = None, index: Index | None = None

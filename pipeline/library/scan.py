@@ -59,7 +59,7 @@ class Claims:
 
 def scan(encoder: Encoder, paths: Sequence[Path], known: set[bytes], workers: int | None = None) -> Iterator[Found]:
     """Read all files, and encode those whose content is not `known`; in the order of `paths`."""
-    workers, claims = workers or cores(), Claims(known)
+    workers, claims = cores() if workers is None else workers, Claims(known)
     pending: deque[Future[Found]] = deque()
     with decoding_threads(workers) as pool:
         for chunk in in_runs(paths, workers, CHUNK):

@@ -255,9 +255,15 @@ def _place(root: str | os.PathLike[str]) -> str:
 
 
 def below(roots: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, list[bytes]]]:
-    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values."""
+    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values.
+
+    Raises:
+        InputError: one of them is an empty name.
+    """
     if not roots:
         yield "", []
+    if not all(map(os.fspath, roots)):
+        raise InputError("an empty name: '.' is the working folder")
     for root in roots:  # one by one: a shell's *.jpg can be more than fits into one clause
         start = os.fsencode(_place(root)).rstrip(SEPARATOR)
         yield BELOW, [start, start + SEPARATOR, start + AFTER_SEPARATOR]

@@ -15,6 +15,7 @@ import pytest
 import twinpix
 from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.pipeline.library import add, read, scan
+from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.store import put
 from twinpix.pipeline.stream import encode_images
@@ -250,10 +251,24 @@ def test_nothing_named_or_not_there(shelf: Shelf, photos: Path, tmp_path: Path) 
         library.add()
     with pytest.raises(InputError, match="no such folder"):
         library.add(tmp_path / "gone")
+    with pytest.raises(InputError, match="workers: at least 1"):
+        encode_images(photos, encoder=library.encoder, workers=0)
     for reading in (library.embeddings, library.status, library.check, library.repair, library.compact):
         with pytest.raises(InputError, match="there is none"):
             reading()
     assert not library.path.exists()
+    library.path.write_text("a file")
+    with pytest.raises(LibraryError, match="there is a file where its folder should be: move it"):
+        library.add(photos)
+    library.path.unlink()
+    with pytest.raises(InputError, match="workers: at least 1"):
+        library.add(photos, workers=0)
+    library.add(photos)
+    for asking in (library.embeddings, library.duplicates):
+        with pytest.raises(InputError, match="knows nothing there"):
+            asking(tmp_path / "gone")
+        with pytest.raises(InputError, match="an empty name"):
+            asking("")
 
 
 @pytest.mark.parametrize("given", ["L1", Path("L1"), True, False])
