@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.decode import ImageLike
+from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.encoder.find import find_files
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # who only encodes need not load the second look
     from twinpix.pipeline.relation.remembered import RememberedRelations
     from twinpix.pipeline.second_look.remembered import Remembered
 
+NO_EMBEDDING = ("no_embedding", "the model gives NaN or infinity for it: use another model, or leave it out")
 CHUNK = 16  # files that one worker decodes and encodes as one batch
 
 
@@ -76,7 +79,7 @@ def stream(encoder: Encoder, paths: Sequence[Path], workers: int | None = None) 
     A worker has a chunk decoded and runs it through the encoder itself (both release the interpreter lock),
     so at most `2 * workers` chunks of small, preprocessed pictures are in memory at once.
     """
-    workers = workers or cores()
+    workers = cores() if workers is None else workers
     pending: deque[Future[Chunk]] = deque()
     with decoding_threads(workers) as pool:
         for chunk in in_runs(paths, workers, CHUNK):
@@ -110,15 +113,68 @@ def _embed(encoder: Encoder, paths: Sequence[Path]) -> Chunk:
             good.append(path)
         except ImageError as error:
             skipped.append(Skipped(path, error.reason, str(error)))
-    vectors = encoder.encode(np.stack(pictures)) if pictures else np.empty((0, encoder.dim), np.float32)
-    return Chunk(tuple(good), vectors, tuple(skipped))
+    vectors, sound = vectors_of(encoder, pictures)
+    skipped += [unembedded(path) for path, is_sound in zip(good, sound, strict=True) if not is_sound]
+    return Chunk(tuple(compress(good, sound)), vectors[sound], tuple(skipped))
+
+
+def vectors_of(encoder: Encoder, pictures: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Prepared pictures -> float32 (n, dim), and which of them `are_numbers`, bool (n,).
+
+    Raises:
+        ModelError: they are not as long as the encoder says.
+    """
+    if not pictures:
+        return np.empty((0, encoder.dim), np.float32), np.empty(0, bool)
+    vectors = encoder.encode(np.stack(pictures))
+    if vectors.shape != (wanted := (len(pictures), encoder.dim)):
+        raise ModelError(f"encoder {encoder.fingerprint}: its vectors are {vectors.shape}, and should be {wanted}")
+    return vectors, are_numbers(vectors)
+
+
+def are_numbers(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Of vectors, float32 (n, dim), which have no NaN or infinity in them, bool (n,)."""
+    return np.asarray(np.isfinite(vectors).all(axis=1))
+
+
+def vector_of(encoder: Encoder, image: ImageLike) -> NDArray[np.float32]:
+    """One image -> float32 (dim,).
+
+    Raises:
+        ImageError: it can't be used, or the model gives NaN or infinity for it.
+        ModelError: as of `vectors_of`.
+    """
+    vectors, sound = vectors_of(encoder, [encoder.prepare(image)])
+    if not sound[0]:
+        raise ImageError(*NO_EMBEDDING)
+    vector: NDArray[np.float32] = vectors[0]
+    return vector
+
+
+def unembedded(path: Path) -> Skipped:
+    """The outcome of a file for which the model gives NaN or infinity."""
+    reason, message = NO_EMBEDDING
+    return Skipped(path, reason, f"{path}: {message}")
 
 
 def encoder_for(encoder: Encoder | None, library: Memory | None) -> Encoder:
-    """The one given, or else the library's, or else the shipped one."""
+    """The one given, or else the library's, or else the shipped one.
+
+    Raises:
+        InputError: one of the two is something else, say a path.
+    """
+    if library is not None and not hasattr(library, "stream"):
+        raise InputError(f"library={library!r}: pass twinpix.Library(PATH)")
     if encoder is not None:
+        check_encoder(encoder)
         return encoder
     return load_encoder() if library is None else library.encoder
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Raises InputError where it is something else, say the path of a model."""
+    if not hasattr(encoder, "prepare"):
+        raise InputError(f"encoder={encoder!r}: pass twinpix.load_encoder(FILE)")
 
 
 def embed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from twinpix.pipeline.library.add import Addition, Roots
 from twinpix.pipeline.library.scan import Found
 from twinpix.pipeline.library.store import rows_by_key
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.stream import CHUNK, Chunk
+from twinpix.pipeline.stream import CHUNK, Chunk, are_numbers, unembedded
 
 AT_ONCE = 16 * CHUNK  # files of a chunk of which nearly all are known
 
@@ -64,7 +65,10 @@ class Reading:
         good = tuple(path for path, outcome in zip(paths, outcomes, strict=True) if isinstance(outcome, bytes))
         rows = b"".join(outcome for outcome in outcomes if isinstance(outcome, bytes))
         stacked = np.frombuffer(rows, "<f4").reshape(-1, self.addition.encoder.dim).astype(np.float32)
-        return Chunk(good, stacked, tuple(outcome for outcome in outcomes if isinstance(outcome, Skipped)))
+        skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+        sound = are_numbers(stacked)  # an earlier twinpix kept all that a model gave
+        skipped += map(unembedded, compress(good, ~sound))
+        return Chunk(tuple(compress(good, sound)), stacked[sound], tuple(skipped))
 
     def to_the_end(self) -> None:
         """Read what is left, and keep the last batch."""

@@ -19,6 +19,7 @@ from twinpix.pipeline.library.schema import TABLES, Row, is_sound
 from twinpix.pipeline.library.store import connect, delete, open_to_read, open_to_write, sync_folder, transaction
 
 REPAIRED = f"{NAME}.repaired"
+LOGS = ("-wal", "-journal")
 KEYS = {
     "generations": "fingerprint",
     "roots": "path",
@@ -113,18 +114,20 @@ def repair_store(folder: Path) -> Path | None:
 
 def _exchange(folder: Path) -> None:
     # a power cut finds the old library, whole, or the new one, and never one with the log of another
-    new, log = folder / REPAIRED, folder / f"{NAME}-wal"
+    new = folder / REPAIRED
     delete(new)
     with closing(open_to_write(folder, REPAIRED)) as target:
         _salvage(folder / NAME, target)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log, can be moved
-    log.unlink(missing_ok=True)  # one that is still there belongs to a file that SQLite can't read
+        target.execute("PRAGMA journal_mode = WAL")  # of the next writer
+    for ending in LOGS:  # one that is still there belongs to a file that SQLite can't read
+        (folder / f"{NAME}{ending}").unlink(missing_ok=True)
     sync_folder(folder)
     os.replace(new, folder / NAME)
 
 
 def _copy(folder: Path, aside: Path) -> None:
-    for ending in ("", "-wal"):
+    for ending in ("", *LOGS):
         part, copy = folder / f"{NAME}{ending}", f"{aside}{ending}"
         if part.exists() and (part.stat().st_size or not ending):
             shutil.copy2(part, copy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twinpix.pipeline import show
+from twinpix.pipeline.library.export import export_embeddings
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.show import added_dict, print_status, status_dict
 from twinpix.pipeline.options import (
@@ -24,6 +25,7 @@ from twinpix.pipeline.options import (
     Where,
     Workers,
 )
+from twinpix.pipeline.save import check_target
 
 if TYPE_CHECKING:
     from twinpix.pipeline.index.stored import StoredIndex
@@ -166,11 +168,14 @@ def export(
 ) -> int:
     """Write all embeddings to a file, as encode-images does.
 
-    Exit codes: 0 done; 2 error.
+    Exit codes: 0 done; 3 some images could not be read, or have changed: they are left out; 2 error.
     """
-    written = _open(library, model).export(output)
-    show.message(f"{written} embeddings -> {output}")
-    return FINE
+    check_target(output)
+    stored = _open(library, model).embeddings()
+    written = export_embeddings(stored, output)
+    show.skipped_lines(stored.skipped)
+    show.message(f"{written} embeddings, {len(stored.skipped)} skipped -> {output}")
+    return show.scan_exit_code(stored.skipped)
 
 
 @app.command()

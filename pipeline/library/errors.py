@@ -10,12 +10,15 @@ from pathlib import Path
 
 from twinpix.encoder.errors import TwinpixError
 
+NO_FOLDER = "there is a file where its folder should be: move it, or name another folder with --library"
 FULL = "make room on its disk and run it again: what was added before is kept"
 REMEDIES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
     errno.EROFS: "its disk can't be written: move the library, or name another with --library",
     errno.EACCES: "its folder must be yours to write: change that, or name another with --library",
+    errno.EEXIST: NO_FOLDER,
+    errno.ENOTDIR: NO_FOLDER,
     errno.EMFILE: "too many files are open: close other programs, or raise `ulimit -n`",
     errno.EIO: "the disk fails: copy the library elsewhere, and run `twinpix library check` on the copy",
 }

@@ -47,34 +47,37 @@ def remove_files(connection: sqlite3.Connection, roots: Roots) -> tuple[int, ...
 
 
 def forget_missing_files(connection: sqlite3.Connection, force: bool) -> Forgotten:
-    """Forget the files that are gone, but those of a disk that is not there (unless `force`, or they were moved)."""
+    """Forget the files that are gone, but those of a disk that is not there (unless `force`).
+
+    A folder that is gone, too, and of which every picture is elsewhere, was moved; an empty one may be a mount point.
+    """
     contents = {os.fsdecode(row[0]): row[-1] for row in sound_rows(connection, "files", "ORDER BY path")}
     there = {path for path in contents if not _is_gone(path)}
     seen = {contents[path] for path in there}
-    lost = [path for path in contents if path not in there and contents[path] not in seen]
-    kept = () if force else _absent_roots(connection, there, lost)
-    held = {path for path in lost if any(_is_below(path, root) for root in kept)}
-    gone = [path for path in contents if path not in there and path not in held]
+    gone = [path for path in contents if path not in there]
+    lost = [path for path in gone if contents[path] not in seen]
+    kept = () if force else _absent_folders(_absent_roots(connection, there, lost), gone)
+    forgotten = [path for path in gone if not any(_is_below(path, folder) for folder in kept)]
     with transaction(connection):
-        connection.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in gone])
-    return Forgotten(tuple(map(Path, gone)), tuple(map(Path, kept)))
+        connection.executemany("DELETE FROM files WHERE path = ?", [(os.fsencode(path),) for path in forgotten])
+    return Forgotten(tuple(map(Path, forgotten)), tuple(map(Path, kept)))
 
 
-def _absent_roots(connection: sqlite3.Connection, there: set[str], lost: Sequence[str]) -> tuple[str, ...]:
+def _absent_roots(connection: sqlite3.Connection, there: set[str], lost: Sequence[str]) -> list[str]:
     # an empty folder is what is left of a mount point: a root counts only while one of its files is there
     roots = [os.fsdecode(row[0]) for row in sound_rows(connection, "roots", "ORDER BY path")]
     empty = [root for root in roots if not any(_is_below(path, root) for path in there)]
     unnamed = {str(Path(path).parent) for path in lost if not any(_is_below(path, root) for root in roots)}
     absent = [*empty, *sorted(folder for folder in unnamed if not os.path.isdir(folder))]
-    absent += _emptied([path for path in lost if not any(_is_below(path, root) for root in absent)])
-    return tuple(root for root in absent if any(_is_below(path, root) for path in lost))
+    return [root for root in absent if any(_is_below(path, root) for path in lost)]
 
 
-def _emptied(lost: Sequence[str]) -> list[str]:
-    # the folders that are still there, and hold nothing any more: a disk below an added folder leaves one, too
-    folders = {Path(path).parent for path in lost}
+def _absent_folders(roots: list[str], gone: Sequence[str]) -> tuple[str, ...]:
+    # beside the roots the folders that are still there, and hold nothing any more: a disk below a root leaves one, too,
+    # and that its pictures are also elsewhere, as those of a backup are, is no reason to forget them
+    folders = {Path(path).parent for path in gone if not any(_is_below(path, root) for root in roots)}
     left = {next((place for place in (folder, *folder.parents) if os.path.isdir(place)), folder) for folder in folders}
-    return sorted(str(folder) for folder in left if _is_empty(folder))
+    return (*roots, *sorted(str(folder) for folder in left if _is_empty(folder)))
 
 
 def _is_empty(folder: Path) -> bool:

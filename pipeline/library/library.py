@@ -19,6 +19,7 @@ from twinpix.pipeline.library.add import Added, Addition, Progress
 from twinpix.pipeline.library.cache import served
 from twinpix.pipeline.library.check import Problem, problems_of, repair_store
 from twinpix.pipeline.library.errors import LibraryError, one_line
+from twinpix.pipeline.library.export import export_embeddings
 from twinpix.pipeline.library.forget import (
     Forgotten,
     compact_store,
@@ -38,10 +39,7 @@ from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddin
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
 from twinpix.pipeline.report import Embeddings, Report
-from twinpix.pipeline.save import save_embeddings
-from twinpix.pipeline.stream import Chunk, list_files
-
-AT_ONCE = 1024  # rows that are exported at a time: as text they take twenty times as much memory
+from twinpix.pipeline.stream import Chunk, check_encoder, list_files
 
 
 class Library:
@@ -65,6 +63,8 @@ class Library:
     def __init__(self, path: str | os.PathLike[str] | None = None, encoder: Encoder | None = None) -> None:
         if path is not None and not os.fspath(path):
             raise InputError("an empty name: '.' is the working folder")
+        if encoder is not None:
+            check_encoder(encoder)
         self.path = default_library() if path is None else Path(path).absolute()
         self._given = encoder
         self._loaded = encoder
@@ -77,6 +77,16 @@ class Library:
 
     def __repr__(self) -> str:
         return f"Library({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[type[Library], tuple[Path]]:
+        """For pickle: the library is opened anew there, and the shipped encoder loaded anew.
+
+        Raises:
+            TypeError: it has an encoder of its own, and what that has loaded stays in its process.
+        """
+        if self._given is not None:
+            raise TypeError("a Library with an encoder of its own can't be pickled: open it anew in the other process")
+        return Library, (self.path,)
 
     @property
     def encoder(self) -> Encoder:
@@ -203,10 +213,13 @@ class Library:
 
         Raises:
             FingerprintError: the encoder given has encoded nothing here.
+            InputError: the library knows no file below one of the folders.
         """
         with self.reading() as connection:
             fingerprint = None if self._given is None else self._given.fingerprint
-            return stored_embeddings(connection, _generation(connection, fingerprint), roots)
+            found = stored_embeddings(connection, _generation(connection, fingerprint), roots)
+        check_known(roots, found)
+        return found
 
     def search(
         self, image: ImageLike, k: int = 10, threshold: float | None = None, index: Index | None = None
@@ -290,14 +303,12 @@ class Library:
     def export(self, target: str | os.PathLike[str]) -> int:
         """Write all embeddings to a `.parquet`, `.npz` or `.jsonl` file; how many there were.
 
+        Files that have changed since, or have no vector, are left out: `embeddings().skipped` lists them.
+
         Raises:
             InputError, MissingPackageError: the file can't be written.
         """
-        stored = self.embeddings()
-        n, dim = stored.vectors.shape
-        rows = (slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE))
-        chunks = (Chunk(stored.paths[some], stored.vectors[some], ()) for some in rows)
-        return save_embeddings(Path(target), chunks, stored.fingerprint, dim)
+        return export_embeddings(self.embeddings(), target)
 
     def status(self) -> Status:
         """How much there is, and how far each model is."""

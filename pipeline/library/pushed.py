@@ -12,9 +12,10 @@ from twinpix.pipeline.explore.search import Neighbour, Neighbours, own_file, sea
 from twinpix.pipeline.index import Ids, Index, Vectors
 from twinpix.pipeline.library.generations import Generation
 from twinpix.pipeline.library.push import HALF, OWN
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.store import sound_rows
 from twinpix.pipeline.report import Skipped, label
+from twinpix.pipeline.stream import vector_of
 
 
 def search_pushed(
@@ -29,7 +30,7 @@ def search_pushed(
 ) -> Neighbours:
     """The k images nearest to the query by what an index names. Arguments and errors as of `Library.search`."""
     limit, own = search_threshold(encoder, k, threshold), own_file(query)
-    ids, distances = index.search(encoder.encode(encoder.prepare(query)[None]), k + 1)  # one may be the query itself
+    ids, distances = index.search(vector_of(encoder, query)[None], k + 1)  # one may be the query itself
     there = ids[0] >= 0
     found, left_out, skipped = found_files(connection, ids[0][there], distances[0][there], own)
     near = tuple(Neighbour(path, d, None if limit is None else d <= limit) for d, path in found[:k])
@@ -47,13 +48,15 @@ def found_files(
     """
     found, left_out, skipped = list[tuple[float, Path]](), None, list[Skipped]()
     for number, distance in zip(ids.tolist(), distances.tolist(), strict=True):
-        for name, *columns, _, _ in sound_rows(connection, "files", "WHERE content BETWEEN ? AND ?", _span(number)):
+        for name, *columns, settled, content in sound_rows(
+            connection, "files", "WHERE content BETWEEN ? AND ?", _span(number)
+        ):
             path = Path(os.fsdecode(name))
             if path == own:
                 left_out = path
-            elif (now := stamp_at(path)) is None:
+            elif (same := is_still(path, Stamp(*columns), settled, content)) is None:
                 skipped.append(Skipped(path, "vanished", f"{path}: no such file"))
-            elif now != Stamp(*columns):
+            elif not same:
                 skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
             else:
                 found.append((distance, path))

@@ -59,6 +59,21 @@ def stamp_at(path: Path | bytes) -> Stamp | None:
         return None
 
 
+def is_still(path: Path, stamp: Stamp, settled: bool, content: bytes) -> bool | None:
+    """Whether a file is what it was when it was read: by its bytes where its times prove nothing; None: it is gone.
+
+    Args:
+        stamp, settled, content: as of its `Reading`.
+    """
+    now = stamp_at(path)
+    if now is None or now != stamp or settled:
+        return None if now is None else now == stamp
+    try:
+        return read_file(path).content == content
+    except ImageError:
+        return False
+
+
 @dataclass(frozen=True)
 class Reading:
     """A file that was read.

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.library.read import Reading, read_file, stamp_at
 from twinpix.pipeline.report import Skipped
-from twinpix.pipeline.stream import CHUNK, in_runs
+from twinpix.pipeline.stream import CHUNK, NO_EMBEDDING, in_runs, vectors_of
 from twinpix.pipeline.threads import cores, decoding_threads
 
 OF_THE_CONTENT = {"corrupt"}  # reasons that the same bytes will give again
@@ -31,7 +32,7 @@ class Found:
     Attributes:
         files: those that were read, as far as hashing.
         vectors: by content, what was encoded: float32 (dim,).
-        failed: by content, what could not be decoded.
+        failed: by content, what could not be decoded, or has no embedding.
         skipped: the files that could not be read.
     """
 
@@ -58,7 +59,7 @@ class Claims:
 
 def scan(encoder: Encoder, paths: Sequence[Path], known: set[bytes], workers: int | None = None) -> Iterator[Found]:
     """Read all files, and encode those whose content is not `known`; in the order of `paths`."""
-    workers, claims = workers or cores(), Claims(known)
+    workers, claims = cores() if workers is None else workers, Claims(known)
     pending: deque[Future[Found]] = deque()
     with decoding_threads(workers) as pool:
         for chunk in in_runs(paths, workers, CHUNK):
@@ -83,8 +84,10 @@ def _read_chunk(encoder: Encoder, paths: Sequence[Path], claims: Claims) -> Foun
             skipped.append(Skipped(path, error.reason, f"{path}: {error}"))
             continue
         files.append((path, Reading(reading.stamp, reading.settled, reading.content, path)))  # its bytes are done with
-    rows = encoder.encode(np.stack(list(pictures.values()))) if pictures else ()
-    return Found(tuple(files), dict(zip(pictures, rows, strict=True)), failed, tuple(skipped))
+    vectors, sound = vectors_of(encoder, list(pictures.values()))
+    failed.update((content, ImageError(*NO_EMBEDDING)) for content in compress(pictures, ~sound))
+    rows = dict(zip(compress(pictures, sound), vectors[sound], strict=True))
+    return Found(tuple(files), rows, failed, tuple(skipped))
 
 
 def _prepare(

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from heapq import merge
+from itertools import compress
 from operator import itemgetter
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import numpy as np
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.library.add import Roots, known_failures
 from twinpix.pipeline.library.generations import Generation
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.schema import Row, is_sound
 from twinpix.pipeline.library.store import below
 from twinpix.pipeline.report import Embeddings, Skipped
+from twinpix.pipeline.stream import are_numbers, unembedded
 
 FILES_AND_VECTORS = (
     "SELECT files.*, vectors.* FROM files "
@@ -41,21 +43,29 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     vectors = np.empty((count, generation.dim), np.float32)
     failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
     for row in _rows(connection, generation.fingerprint, clauses):
-        name, *columns, _, content, _ = _sound("files", row[:FILE_COLUMNS])
+        name, *columns, settled, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
         if content in failed:
             skipped.append(Skipped(path, failed[content].reason, f"{path}: {failed[content]}"))
         elif stored[0] is None:
             said = f"{path}: not encoded by this model: adding it again does that, or says why not"
             skipped.append(Skipped(path, "not_encoded", said))
-        elif stamp_at(path) not in (None, Stamp(*columns)):
+        elif is_still(path, Stamp(*columns), settled, content) is False:
             skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
         elif len(paths) == count:
             raise sqlite3.DatabaseError("more rows in files than there are")
         else:
             vectors[len(paths)] = vector_of(_sound("vectors", stored)[2], generation.dim)
             paths.append(path)
-    return Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped))
+    return _sound_only(Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped)))
+
+
+def _sound_only(embeddings: Embeddings) -> Embeddings:
+    # an earlier twinpix kept all that a model gave
+    vectors = embeddings.vectors
+    blocks = [vectors[start : start + MOVED_AT_ONCE] for start in range(0, len(vectors), MOVED_AT_ONCE)]
+    sound = np.concatenate([np.empty(0, bool), *map(are_numbers, blocks)])
+    return _only(embeddings, sound, tuple(map(unembedded, compress(embeddings.paths, ~sound))))
 
 
 def _rows(connection: sqlite3.Connection, fingerprint: str, clauses: list[tuple[str, list[bytes]]]) -> Iterator[Row]:

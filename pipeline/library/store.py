@@ -16,7 +16,8 @@ from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES, TABLES, VERSION, Row, is_sound, signed
 
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
-READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY")  # SQLite keeps notes beside the file, where that is allowed
+# SQLite keeps notes beside the file, where that is allowed, and where there is room
+READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR_SHM")
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # of file systems on which a file has one name
 SEPARATOR = os.fsencode(os.sep)
 BELOW = "WHERE path = ? OR (path > ? AND path < ?)"
@@ -46,9 +47,10 @@ def open_to_read(folder: Path) -> sqlite3.Connection:
     try:
         return _open_checked(folder, "ro")
     except sqlite3.OperationalError as error:
-        if not error.sqlite_errorname.startswith(READ_ONLY) or _has_log(path):
+        if not error.sqlite_errorname.startswith(READ_ONLY) or _is_used(_log(path)):
             raise
-        return _open_checked(folder, "ro&immutable=1")
+        # a journal of a writer that was killed: without it the file is half old and half new
+        return _open_checked(folder, "rw" if _is_used(_journal(path)) else "ro&immutable=1")
 
 
 def _open_checked(folder: Path, mode: str) -> sqlite3.Connection:
@@ -61,8 +63,8 @@ def _open_checked(folder: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _has_log(path: Path) -> bool:
-    return _log(path).exists() and _log(path).stat().st_size > 0
+def _is_used(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
 
 
 def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
@@ -83,6 +85,7 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
     try:
         check_ours(connection, folder)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = WAL")  # one that an earlier twinpix has repaired has lost it
         _held(path).unlink(missing_ok=True)
     except BaseException:
         connection.close()
@@ -92,7 +95,7 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
 
 
 def _refuse_orphan(path: Path) -> None:
-    if _has_log(path):
+    if _is_used(_log(path)):
         remedy = f"put it back, or delete {_log(path).name} to begin anew"
         raise LibraryDamagedError(f"library {path.parent}: {path.name} is gone, and its log is there: {remedy}")
 
@@ -100,7 +103,7 @@ def _refuse_orphan(path: Path) -> None:
 def _hold_log(path: Path) -> None:
     # SQLite, closing a file whose log it could not open on a full disk, deletes the log: a second name saves it
     _give_log_back(path)
-    if _has_log(path):
+    if _is_used(_log(path)):
         try:
             os.link(_log(path), _held(path))
         except OSError as error:
@@ -117,6 +120,10 @@ def _give_log_back(path: Path) -> None:
 
 def _log(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
+
+
+def _journal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-journal")
 
 
 def _held(path: Path) -> Path:
@@ -248,9 +255,15 @@ def _place(root: str | os.PathLike[str]) -> str:
 
 
 def below(roots: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, list[bytes]]]:
-    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values."""
+    """WHERE clauses for the paths that are, or lie under, one of `roots` (all, if there are none), and their values.
+
+    Raises:
+        InputError: one of them is an empty name.
+    """
     if not roots:
         yield "", []
+    if not all(map(os.fspath, roots)):
+        raise InputError("an empty name: '.' is the working folder")
     for root in roots:  # one by one: a shell's *.jpg can be more than fits into one clause
         start = os.fsencode(_place(root)).rstrip(SEPARATOR)
         yield BELOW, [start, start + SEPARATOR, start + AFTER_SEPARATOR]

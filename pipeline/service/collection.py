@@ -22,7 +22,7 @@ from twinpix.encoder.protocol import Encoder, Vectors
 from twinpix.pipeline.index import Ids, Index
 from twinpix.pipeline.index.flat import FlatIndex
 from twinpix.pipeline.index.policy import EXACT_UP_TO, build_index
-from twinpix.pipeline.library.generations import begin_generation
+from twinpix.pipeline.library.generations import State, begin_generation, generations, not_yet_encoded
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.push import id_of
@@ -38,6 +38,7 @@ from twinpix.pipeline.service.rows import (
     read_vectors,
 )
 from twinpix.pipeline.service.uploads import Uploads
+from twinpix.pipeline.stream import vector_of
 
 AT_ONCE = 4096  # vectors
 REFRESH_SHARE, REFRESH_AT_LAST = (
@@ -94,6 +95,8 @@ class Collection:
         served: an index elsewhere, in place of one in memory.
 
     Raises:
+        InputError: another model is the library's, and this one has not encoded all its pictures; or the index holds
+            those of another library.
         LibraryError: it can't be read or written.
     """
 
@@ -110,6 +113,7 @@ class Collection:
         self._seen: object = None
         self._look_again_at = 0.0
         with library.writing() as connection:
+            _refuse_incomplete(connection, encoder, library.path)
             begin_generation(connection, encoder)
         self._held = open_to_read(library.path)
         self._refresh()
@@ -176,7 +180,7 @@ class Collection:
             if not any(file.is_unchanged for file in files):
                 path = self._uploads.put(content, data)
                 try:
-                    add_picture(connection, self._encoder, content, _stored(path), vector if is_new else None)
+                    add_picture(connection, self._encoder, _stored(path, content), vector if is_new else None)
                 except BaseException:
                     if not files:
                         self._uploads.drop(path)
@@ -241,10 +245,10 @@ class Collection:
         try:
             if read_file(path).content != content:
                 return False
-            vector = self._encoder.encode(self._encoder.prepare(path)[None])[0]
+            vector = vector_of(self._encoder, path)
         except ImageError:
             return False
-        add_picture(connection, self._encoder, content, _stored(path), vector)
+        add_picture(connection, self._encoder, _stored(path, content), vector)
         return True
 
     def close(self) -> None:
@@ -353,8 +357,20 @@ class Collection:
         )
 
 
-def _stored(path: Path) -> StoredFile:
-    return StoredFile(path, stamp_of(os.lstat(path)))
+def _refuse_incomplete(connection: sqlite3.Connection, encoder: Encoder, path: Path) -> None:
+    # what it has not encoded would be found by nobody, not even by its very bytes
+    known = {generation.fingerprint: generation.state for generation in generations(connection)}
+    missing = not_yet_encoded(connection, encoder.fingerprint)
+    if missing and known.get(encoder.fingerprint) is not State.CURRENT:
+        raise InputError(
+            f"library {path}: this model has not encoded {missing} of its pictures: run `twinpix library add` on its "
+            "folders and uploads with the same --model first (`library forget-missing` where they are gone)"
+        )
+
+
+def _stored(path: Path, content: bytes) -> StoredFile:
+    # settled, however new it is: in the folder of uploads nobody but the service writes
+    return StoredFile(path, stamp_of(os.lstat(path)), True, content)
 
 
 def _moment(path: Path) -> tuple[int, int, int] | None:

@@ -25,6 +25,7 @@ from twinpix.pipeline.service.collection import MOST, Collection, Near
 from twinpix.pipeline.service.judge import Judge, Upload
 from twinpix.pipeline.service.problem import Problem, of_image
 from twinpix.pipeline.show import message
+from twinpix.pipeline.stream import vector_of
 
 COARSE_LOOKS = 128  # that are kept, 32 kB each
 
@@ -97,7 +98,7 @@ class Desk:
             if header.width * header.height > self._bounds.pixels:
                 most = f"{self._bounds.pixels / 1e6:g} megapixels"
                 raise ImageError("too_large", f"{header.width}x{header.height} px is over the limit of {most}")
-            vector = self._encoder.encode(self._encoder.prepare(data)[None])[0]
+            vector = vector_of(self._encoder, data)
         except ImageError as error:
             raise of_image(error) from None
         return Upload(data, hashlib.blake2b(data, digest_size=16).digest()), header, vector

@@ -107,7 +107,8 @@ class Judge:
 
     def _one(self, upload: Upload, near: Near) -> Judged:
         if near.content == upload.content:
-            return Judged(near, True, None, Relation(Kind.IDENTICAL_FILE))
+            identical = Judged(near, True, None, Relation(Kind.IDENTICAL_FILE))
+            return identical if near.readable else self._unseen(near, GONE)
         if not self.verify:
             return Judged(near, self.limit.accept(near.distance, None))
         file = near.readable

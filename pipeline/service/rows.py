@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from twinpix.encoder.protocol import Encoder, Vectors
-from twinpix.pipeline.library.read import Stamp, stamp_at
+from twinpix.pipeline.library.read import Stamp, is_still
 from twinpix.pipeline.library.store import put, rows_by_key, transaction
 
 CONTENTS = (
@@ -26,16 +26,18 @@ class StoredFile:
 
     Attributes:
         path: absolute.
-        stamp: what it was when it was added.
+        stamp, settled, content: what it was when it was added, as of a `Reading`.
     """
 
     path: Path
     stamp: Stamp
+    settled: bool
+    content: bytes
 
     @property
     def is_unchanged(self) -> bool:
         """Whether it is there, and what it was."""
-        return stamp_at(self.path) == self.stamp
+        return bool(is_still(self.path, self.stamp, self.settled, self.content))
 
 
 def read_contents(connection: sqlite3.Connection, fingerprint: str) -> list[bytes]:
@@ -54,8 +56,8 @@ def read_vectors(
 def read_files(connection: sqlite3.Connection, contents: Sequence[bytes]) -> dict[bytes, list[StoredFile]]:
     """The files of pictures, by content."""
     found: dict[bytes, list[StoredFile]] = {content: [] for content in contents}
-    for name, *columns, _, content in rows_by_key(connection, "files", "content", contents):
-        found[content].append(StoredFile(Path(os.fsdecode(name)), Stamp(*columns)))
+    for name, *columns, settled, content in rows_by_key(connection, "files", "content", contents):
+        found[content].append(StoredFile(Path(os.fsdecode(name)), Stamp(*columns), bool(settled), content))
     return {content: sorted(files, key=lambda file: str(file.path)) for content, files in found.items()}
 
 
@@ -64,17 +66,13 @@ def read_roots(connection: sqlite3.Connection) -> list[Path]:
     return [Path(os.fsdecode(path)) for (path,) in connection.execute("SELECT path FROM roots ORDER BY path")]
 
 
-def add_picture(
-    connection: sqlite3.Connection, encoder: Encoder, content: bytes, file: StoredFile, vector: Vectors | None
-) -> None:
+def add_picture(connection: sqlite3.Connection, encoder: Encoder, file: StoredFile, vector: Vectors | None) -> None:
     """Add a file; without a vector, its picture has one already. On the disk when this returns."""
-    columns = file.stamp.columns
     with transaction(connection):
         if vector is not None:
-            row = (encoder.fingerprint.encode(), content, np.asarray(vector, "<f4").tobytes())
+            row = (encoder.fingerprint.encode(), file.content, np.asarray(vector, "<f4").tobytes())
             put(connection, "vectors", [row])
-        # 0: so new that its times prove nothing
-        put(connection, "files", [(os.fsencode(file.path), *columns, 0, content)])
+        put(connection, "files", [(os.fsencode(file.path), *file.stamp.columns, int(file.settled), file.content)])
 
 
 def forget_picture(connection: sqlite3.Connection, content: bytes) -> None:

@@ -68,7 +68,7 @@ class Uploads:
             OSError: the disk is full, or fails.
         """
         path = self._path(content, data)
-        if path.exists() and path.stat().st_size == len(data):
+        if path.exists() and path.read_bytes() == data:
             return path
         path.parent.mkdir(exist_ok=True)
         partly = path.with_suffix(PARTLY)
@@ -122,7 +122,7 @@ class Uploads:
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*")):
             if path.suffix in (PARTLY, UNKNOWN):
                 if path.suffix == PARTLY:
-                    path.unlink(missing_ok=True)
+                    self.drop(path)  # with its note
                 continue
             seen = path.with_name(path.name.removesuffix(HIDDEN))
             try:

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 import twinpix
-from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.encoder.onnx import OnnxEncoder
-from twinpix.pipeline.stream import CHUNK, Chunk, encode_images, in_runs, list_files, stream
+from twinpix.pipeline.stream import CHUNK, Chunk, encode_images, in_runs, list_files, stream, vector_of
 from twinpix.pipeline.threads import cores
 
 Paint = Callable[..., Image.Image]
@@ -48,6 +48,26 @@ def test_outcomes_come_in_order(workers: int, n: int) -> None:
     assert [s.path for c in chunks for s in c.skipped] == [p for p in paths if "x" in p.name]
     for chunk in chunks:
         assert chunk.vectors[:, 0].tolist() == [float(p.stem) for p in chunk.paths]
+
+
+def test_a_picture_that_the_model_gives_no_numbers_for_is_skipped() -> None:
+    encoder, paths = fake(), [Path(str(i)) for i in range(1, 40)]
+    real = encoder.encode
+    encoder.encode = lambda pictures: np.where((v := real(pictures)) == 7, np.inf, v)  # type: ignore[method-assign]
+    chunks = list(stream(encoder, paths, 1))
+    with pytest.raises(ImageError, match="NaN or infinity"):
+        vector_of(encoder, Path("7"))
+    assert [p for c in chunks for p in c.paths] == [p for p in paths if p.name != "7"]
+    assert all(chunk.vectors[:, 0].tolist() == [float(p.stem) for p in chunk.paths] for chunk in chunks)
+    assert [(s.path.name, s.reason) for c in chunks for s in c.skipped] == [("7", "no_embedding")]
+    assert vector_of(encoder, Path("8")).tolist() == [8]
+
+
+def test_vectors_of_another_length_than_the_encoder_says_are_refused() -> None:
+    encoder = fake()
+    encoder.dim = 2
+    with pytest.raises(ModelError, match=r"encoder f: its vectors are \(1, 1\), and should be \(1, 2\)"):
+        list(stream(encoder, [Path("1")], 1))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 16])

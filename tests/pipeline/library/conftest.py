@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ def shelf(tmp_path: Path) -> Shelf:
 def fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk whose file times are exact, so that files made a moment ago are trusted."""
     monkeypatch.setattr(read, "CLOCK", 0)
+
+
+@pytest.fixture
+def coarse_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk whose file times are so coarse that all that happens has one of them."""
+    real, moment = read.stamp_of, time.time_ns()
+    monkeypatch.setattr(read, "stamp_of", lambda stat: real(stat)._replace(mtime_ns=moment, ctime_ns=moment))
+    monkeypatch.setattr(read, "CLOCK", 1 << 62)
 
 
 def tiny_picture(seed: int) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from twinpix.encoder.errors import ImageError, InputError
+import twinpix
+from twinpix.encoder.errors import ImageError, InputError, ModelError
 from twinpix.pipeline.library import add, read, scan
+from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.store import put
 from twinpix.pipeline.stream import encode_images
 
 Shelf = Callable[..., Library]
@@ -126,6 +130,23 @@ def test_a_replaced_file_with_the_same_size_and_time_is_not_stale(
     assert not np.array_equal(vector(library, one), before)
 
 
+def test_a_file_overwritten_within_one_tick_of_a_coarse_clock_is_not_stale(
+    shelf: Shelf, photos: Path, coarse_clock: None
+) -> None:
+    one, other = photos / "old" / "02.png", photos / "old" / "03.png"
+    one.write_bytes(one.read_bytes().ljust(2000, b"\0"))
+    library = shelf()
+    library.add(photos)
+    assert len(library.embeddings().paths) == 13, "unchanged, though their times prove nothing"
+    with open(one, "rb+") as file:
+        file.write(other.read_bytes().ljust(2000, b"\0"))
+    changed = library.embeddings(photos / "old")
+    assert [path.name for path in changed.paths] == [f"0{i}.png" for i in (0, 1, 3, 4, 5)]
+    assert [(s.path, s.reason) for s in changed.skipped] == [(one, "changed")]
+    library.add(photos)
+    assert np.array_equal(vector(library, one), vector(library, other))
+
+
 def test_names_that_are_no_text(shelf: Shelf, photos: Path) -> None:
     data = (photos / "old" / "00.png").read_bytes()
     raw = [os.fsencode(photos) + name for name in (b"/\xff\xfe.png", b"/new\nline.png", b"/%_'\".png")]
@@ -166,6 +187,37 @@ def test_failures_of_the_content_are_remembered_and_others_are_not(
     assert library.add(photos).encoded == 1
 
 
+def test_what_the_model_gives_no_numbers_for_is_not_kept(shelf: Shelf, photos: Path) -> None:
+    library, odd = shelf(), photos / "old" / "02.png"
+    real, picture = library.encoder.encode, library.encoder.prepare(odd)
+
+    def encode(pictures: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        vectors = real(pictures)
+        vectors[(pictures == picture).all(axis=(1, 2, 3))] = np.nan
+        return vectors
+
+    library.encoder.encode = encode  # type: ignore[method-assign]
+    added = library.add(photos / "old")
+    assert (added.images, [(s.path, s.reason) for s in added.skipped]) == (5, [(odd, "no_embedding")])
+    assert library.status().models[0].pictures == 5
+    found = encode_images(photos / "old", library=library)
+    assert (len(found.paths), [(s.path, s.reason) for s in found.skipped]) == (5, [(odd, "no_embedding")])
+    with library.writing() as connection:  # as an earlier twinpix did
+        content = read.read_file(odd).content
+        put(connection, "vectors", [(b"tiny", content, np.full(192, np.nan, "<f4").tobytes())])
+    for found in (library.embeddings(), encode_images(photos / "old", library=library)):
+        assert (len(found.paths), len(found.vectors), bool(np.isfinite(found.vectors).all())) == (5, 5, True)
+        assert [(s.path, s.reason) for s in found.skipped] == [(odd, "no_embedding")]
+
+
+def test_vectors_of_another_length_than_the_encoder_says_are_not_kept(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    library.encoder.dim = 100  # type: ignore[misc]
+    with pytest.raises(ModelError, match=r"encoder tiny: its vectors are \(\d+, 192\)"):
+        library.add(photos)
+    assert library.status().models[0].pictures == 0
+
+
 def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf("small").add(photos)
     monkeypatch.setattr(read, "IN_MEMORY", 100)
@@ -199,10 +251,44 @@ def test_nothing_named_or_not_there(shelf: Shelf, photos: Path, tmp_path: Path) 
         library.add()
     with pytest.raises(InputError, match="no such folder"):
         library.add(tmp_path / "gone")
+    with pytest.raises(InputError, match="workers: at least 1"):
+        encode_images(photos, encoder=library.encoder, workers=0)
     for reading in (library.embeddings, library.status, library.check, library.repair, library.compact):
         with pytest.raises(InputError, match="there is none"):
             reading()
     assert not library.path.exists()
+    library.path.write_text("a file")
+    with pytest.raises(LibraryError, match="there is a file where its folder should be: move it"):
+        library.add(photos)
+    library.path.unlink()
+    with pytest.raises(InputError, match="workers: at least 1"):
+        library.add(photos, workers=0)
+    library.add(photos)
+    for asking in (library.embeddings, library.duplicates):
+        with pytest.raises(InputError, match="knows nothing there"):
+            asking(tmp_path / "gone")
+        with pytest.raises(InputError, match="an empty name"):
+            asking("")
+
+
+@pytest.mark.parametrize("given", ["L1", Path("L1"), True, False])
+def test_what_is_no_library_or_no_encoder_is_said(photos: Path, given: Any) -> None:
+    for search in (encode_images, twinpix.find_duplicates):
+        with pytest.raises(InputError, match=r"^library=.*: pass twinpix\.Library\(PATH\)$"):
+            search(photos, library=given)
+        with pytest.raises(InputError, match=r"^encoder=.*: pass twinpix\.load_encoder\(FILE\)$"):
+            search(photos, encoder=given)
+    with pytest.raises(InputError, match=r"^encoder=.*: pass twinpix\.load_encoder\(FILE\)$"):
+        Library("L9", encoder=given)
+
+
+def test_a_library_goes_to_other_processes_by_its_path(photos: Path, tmp_path: Path, tiny: Any) -> None:
+    library = Library(tmp_path / "library")
+    for is_loaded in (False, True):
+        assert pickle.loads(pickle.dumps(library)).path == library.path
+        assert is_loaded or library.encoder.dim
+    with pytest.raises(TypeError, match="encoder of its own can't be pickled: open it anew"):
+        pickle.dumps(Library(tmp_path / "library", tiny()))
 
 
 def test_nothing_is_written_among_the_photos(shelf: Shelf, photos: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -213,3 +214,40 @@ def test_rows_behind_a_page_that_cant_be_read_are_kept(library: Library, photos:
     kept = {row[1] for row in dump(library)["vectors"]}
     assert contents[200] not in kept and {contents[0], contents[-1]} <= kept
     assert len(kept) >= 380  # a page holds five of them
+
+
+def test_a_repaired_library_is_written_beside_a_reader(library: Library, photos: Path) -> None:
+    file = file_of(library)
+    file.write_bytes(file.read_bytes().replace(b"corrupt", b"corrupT"))
+    (library.path / "library.sqlite-journal").write_bytes(
+        bytes(512)
+    )  # of a writer that was killed; SQLite passes it by
+    aside = library.repair()
+    assert aside is not None and Path(f"{aside}-journal").read_bytes() == bytes(512)
+    assert not (library.path / "library.sqlite-journal").exists()
+    with library.reading() as connection:
+        assert len(connection.execute("SELECT * FROM files").fetchall()) == 14
+        library.remove(photos / "old")
+    assert library.add(photos).encoded == 0
+
+
+def test_a_library_that_was_repaired_before_gets_its_log_back(library: Library, photos: Path) -> None:
+    with closing(sqlite3.connect(file_of(library))) as file:
+        assert file.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    library.add(photos)
+    with closing(sqlite3.connect(file_of(library))) as file:
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_reader_takes_back_what_a_killed_writer_left_half_done(library: Library, shelf: Shelf) -> None:
+    before = dump(library)
+    with closing(sqlite3.connect(file_of(library), isolation_level=None)) as file:
+        for setting in ("journal_mode = DELETE", "cache_size = 1"):  # pages go to the disk before the end
+            file.execute(f"PRAGMA {setting}")
+        file.execute("BEGIN IMMEDIATE")
+        file.execute("UPDATE vectors SET vector = zeroblob(length(vector))")
+        shutil.copytree(library.path, library.path.with_name("killed"))
+    killed = shelf("killed")
+    assert (killed.path / "library.sqlite-journal").stat().st_size > 512
+    assert len(killed.embeddings().paths) == 13
+    assert (killed.check(), dump(killed)) == ((), before)

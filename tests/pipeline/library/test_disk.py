@@ -172,6 +172,19 @@ def test_too_many_open_files(shelf: Shelf, photos: Path) -> None:
     assert len(library.embeddings().paths) == 13
 
 
+def test_readers_need_no_room(shelf: Shelf, photos: Path) -> None:
+    resource = pytest.importorskip("resource")
+    library = shelf()
+    library.add(photos)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # no file can grow
+    try:
+        found = library.embeddings()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(found.paths) == 13
+
+
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_a_log_that_sqlite_deletes_without_having_read_it_comes_back(
     shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool

@@ -58,6 +58,26 @@ def test_a_disk_that_is_not_there_is_kept(shelf: Shelf, photos: Path, tmp_path: 
     assert len(library.forget_missing(force=True).paths) == 6
 
 
+@pytest.mark.parametrize("mount_point_stays", [True, False])
+@pytest.mark.parametrize("has_more", [True, False])
+def test_a_backup_that_is_not_there_is_kept(
+    shelf: Shelf, photos: Path, tmp_path: Path, mount_point_stays: bool, has_more: bool
+) -> None:
+    library, backup = shelf(), tmp_path / "backup"
+    shutil.copytree(photos / "old", backup)
+    if has_more:
+        shutil.copy(photos / "new" / "06.png", backup)
+    library.add(photos / "old", backup)
+    backup.rename(tmp_path / "unplugged")
+    if mount_point_stays:
+        backup.mkdir()
+    outcome = library.forget_missing()
+    if mount_point_stays or has_more:
+        assert (outcome.paths, outcome.kept) == ((), (backup,))
+        outcome = library.forget_missing(force=True)
+    assert (len(outcome.paths), outcome.kept) == (6 + has_more, ()), "as where it was moved"
+
+
 def test_the_old_names_of_a_moved_folder_are_forgotten(shelf: Shelf, photos: Path, tmp_path: Path) -> None:
     library = shelf()
     library.add(photos)

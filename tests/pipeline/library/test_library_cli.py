@@ -96,6 +96,16 @@ def test_other_commands_with_a_library_say_the_same(
     assert np.array_equal(stored.vectors, known.vectors)
 
 
+def test_export_says_what_it_leaves_out(command: Command, album: Path, tmp_path: Path) -> None:
+    shelf, out = tmp_path / "shelf", tmp_path / "out.jsonl"
+    command("twinpix", "library", "add", album, "--library", shelf)
+    (album / "b.png").write_bytes((album / "a.png").read_bytes() + b"more")
+    done = command("twinpix", "library", "export", "-o", out, "--library", shelf)
+    assert (done.returncode, len(out.read_text().splitlines())) == (3, 4)
+    assert f"changed: {album / 'b.png'}: changed since" in done.stderr
+    assert done.stderr.endswith(f"4 embeddings, 1 skipped -> {out}\n")
+
+
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".jsonl"])
 def test_export(encoder: OnnxEncoder, album: Path, tmp_path: Path, ending: str) -> None:
     if ending == ".parquet":

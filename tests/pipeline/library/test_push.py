@@ -59,6 +59,19 @@ def test_search_by_the_index_finds_what_search_without_it_does(shelf: Shelf, pho
         assert (told.left_out, told.query, told.skipped) == (wanted.left_out, wanted.query, ())
 
 
+def test_an_overwritten_file_is_not_among_the_nearest(
+    shelf: Shelf, photos: Path, index: FlatIndex, coarse_clock: None
+) -> None:
+    library, one = shelf(), photos / "old" / "02.png"
+    one.write_bytes(one.read_bytes().ljust(2000, b"\0"))
+    library.add(photos / "old")
+    library.push(index)
+    with open(one, "rb+") as file:
+        file.write((photos / "old" / "03.png").read_bytes().ljust(2000, b"\0"))
+    found = library.search(photos / "old" / "00.png", index=index)
+    assert (len(found.nearest), [(s.path, s.reason) for s in found.skipped]) == (4, [(one, "changed")])
+
+
 def test_an_index_that_is_out_of_step_is_said(shelf: Shelf, photos: Path, index: FlatIndex) -> None:
     library = shelf()
     library.add(photos / "old")

@@ -116,6 +116,22 @@ def test_a_picture_whose_file_is_gone_is_matched_by_distance_with_a_note(served:
     assert served.add(draw(50), STRICT).status_code == 200 and kept.exists()  # and an upload brings it back
 
 
+def test_an_identical_file_that_is_gone_or_replaced_is_said_to_be(served: Any, draw: Draw, tmp_path: Path) -> None:
+    gone, replaced = tmp_path / "gone.png", tmp_path / "replaced.png"
+    gone.write_bytes(draw(52))
+    replaced.write_bytes(draw(53))
+    Library(served.library).add(gone, replaced)
+    for seed in (52, 53):  # seen first: what another process adds need not be known at once
+        assert served.ask("GET", f"/search?id={name_of(draw(seed))}").status_code == 200
+    assert served.check(draw(52), STRICT)["matches"][0]["relation"] == "identical file"
+    gone.unlink()
+    replaced.write_bytes(draw(54))
+    for seed in (52, 53):
+        for query in (STRICT, "?threshold=0.5&verify=false"):
+            (match,) = served.check(draw(seed), query)["matches"]
+            assert "gone, has changed" in match["note"] and match["relation"] is None
+
+
 def test_health_metrics_openapi_and_page(served: Any) -> None:
     assert served.ask("GET", "/health").json()["status"] == "ok"
     metrics = served.ask("GET", "/metrics").text

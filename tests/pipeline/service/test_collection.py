@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.index import Ids, Index, Vectors
 from twinpix.pipeline.index.flat import FlatIndex
+from twinpix.pipeline.library import read
 from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.service import collection as module
@@ -79,6 +82,26 @@ def test_an_index_with_somebody_elses_vectors_is_left_alone(encoder: OnnxEncoder
     assert len(index) == 200
 
 
+def test_a_model_that_has_not_encoded_everything_is_not_served(
+    encoder: OnnxEncoder, draw: Draw, tmp_path: Path
+) -> None:
+    other = copy(encoder)
+    other.fingerprint = "other"
+    with opened(tmp_path, encoder) as collection:
+        names = [keep(collection, encoder, draw(seed)).hex() for seed in (1, 2)]
+    with pytest.raises(InputError, match="not encoded 2 of its pictures: run `twin"), opened(tmp_path, other):
+        pass
+    assert [model.fingerprint for model in Library(tmp_path / "library").status().models] == [encoder.fingerprint]
+    Library(tmp_path / "library", other).add(tmp_path / "uploads" / names[0][:2])
+    with pytest.raises(InputError, match="not encoded 1 of"), opened(tmp_path, other):
+        pass
+    with opened(tmp_path, encoder) as collection:  # the one that readers see
+        assert len(collection) == 2
+    Library(tmp_path / "library", other).add(tmp_path / "uploads")
+    with opened(tmp_path, other) as collection:
+        assert len(collection) == 2
+
+
 def test_a_large_library_is_searched_by_cells(
     encoder: OnnxEncoder, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +154,29 @@ def test_a_library_that_has_gone_is_not_begun_anew(encoder: OnnxEncoder, draw: D
         assert keep(collection, encoder, draw(2)) and len(collection) == 2
 
 
+def test_an_upload_that_another_file_was_overwritten_by_is_kept(
+    encoder: OnnxEncoder, draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, moment = read.stamp_of, time.time_ns()  # a disk whose file times are coarse
+    monkeypatch.setattr(read, "stamp_of", lambda stat: real(stat)._replace(mtime_ns=moment, ctime_ns=moment))
+    monkeypatch.setattr(read, "CLOCK", 1 << 62)
+    one, other, photo = draw(1, "BMP"), draw(2, "BMP"), tmp_path / "photos" / "b.bmp"
+    photo.parent.mkdir()
+    photo.write_bytes(other)
+    Library(tmp_path / "library", encoder).add(photo.parent)
+    with opened(tmp_path, encoder) as collection:
+        assert collection.nearest(encoder(other), 1, FAR)[0].readable
+        with open(photo, "rb+") as file:
+            file.write(one)
+        assert not collection.nearest(encoder(other), 1, FAR)[0].readable
+        name = keep(collection, encoder, other).hex()
+        assert stored(tmp_path) == [f"{name}.bmp"], "these bytes were nowhere any more"
+        kept = tmp_path / "uploads" / name[:2] / f"{name}.bmp"
+        kept.write_bytes(one)
+        keep(collection, encoder, other)
+        assert kept.read_bytes() == other
+
+
 def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_path: Path) -> None:
     with opened(tmp_path, encoder) as collection:
         known, gone = (keep(collection, encoder, draw(seed)) for seed in (1, 2))
@@ -140,6 +186,7 @@ def test_what_a_kill_leaves_is_made_good(encoder: OnnxEncoder, draw: Draw, tmp_p
         other = uploads.put(hashlib.blake2b(draw(5), digest_size=16).digest(), draw(5))
         uploads.known(other)  # and then forgotten by `twinpix library remove`
         (new.parent / "half.part").write_bytes(b"half")
+        (new.parent / "half.unknown").touch()
         uploads.hide(uploads.put(known, draw(1)))  # hidden, and the rows are still there
         collection.forget(gone)
         uploads.hide(uploads.put(gone, draw(2)))  # hidden, and the rows are gone
