@@ -240,7 +240,7 @@ def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path)
 
 def test_part_of_an_animation_is_the_same_in_either_order(tmp_path: Path) -> None:
     def moving(step: int, box: tuple[int, int, int, int]) -> list[Image.Image]:
-        scene = Image.fromarray(data.astronaut()).resize((320, 240))
+        scene = Image.fromarray(data.astronaut()).resize((320, 240))  # type: ignore[no-untyped-call]
         frames = []
         for k in range(12):
             frame = scene.copy()
