@@ -19,7 +19,7 @@ from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
-from twinpix.pipeline.second_look.look import FINE_PX, Levels, Look, import_cv2
+from twinpix.pipeline.second_look.look import Levels, Look, import_cv2
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.verify import examine, verify
 
@@ -73,11 +73,6 @@ class Seen:
     def pixels(self) -> int:
         """Width times height."""
         return self.size[0] * self.size[1]
-
-    @property
-    def longer_side(self) -> int:
-        """Px."""
-        return max(self.size)
 
 
 class Sureness:
@@ -146,13 +141,13 @@ def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
         return False
     if not is_same_throughout(a, b):  # a date stamp, a seat on a ticket
         return False
-    gain = _gain(a.fine.tones[..., 0], b.fine.tones[..., 0])
-    most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")  # noise and sharpening look sharp, too
-    return SHARP <= gain <= most and (min(goes.longer_side, stays.longer_side) <= FINE_PX or _is_as_fine(goes, stays))
+    # noise and sharpening look sharp, too
+    most = 1 / SHARP if stays.pixels <= 1.1 * goes.pixels else float("inf")
+    return _gain(a.fine.tones[..., 0], b.fine.tones[..., 0]) <= most and _is_as_fine(goes, stays)
 
 
 def _is_as_fine(goes: Seen, stays: Seen) -> bool:
-    # what was shrunk and enlarged again lacks its finest detail alone
+    # at full size: what was shrunk and enlarged again lacks its finest detail alone, and what stays may be far larger
     try:
         return _gain(*(np.asarray(read_picture(one.path).convert("L")) for one in (goes, stays))) >= SHARP
     except ImageError:
