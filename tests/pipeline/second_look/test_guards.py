@@ -232,6 +232,47 @@ def clip(path: Path, step: int, size: int = 160, first: int = 0) -> Path:
     return path
 
 
+@pytest.mark.parametrize("shade", [0.15, 0.45])
+def test_pages_in_shade_are_read_like_others(shade: float) -> None:
+    """The shadow of a scanner, a photo of a page: the ground is no one tone."""
+    one, other = (in_shade(form(seed), shade) for seed in (1, 2))
+    assert look(one).is_lit_unevenly and look(one).is_written
+    assert verify(look(one), look(other)) is verify(look(other), look(one)) is R
+    for copy in (one.resize((500, 700)), reencoded(one, 60)):
+        assert verify(look(one), look(copy)) is C
+
+
+def form(seed: int) -> Image.Image:
+    """A page on which all but the first three fields are those of any other one."""
+    words = ["account", "amount", "annual", "balance", "basis", "board", "budget", "capital"]
+    page, common, own = Image.new("RGB", (1000, 1400), "white"), np.random.default_rng(0), np.random.default_rng(seed)
+    draw = ImageDraw.Draw(page)
+    for row in range(16):
+        top = 140 + 74 * row
+        draw.text((60, top), " ".join(common.choice(words, 2)), fill="black", font_size=26)
+        draw.rectangle([420, top - 8, 940, top + 44], outline="black", width=2)
+        same, others = (" ".join(dice.choice(words, 3)) for dice in (common, own))
+        draw.text((435, top), others if row < 3 else same, fill=(20, 20, 120), font_size=28)
+    return page
+
+
+def in_shade(page: Image.Image, shade: float) -> Image.Image:
+    y, x = np.mgrid[0 : page.height, 0 : page.width]
+    light = 1 - shade * np.hypot(x / page.width - 0.2, y / page.height - 0.1)
+    return Image.fromarray((np.asarray(page) * light[..., None]).clip(0, 255).astype(np.uint8))
+
+
+def reencoded(picture: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def test_a_photo_is_no_page_in_shade() -> None:
+    for name in ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina"):
+        assert not look(Image.fromarray(getattr(data, name)())).is_lit_unevenly
+
+
 def test_animations_are_the_same_only_if_all_of_their_frames_are(tmp_path: Path) -> None:
     one = look(clip(tmp_path / "one.gif", 8))
     assert verify(one, look(clip(tmp_path / "copy.webp", 8, 110))) in (C, Outcome.LIKELY)
