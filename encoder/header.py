@@ -13,9 +13,10 @@ from PIL import Image
 
 from twinpix.encoder.decode import open_image
 from twinpix.encoder.errors import ImageError
+from twinpix.encoder.pages import NEW_SUBFILE_TYPE, REDUCED
 
 ORIENTATION, IMAGE_WIDTH, BITS = 0x0112, 0x0100, 0x0102  # EXIF, TIFF
-SUBFILE_TYPE, SUB_IFDS, REDUCED = 0x00FE, 0x014A, 1  # TIFF
+SUB_IFDS = 0x014A  # TIFF
 FINEST = 20  # of 64 quantization steps
 # `PixelInformationProperty` (ISO/IEC 23008-12), near the beginning of an AVIF: version, flags, channels, bits of each
 PIXEL_BITS, HEAD = re.compile(rb"pixi\0{4}[\1-\4]([\1-\40]{1,4})", re.S), 1 << 16
@@ -114,7 +115,7 @@ def _has_chunk(file: IO[bytes] | None, wanted: bytes) -> bool:
 
 def _pictures(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {})
-    if SUB_IFDS in tags or tags.get(SUBFILE_TYPE, 0) & REDUCED:
+    if SUB_IFDS in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED:
         return 2  # or more: what is decoded is the smaller one
     return int(getattr(image, "n_frames", 1)) if image.format in ("MPO", "HEIF") else 1
 

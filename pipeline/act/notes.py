@@ -9,10 +9,10 @@ from typing import Any
 
 from PIL import Image, IptcImagePlugin
 
+from twinpix.pipeline.explore.where import DATE_TAKEN, EXIF_IFD, MAKE, MODEL
+
 KINDS = ("a date", "a place", "a camera", "words", "a rating")  # that a note can be of
-EXIF_IFD, GPS_IFD = 0x8769, 0x8825
-DATE_TAKEN, USER_COMMENT = 0x9003, 0x9286
-MAKE, MODEL = 0x010F, 0x0110
+GPS_IFD, USER_COMMENT = 0x8825, 0x9286  # EXIF
 LATITUDE, LONGITUDE = 2, 4
 DESCRIPTION, WINDOWS_WORDS = 0x010E, (0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F)  # title, comment, keywords, subject: UTF-16
 HEADLINE, KEYWORD, CAPTION = (2, 105), (2, 25), (2, 120)  # IPTC-IIM

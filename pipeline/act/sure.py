@@ -62,17 +62,13 @@ class Seen:
         return extras_of(self.path)
 
     @cached_property
-    def size(self) -> tuple[int, int]:
-        """Width and height, px; 0 where the picture can't be read."""
-        try:
-            return Photo(self.path).shape
-        except ImageError:
-            return 0, 0
-
-    @property
     def pixels(self) -> int:
-        """Width times height."""
-        return self.size[0] * self.size[1]
+        """Width times height; 0 where the picture can't be read."""
+        try:
+            width, height = Photo(self.path).shape
+        except ImageError:
+            return 0
+        return width * height
 
 
 class Sureness:

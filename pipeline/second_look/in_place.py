@@ -31,9 +31,10 @@ def seems_in_place(query: Look, reference: Look) -> bool:
     a, b = query.small.astype(np.float32), laid.astype(np.float32)
     correlation, structure = correlate(a, b, TILE)
     seen = correlation[structure > TEXTURE]
-    return bool(len(seen) and (seen > AGREEING).mean() >= SHARE) or _correlation(a, b) >= ALIKE
+    return bool(len(seen) and (seen > AGREEING).mean() >= SHARE) or correlation_of(a, b) >= ALIKE
 
 
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def correlation_of(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """How two sets of levels of one shape correlate, -1..1."""
     a, b = a - a.mean(), b - b.mean()
     return float((a * b).sum() / (np.linalg.norm(a) * np.linalg.norm(b) + 1e-6))

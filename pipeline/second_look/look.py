@@ -108,18 +108,26 @@ class Look:
 
     @cached_property
     def is_on_ground(self) -> bool:
-        """Whether half of it is one even tone: a page, a screen, a thing on white; of photos one in fifty is."""
-        return is_mostly_ground(self.page) or self.is_lit_unevenly
+        """Whether half of it is one even tone, or would be in even light: a page, a screen, a thing on white.
+
+        Of photos one in fifty is.
+        """
+        return self.has_even_ground or self.is_lit_unevenly
+
+    @cached_property
+    def has_even_ground(self) -> bool:
+        """Whether half of it is one even tone as it is."""
+        return is_mostly_ground(self.page)
 
     @cached_property
     def is_written(self) -> bool:
         """Whether most of what stands on its ground are many small marks: letters."""
-        return self.is_lit_unevenly or (self.is_on_ground and _is_written(self.page))
+        return self.is_on_ground and (self.is_lit_unevenly or _is_written(self.page))
 
     @cached_property
     def is_lit_unevenly(self) -> bool:
         """Whether it is a page with a shadow on it, or lying on something, whose ground is no one tone."""
-        return not is_mostly_ground(self.page) and is_page_in_shade(self.page)
+        return not self.has_even_ground and is_page_in_shade(self.page)
 
     @cached_property
     def small_colours(self) -> Levels:

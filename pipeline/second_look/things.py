@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.pipeline.second_look.align import Aligned
+from twinpix.pipeline.second_look.in_place import correlation_of
 from twinpix.pipeline.second_look.look import Levels, import_cv2
 from twinpix.pipeline.second_look.tiles import Plane
 
@@ -99,12 +100,7 @@ def _is_again(a: Plane, b: Plane, one: _Thing, other: _Thing) -> bool:
     there = np.s_[down : down + high, across : across + wide]
     lies_on = other.where[around][there][shape > 0].mean()
     found, sought = b[around][there][shape > 0], wanted[shape > 0]
-    return bool(lies_on >= ON_ANOTHER and _correlation(found, sought) >= FOUND_AGAIN)
-
-
-def _correlation(a: Plane, b: Plane) -> float:
-    x, y = a - a.mean(), b - b.mean()
-    return float((x * y).sum() / (np.sqrt((x * x).sum() * (y * y).sum()) + 1e-6))
+    return bool(lies_on >= ON_ANOTHER and correlation_of(found, sought) >= FOUND_AGAIN)
 
 
 def level_out(mapped: Levels, like: Levels, inside: NDArray[np.bool_]) -> Plane:
