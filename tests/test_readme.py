@@ -37,6 +37,9 @@ QUICKER = {
     "twinpix train-pairs --data photos/ --init twinpix.safetensors": (
         "--minutes 0.02 --batch 4 --models made --work made5 --device cpu"
     ),
+    "twinpix train-words --data photos/": (
+        "--minutes 0.02 --batch 4 --models made --work made6 --device cpu --workers 0"
+    ),
     "twinpix calibrate ./photos -o calibration.html": "--limit 250",
     # 460 drawn pictures are rather alike to the encoder: a second look at 15,000 pairs takes half a minute
     "find-duplicates ./photos": "--no-verify",

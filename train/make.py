@@ -247,7 +247,7 @@ def write_facts(path: Path, facts: dict[str, Any]) -> None:
 
 def source_name(paths: Sequence[Path], otherwise: Sequence[Path]) -> str:
     """What pictures of `paths`, or a tenth of those of `otherwise`, are called in a model file: no full path."""
-    names = ", ".join(p.resolve().name for p in paths)
+    names = ", ".join(dict.fromkeys(p.resolve().name for p in paths))  # folders of several shards, once
     if names:
         return names
     return "a tenth of " + ", ".join(p.resolve().name for p in otherwise) if otherwise else "rendered pictures"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,15 +16,8 @@ from twinpix.encoder.pair_network import PairArchitecture, PairNet
 from twinpix.encoder.pairs import PREPROCESS
 from twinpix.train.batched import Dice, ahead, made_at_once, make_view, open_studio, vary
 from twinpix.train.data import Pictures
-from twinpix.train.loop import (
-    CHECKPOINT_SECONDS,
-    Say,
-    origin_of,
-    rate_at,
-    read_checkpoint,
-    update_average,
-    write_checkpoint,
-)
+from twinpix.train.loop import Say, origin_of, rate_at, update_average
+from twinpix.train.run import Run, run_for
 
 FIRST = {"mild": 0.75, "card": 0.25}  # kind of view -> share of the first views
 SECOND = {"hard": 0.5, "card": 0.25, "mild": 0.1, "deep": 0.15}
@@ -86,32 +78,7 @@ class Crowd:
         return Crowd(pictures, self.vectors.to(device), self.near.to(device))
 
 
-@dataclass
-class PairState:
-    """All that a run needs to go on after a kill."""
-
-    net: PairNet
-    average: PairNet
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    seconds: float = 0.0
-
-    def save(self, path: Path, origin: str) -> None:
-        """Write a checkpoint. `origin` says what run it is of."""
-        parts = {"origin": origin, "net": self.net.state_dict(), "average": self.average.state_dict(),
-                 "optimizer": self.optimizer.state_dict(), "clock": (self.step, self.seconds)}  # fmt: skip
-        write_checkpoint(path, parts)
-
-    def load(self, path: Path, origin: str, device: torch.device) -> None:
-        """Go on from a checkpoint of the same run; errors as of `read_checkpoint`."""
-        parts = read_checkpoint(path, origin, device)
-        self.net.load_state_dict(parts["net"])
-        self.average.load_state_dict(parts["average"])
-        self.optimizer.load_state_dict(parts["optimizer"])
-        self.step, self.seconds = parts["clock"]
-
-
-def start_pairs(recipe: PairRecipe, device: torch.device, init: dict[str, Tensor]) -> PairState:
+def start_pairs(recipe: PairRecipe, device: torch.device, init: dict[str, Tensor]) -> Run[PairNet]:
     """A fresh state; what `init` has of the same name and shape is taken from there."""
     torch.manual_seed(recipe.seed)
     net = PairNet(recipe.architecture).to(device)
@@ -122,7 +89,7 @@ def start_pairs(recipe: PairRecipe, device: torch.device, init: dict[str, Tensor
     rest = [p for name, p in net.named_parameters() if not name.startswith(("stem", "stages"))]
     groups = [{"params": trunk, "peak": recipe.trunk_rate}, {"params": rest, "peak": recipe.learning_rate}]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    return PairState(net, copy.deepcopy(net).eval(), optimizer)
+    return Run(net, copy.deepcopy(net).eval(), optimizer)
 
 
 def train_pairs(
@@ -140,28 +107,17 @@ def train_pairs(
     """
     if len(crowd.pictures) < 2:
         raise InputError("training needs at least two pictures")
-    state = start_pairs(recipe, device, init)
+    state, on_device = start_pairs(recipe, device, init), crowd.to(device)
+
+    def batches(done: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        return pair_views(recipe, on_device, recipe.seed + 7919 * done)
+
+    def step(batch: tuple[Tensor, Tensor, Tensor], share: float) -> str:
+        positive, negative = _step(state, recipe, on_device, *batch, share)
+        return f"{float(positive):.3f} of copies, {float(negative):.3f} of others"
+
     origin = origin_of(recipe.to_dict(), crowd.pictures, init)
-    work.mkdir(parents=True, exist_ok=True)
-    if (checkpoint := work / PAIRS_CHECKPOINT).exists():
-        state.load(checkpoint, origin, device)
-        say(f"going on from {checkpoint}: {state.seconds / 60:.1f} min done")
-    crowd = crowd.to(device)
-    begun, before, saved, said = time.monotonic(), state.seconds, time.monotonic(), 0.0
-    for rows, first, second in pair_views(recipe, crowd, recipe.seed + 7919 * state.step):
-        if (share := state.seconds / (60 * recipe.minutes)) >= 1:
-            break
-        positive, negative = _step(state, recipe, crowd, rows, first, second, share)
-        now = time.monotonic()
-        state.step, state.seconds = state.step + 1, before + now - begun
-        if now - said > 20:
-            said = now
-            say(f"{share:6.1%} step {state.step} loss {float(positive):.3f} of copies, {float(negative):.3f} of others")
-        if now - saved > CHECKPOINT_SECONDS:
-            state.save(checkpoint, origin)
-            saved = now
-    state.save(checkpoint, origin)
-    return state.average
+    return run_for(recipe.minutes, state, work / PAIRS_CHECKPOINT, origin, device, batches, step, say)
 
 
 def pair_views(recipe: PairRecipe, crowd: Crowd, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -197,7 +153,7 @@ def _some(near: Tensor, batch: int, dice: Dice) -> Tensor:
 
 
 def _step(
-    state: PairState, recipe: PairRecipe, crowd: Crowd, rows: Tensor, first: Tensor, second: Tensor, share: float
+    state: Run[PairNet], recipe: PairRecipe, crowd: Crowd, rows: Tensor, first: Tensor, second: Tensor, share: float
 ) -> tuple[Tensor, Tensor]:
     device = rows.device
     for group in state.optimizer.param_groups:

@@ -39,6 +39,7 @@ UNALIGNED = {
     Outcome.UNCLEAR: "their details can't be laid on one another, and are too few to tell them apart",
     Outcome.ANIMATED: "one has several frames or pages, and the other has not",
 }
+OTHER_WORDS = "but other words stand at one place of them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,9 +196,10 @@ def _evidence(seen: Examination) -> str:
         else f"aligned by {alignment.inliers} of {alignment.matches} local features"
     )
     beside = "" if seen.borders == (None, None) else "without borders "
+    words = f", {OTHER_WORDS}" if seen.say_otherwise else ""
     return (
         f"{beside}{how}, {agreement.agreeing:.0%} of {agreement.tiles} tiles show the same "
-        f"(median correlation {agreement.median:.2f}), {finding.motion:.2f} px out of place"
+        f"(median correlation {agreement.median:.2f}), {finding.motion:.2f} px out of place{words}"
     )
 
 

@@ -90,8 +90,8 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
     if seen.outcome is Outcome.UNCLEAR:
         return Relation(Kind.TOO_LITTLE, facts=facts)
-    kind = Kind.SAME_SCENE if seen.finding is not None and _is_one_scene(seen.finding) else Kind.DIFFERENT
-    return Relation(kind, facts=facts)
+    one_scene = seen.finding is not None and not seen.say_otherwise and _is_one_scene(seen.finding)
+    return Relation(Kind.SAME_SCENE if one_scene else Kind.DIFFERENT, facts=facts)
 
 
 def _is_one_scene(finding: Finding) -> bool:

@@ -27,6 +27,7 @@ from twinpix.pipeline.second_look.fine_print import (
 )
 from twinpix.pipeline.second_look.judge import LAID_PROMISING, STILL, TILTED_STILL, Finding, look_closer
 from twinpix.pipeline.second_look.look import Look, import_cv2
+from twinpix.pipeline.second_look.other_words import hold_other_words
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.plain import has_same_pixels
 from twinpix.pipeline.second_look.things import have_moved
@@ -51,12 +52,14 @@ class Examination:
             the two were not, or could not be, aligned.
         is_turned_round: whether that alignment leads from the reference to the query.
         borders: of the query and of the reference, where the two were aligned without them.
+        say_otherwise: whether they would be one picture, but for other words at one place.
     """
 
     outcome: Outcome
     finding: Finding | None = None
     is_turned_round: bool = False
     borders: tuple[Border | None, Border | None] = (None, None)
+    say_otherwise: bool = False
 
     @property
     def swapped(self) -> Examination:
@@ -83,7 +86,8 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     `CONFIRMED`: aligned, the tiles agree, and nothing moved. `REFUTED`: both are full of details that don't agree,
     or that agree in other places. `LIKELY`: one has lost its detail, and what is left agrees. `UNCLEAR`: too little
     to see. Two pictures without any detail (flat, a gradient) are the same only if their pixels are, two documents
-    or screenshots only if no spot of them holds other ink, two animations only if all of their frames agree.
+    or screenshots only if no spot of them holds other ink, two photos only if no line of words stands on both that is
+    not the same, two animations only if all of their frames agree.
     `ANIMATED`: one is, and the other is not.
 
     Args:
@@ -95,13 +99,16 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
     found = _aligned(query, reference, is_far)
     if found.outcome is not Outcome.CONFIRMED:
         found = examine_without_borders(query, reference, is_far) or found
-    return _with_frames(_where_nothing_moved(found, query, reference), query, reference)
+    return _with_frames(_with_the_rest(found, query, reference), query, reference)
 
 
-def _where_nothing_moved(found: Examination, query: Look, reference: Look) -> Examination:
+def _with_the_rest(found: Examination, query: Look, reference: Look) -> Examination:
+    # nearly all agrees: and what does not, lies on one of them, and has not moved, nor says something else
     if found.finding is None or found.outcome is not Outcome.CONFIRMED:  # a worn copy is a little off all over
         return found
     aligned = superpose(*found.in_order(*found.aligned(query, reference)), found.finding.alignment)
+    if hold_other_words(aligned):
+        return replace(found, outcome=Outcome.REFUTED, say_otherwise=True)
     return replace(found, outcome=Outcome.REFUTED) if have_moved(aligned) else found
 
 

@@ -1,4 +1,4 @@
-"""What must not match: pages of one template, flat pictures, states of one program, products on white, animations.
+"""What must not match: pages of one template, flat pictures, states of one program, products, animations, memes.
 
     python tests/bench/lookalikes.py        # KINDS=documents,flats: only those; SCALE=0.2: a fifth of each; KEEP=DIR
 
@@ -32,7 +32,7 @@ from twinpix.pipeline.stream import encode_images
 
 COPIED = 5  # every fifth has copies
 FALSE_GROUPS = 0.005
-FOUND = {"documents": 0.9, "flats": 0.9, "screenshots": 0.9, "products": 0.9, "animations": 0.9}
+FOUND = {"documents": 0.9, "flats": 0.9, "screenshots": 0.9, "products": 0.9, "animations": 0.9, "memes": 0.9}
 SMALLEST = 32  # px; a copy of something smaller is not resized
 
 Copy = Callable[[Image.Image, Path], None]

@@ -1,4 +1,4 @@
-"""Look-alikes, drawn: pages of one template, flat pictures, states of one program, products on white, animations.
+"""Look-alikes, drawn: pages of one template, flat pictures, states of one program, products, animations, memes.
 
 Each kind yields (name, picture) or (name, frames); two names are two pictures, however alike they look.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,10 +270,46 @@ def animations(rng: random.Random, count: int) -> Iterator[Drawn]:
         yield f"clip{number:03d}", frames
 
 
+def memes(rng: random.Random, count: int) -> Iterator[Drawn]:
+    """Photos with other words on them: over and under, below as subtitles, in a box; 800 px wide."""
+    import skimage
+
+    photos = (
+        "astronaut.png",
+        "coffee.png",
+        "chelsea.png",
+        "rocket.jpg",
+        "motorcycle_left.png",
+        "hubble_deep_field.jpg",
+    )
+    data = Path(skimage.__file__).parent / "data"
+    names = [name for name in photos if (data / name).exists()]  # some come only with a download
+    for number in range(count):
+        with Image.open(data / names[number % len(names)]) as photo:
+            meme = photo.convert("RGB")
+        meme = meme.resize((800, round(800 * meme.height / meme.width)))
+        style = number // len(names) % 3
+        for at in ("top", "bottom")[style > 0 :]:
+            _caption(meme, " ".join(rng.choices(WORDS, k=rng.randint(3, 5))), style, at == "top")
+        yield f"meme{number:03d}", [meme]
+
+
+def _caption(meme: Image.Image, text: str, style: int, on_top: bool) -> None:
+    size = meme.height // (11, 17, 15)[style]
+    draw, middle = ImageDraw.Draw(meme), (meme.width / 2, meme.height * (0.09 if on_top else 0.92))
+    text = text.upper() if style == 0 else text
+    if style == 2:
+        left, top, right, bottom = draw.textbbox(middle, text, font=font(size), anchor="mm")
+        draw.rectangle([left - 12, top - 8, right + 12, bottom + 8], fill="black")
+    outline = (4, 2, 0)[style]
+    draw.text(middle, text, "white", font(size), "mm", stroke_width=outline, stroke_fill="black")
+
+
 KINDS = {
     "documents": (documents, 500),
     "flats": (flats, 500),
     "screenshots": (screenshots, 200),
     "products": (products, 200),
     "animations": (animations, 60),
+    "memes": (memes, 150),
 }

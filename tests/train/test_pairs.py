@@ -20,7 +20,7 @@ from twinpix.encoder.pair_network import ComparisonArchitecture, PairArchitectur
 from twinpix.encoder.pairs import PairModel
 from twinpix.pipeline.cli import app
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.train import make_pairs, pairs
+from twinpix.train import make_pairs, pairs, run
 from twinpix.train.data import Pictures
 from twinpix.train.export import ParityError, load_weights
 from twinpix.train.make import squeezed
@@ -51,7 +51,7 @@ def crowd() -> Crowd:
 def test_a_run_learns_to_tell_copies_from_others(crowd: Crowd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     seconds = itertools.count()  # a second a step: as much is learned on a slow machine
-    monkeypatch.setattr(pairs, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     recipe = replace(QUICK, minutes=200 / 60, learning_rate=5e-3, trunk_rate=5e-3, average=0.9)
     before = pair_recall(start_pairs(recipe, CPU, {}).average, crowd, 0.0)
     net = train_pairs(recipe, crowd, tmp_path, CPU, said.append, {})
