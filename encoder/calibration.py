@@ -13,6 +13,7 @@ from twinpix.encoder.errors import InputError, ModelError
 PAIR_RATE = 1e-6  # default of one pair: one false match in a million pairs of different pictures
 CANDIDATE_RATE = 1e-2  # a second look is taken at no more than this share of all pairs of different pictures,
 CANDIDATES, CANDIDATE_SHARE = 10_000, 0.05  # and, to stay quick, at that many pairs or that many a picture
+WORTH_ALL = 50  # confirmed pairs that a person called different: to avoid so many, nothing gets a second look
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class SecondLook:
         confirmed: of those, how many it took for one picture all the same.
         unclear: how many it could not settle.
         likely: how many seemed to be worn copies.
+        wrong: how far apart the confirmed ones are, L2, ascending; empty where that was not kept.
     """
 
     pairs: int
     confirmed: int
     unclear: int
     likely: int | None = None  # None: not told from unclear ones
+    wrong: tuple[float, ...] = ()
 
     @property
     def confirmed_share(self) -> float:
@@ -62,6 +65,7 @@ class Calibration:
         low, high: at the same distances, the rates between which 90 % of bootstrap samples of the pictures lie;
             empty where that was not measured.
         classes: curves of one kind of picture each (`source` names it), where there were enough of that kind.
+        told_apart: the curve without the pairs that the second look takes for one picture; None: there are none.
     """
 
     distances: tuple[float, ...]
@@ -73,6 +77,7 @@ class Calibration:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     classes: tuple[Calibration, ...] = ()
+    told_apart: Calibration | None = None
 
     def threshold(self, rate: float) -> float:
         """The L2 distance whose false-match rate is `rate`, clamped to what the curve supports.
@@ -94,7 +99,8 @@ class Calibration:
             return self
         rates, low, high = (tuple(min(1.0, r * factor) for r in side) for side in (self.rates, self.low, self.high))
         seen = min(1.0, self.measured_from * factor)
-        return replace(self, rates=rates, low=low, high=high, measured_from=seen, classes=())
+        apart = None if self.told_apart is None else self.told_apart.raised(factor)
+        return replace(self, rates=rates, low=low, high=high, measured_from=seen, classes=(), told_apart=apart)
 
     @property
     def pair_threshold(self) -> float:
@@ -124,14 +130,23 @@ class Calibration:
         """How near a pair must be for a second look: L2, never stricter than `library_threshold`.
 
         A second look costs about ten times an embedding, so a large library gets fewer of them per pair. It errs now
-        and then, so fewer are looked at, too, where less than one false pair is wanted, or where it was seen to err
-        (a person called pairs different that it confirms) so often that more false pairs would follow.
+        and then, so fewer are looked at, too, where less than one false pair is wanted.
+
+        Where a person called pairs different that it confirms, these say how often it errs at their distance, and
+        nothing of pairs that lie elsewhere: a look-alike at 0.2 is no reason to look at no crop at 0.8. A stricter
+        threshold avoids only the errors beyond it, and costs copies all over the stretch that it gives up: edited ones
+        lie spread over the whole reach, about 1 % of them in each of its outer fiftieths. So the threshold is drawn in,
+        to just below one of these errors, where that avoids the most of them, less one for each fiftieth (`WORTH_ALL`)
+        of the reach: three give up 6 % of it at most, ten a fifth, and a hundred count for more than every crop. Nor
+        do they use up the looks that are affordable: what is confirmed was never counted among those.
         """
-        strictest = self.library_threshold(images, false_pairs)
+        curve = self.told_apart or self
         affordable = min(1.0, false_pairs or 1.0) * max(CANDIDATES, CANDIDATE_SHARE * images) / max(1, pairs(images))
-        errs = 0.0 if self.second_look is None else self.second_look.confirmed / max(1, self.second_look.pairs)
-        tolerable = _library_rate(images, false_pairs) / errs if errs else 1.0
-        return max(self.threshold(min(CANDIDATE_RATE, affordable, tolerable)), strictest)
+        wrong = () if self.second_look is None else self.second_look.wrong
+        return max(
+            _drawn_in(curve.threshold(min(CANDIDATE_RATE, affordable)), wrong),
+            self.library_threshold(images, false_pairs),
+        )
 
     def likely_threshold(self, images: int, false_pairs: float | None = None) -> float:
         """How near a pair must be that seems to be a worn copy: L2, from how seldom different pictures seem so.
@@ -143,14 +158,21 @@ class Calibration:
         return min(self.threshold(rate), self.candidate_threshold(images, false_pairs))
 
     def verified_false_pairs(self, candidate: float, likely: float, unverified: float, images: int) -> float:
-        """Expected false pairs among `images` different pictures after a second look; thresholds are L2."""
+        """Expected false pairs among `images` different pictures after a second look; thresholds are L2.
+
+        Confirmed ones come as often as in the pairs that were looked at; at least, where a person named some, as often
+        as those within `candidate`.
+        """
         look = self.second_look
         if look is None:
             return self.false_pairs(candidate, images)
-        kinds = [(candidate, look.confirmed_share), (unverified, look.unclear_share)]
+        named = sum(distance <= candidate for distance in look.wrong) / max(1, pairs(self.pictures))
+        looked_at = (self.told_apart or self).false_pairs(candidate, images)
+        confirmed = max(looked_at * look.confirmed_share, named * pairs(images))
+        kinds = [(unverified, look.unclear_share)]
         if look.likely is not None:
             kinds.append((likely, look.likely_share))
-        return sum(self.false_pairs(distance, images) * share for distance, share in kinds)
+        return confirmed + sum(self.false_pairs(distance, images) * share for distance, share in kinds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -160,10 +182,21 @@ class Calibration:
             "measured_from": float(f"{self.measured_from:.4g}"),
             "pictures": self.pictures,
             "source": self.source,
-            "second_look": None if self.second_look is None else asdict(self.second_look),
+            "second_look": None if self.second_look is None else _look_dict(self.second_look),
             **{name: [float(f"{r:.4g}") for r in getattr(self, name)] for name in ("low", "high") if self.low},
             **({"classes": [one.to_dict() for one in self.classes]} if self.classes else {}),
+            **({"told_apart": self.told_apart.to_dict()} if self.told_apart is not None else {}),
         }
+
+
+def _drawn_in(reach: float, wrong: tuple[float, ...]) -> float:
+    # just below the error that is worth it most, if one is
+    best, most = reach, 0.0
+    for avoided, distance in enumerate(sorted((d for d in wrong if d <= reach), reverse=True), 1):
+        gain = avoided - WORTH_ALL * (1 - distance / max(reach, 1e-9))
+        if gain > most:
+            best, most = float(np.nextafter(distance, 0)), gain
+    return best
 
 
 def _library_rate(images: int, false_pairs: float | None) -> float:
@@ -179,14 +212,21 @@ def pairs(images: int) -> int:
     return images * (images - 1) // 2
 
 
+def _look_dict(look: SecondLook) -> dict[str, Any]:
+    values = asdict(look)
+    wrong = [round(distance, 6) for distance in values.pop("wrong")]
+    return {**values, "wrong": wrong} if wrong else values
+
+
 def _read_second_look(seen: dict[str, Any]) -> SecondLook:
     likely = seen.get("likely")
     pairs, confirmed, unclear = (int(seen[key]) for key in ("pairs", "confirmed", "unclear"))
-    return SecondLook(pairs, confirmed, unclear, None if likely is None else int(likely))
+    wrong = tuple(sorted(float(distance) for distance in seen.get("wrong", ())))
+    return SecondLook(pairs, confirmed, unclear, None if likely is None else int(likely), wrong)
 
 
 def read_calibration(values: dict[str, Any]) -> Calibration:
-    """The inverse of `Calibration.to_dict`. Older ones lack the band and the classes.
+    """The inverse of `Calibration.to_dict`. Older ones lack the band, the classes, and what the second look got wrong.
 
     Raises:
         ModelError: a value is missing, or the curve does not ascend.
@@ -203,7 +243,7 @@ def read_calibration(values: dict[str, Any]) -> Calibration:
 
 
 def _read_fields(values: dict[str, Any]) -> Calibration:
-    seen = values.get("second_look")
+    seen, apart = values.get("second_look"), values.get("told_apart")
     numbers = {key: tuple(float(v) for v in values[key]) for key in ("distances", "rates")}
     band = {key: tuple(float(v) for v in values.get(key, ())) for key in ("low", "high")}
     return Calibration(
@@ -214,4 +254,5 @@ def _read_fields(values: dict[str, Any]) -> Calibration:
         second_look=None if seen is None else _read_second_look(seen),
         **band,
         classes=tuple(read_calibration(one) for one in values.get("classes", ())),
+        told_apart=None if apart is None else read_calibration(apart),
     )

@@ -324,8 +324,15 @@ def find_candidates(
     vectors = vectors[kept] if len(left) else vectors
     by_name, rank = ranked([str(embeddings.paths[row]) for row in kept.tolist()])
     built, used = build_index(vectors, limit.candidate, most, index, by_name)
-    found = nearest_first(nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank), limit, rank)
-    return (kept[found[0]], kept[found[1]], found[2]), used
+    ends: list[int] = []
+    near = nearest_pairs(vectors, built, limit.candidate, limit.sure, most, rank, within=ends.append)
+    found = nearest_first(near, limit, rank)
+    return (kept[found[0]], kept[found[1]], found[2]), replace(used, unlisted=unlisted(sum(ends), len(near[0])))
+
+
+def unlisted(ends: int, pairs: int) -> int:
+    """How many pairs with so many ends in all are not among so many pairs; an index may miss one end."""
+    return max(0, ends // 2 - pairs)
 
 
 def most_wanted(limit: Limits) -> int:

@@ -128,7 +128,8 @@ class Report:
     Attributes:
         groups: largest first; no file is in two.
         matches: every pair of duplicates, closest first. Of more than 120 files with the same bytes, each only with
-            the first of them by name, and with what that one is near to.
+            the first of them by name, and with what that one is near to. Of more than 120 that lie within a threshold
+            of your own of one file, only those with its eight nearest and with the first eight by name: `unlisted`.
         skipped: files without an embedding, with reasons; and those that could no longer be read when they were to be
             looked at again: they are in no match.
         threshold: L2; no match is farther apart.
@@ -172,6 +173,11 @@ class Report:
     def links(self) -> int:
         """How many matches have their two files in no group together."""
         return len({frozenset((link.member, link.other)) for group in self.groups for link in group.links})
+
+    @property
+    def unlisted(self) -> int:
+        """How many pairs within a threshold of your own are not among the matches: those of crowds; 0 without one."""
+        return self.index.unlisted
 
     @property
     def duplicates(self) -> int:

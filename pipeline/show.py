@@ -169,12 +169,18 @@ def summary(outcome: Report) -> str:
     """How much was found, in one line."""
     groups, spare = len(outcome.groups), outcome.duplicates
     found = f"{groups} group{'s' * (groups != 1)}, {spare} duplicate{'s' * (spare != 1)}" if groups else "no duplicates"
-    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped{left_out(outcome.dismissed)}"
+    missing = left_out(outcome.dismissed) + crowded(outcome.unlisted)
+    return f"{outcome.images} images, {found}, {len(outcome.skipped)} files skipped{missing}"
 
 
 def left_out(pairs: int) -> str:
     """What to add where pairs were left out that a person has called different."""
     return f", {pairs} pair{'s' * (pairs != 1)} left out: you called them no duplicates" if pairs else ""
+
+
+def crowded(pairs: int) -> str:
+    """What to add where pairs within the threshold are not listed, because very many files are near one another."""
+    return f", {pairs:,} more within the threshold are not listed: crowds of look-alikes" if pairs else ""
 
 
 def promise(outcome: Report) -> str:

@@ -102,7 +102,8 @@ def measure(
     seen = _first_known([known.get(pair) for pair in zip(closest[0].tolist(), closest[1].tolist(), strict=True)])
     curve = replace(
         draw_curve(negatives, source),
-        second_look=None if pictures is None else _count(seen),
+        second_look=None if pictures is None else _count(seen, closest[2]),
+        told_apart=_without_confirmed(negatives, source, seen),
         classes=() if labels is None else _class_curves(vectors[rows], sets[rows], labels[rows]),
     )
     return Measured(curve, rows, closest, seen, confirmed)
@@ -143,9 +144,20 @@ def _first_known(outcomes: list[Outcome | None]) -> tuple[Outcome, ...]:
     return tuple(known)
 
 
-def _count(outcomes: tuple[Outcome, ...]) -> SecondLook:
-    found = (outcomes.count(kind) for kind in (Outcome.CONFIRMED, Outcome.UNCLEAR, Outcome.LIKELY))
-    return SecondLook(len(outcomes), *found)
+def _count(outcomes: tuple[Outcome, ...], distance: NDArray[np.float32]) -> SecondLook:
+    wrong = tuple(distance[_confirmed(outcomes)].tolist())
+    unclear, likely = outcomes.count(Outcome.UNCLEAR), outcomes.count(Outcome.LIKELY)
+    return SecondLook(len(outcomes), len(wrong), unclear, likely, wrong)
+
+
+def _without_confirmed(negatives: Negatives, source: str, outcomes: tuple[Outcome, ...]) -> Calibration | None:
+    wrong = _confirmed(outcomes)
+    left = np.delete(np.arange(len(negatives.closest[2])), wrong)
+    return draw_curve(replace(negatives, closest=select(negatives.closest, left)), source) if len(wrong) else None
+
+
+def _confirmed(outcomes: tuple[Outcome, ...]) -> Rows:
+    return np.flatnonzero(np.array([outcome is Outcome.CONFIRMED for outcome in outcomes], bool))
 
 
 def _class_curves(vectors: NDArray[np.float32], sets: Rows, labels: Labels) -> tuple[Calibration, ...]:

@@ -211,6 +211,9 @@ def _print_study(found: Study) -> None:
           + ", ".join(f"{n} {kind}" for kind, n in found.classes.items()))  # fmt: skip
     if any(found.decided):
         print("your decisions: {} pairs count as different, {} as one picture".format(*found.decided))
+    if curve.second_look and curve.second_look.confirmed:
+        look = curve.second_look
+        print(f"a second look takes {look.confirmed} of the {look.pairs:,} nearest pairs of different pictures for one")
     _print_thresholds(curve)
     share = ", ".join(f"{count:.0f} in {part:.0%}" for part, count in found.growth.items())
     print(f"false pairs at a rate of 1e-3, by share of the files: {share} (as the square, if neighbours are no twins)")

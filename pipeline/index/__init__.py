@@ -72,6 +72,8 @@ class IndexUsed:
             where exact. The lower of two measurements: on `planted` copies of pictures in it, at distances spread
             evenly over the reach, and on `pairs` of its own, of pictures that were compared with all.
         planted, pairs: how many; 0 where exact.
+        unlisted: pairs within a threshold of one's own that are not among those found, because one of the two lies in a
+            crowd (`twinpix.pipeline.index.near`).
         cells, probes: how many k-means cells there are, and how many of them each picture was looked for in; 0 where
             exact.
     """
@@ -82,6 +84,7 @@ class IndexUsed:
     cells: int = 0
     probes: int = 0
     pairs: int = 0
+    unlisted: int = 0
 
     @property
     def is_exact(self) -> bool:

@@ -6,7 +6,7 @@ same distances.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def pairs_within(vectors: Vectors, max_distance: float, index: Index | None = No
     Returns:
         (i, j, distance): int (k,), int (k,), float32 (k,) L2, ordered by i, then j.
     """
-    return candidate_pairs(vectors, index or flat_index(vectors), max_distance, max_distance, 0)
+    return candidate_pairs(vectors, index or flat_index(vectors), max_distance, max_distance, 0, crowd=len(vectors))
 
 
 def candidate_pairs(
@@ -62,12 +62,14 @@ def candidate_pairs(
     most: int,
     rank: Rows | None = None,
     seen_from: Rows | None = None,
+    crowd: int = CROWD,
+    within: Callable[[int], None] = lambda ends: None,
 ) -> Pairs:
     """All pairs within `sure`, and of the others within `max_distance` those among the `most` nearest of either end.
 
-    A row that has more than `CROWD` within `sure` keeps those with the `HUBS` first by `rank`, which most of a crowd
-    have in common. Memory grows with what is kept: n * (most + CROWD) pairs at the utmost. Where `most` is 0, all
-    pairs within `sure` are kept.
+    A row that has more than `crowd` within `sure` keeps those with the `HUBS` first by `rank`, which most of a crowd
+    have in common; where `most` is 0, and `sure` may be wide, also those with its `HUBS` nearest. Memory grows with
+    what is kept: n * (most + crowd) pairs at the utmost.
 
     Args:
         vectors: float32 (n, dim).
@@ -77,6 +79,9 @@ def candidate_pairs(
         rank: int (n,), decides between equal distances, lowest first; row numbers by default.
         seen_from: int (q,), rows: only pairs that these are an end of, and as they see them. All pairs are those of all
             rows, whatever portions they are asked for in. All rows by default.
+        crowd: pairs within `sure`, of one row.
+        within: called with how many others lie within `sure` of some rows, in all, kept or not, until each row was
+            counted once; where `most` is 0.
 
     Returns:
         As `pairs_within`.
@@ -85,7 +90,7 @@ def candidate_pairs(
     if n < 2:
         return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0, np.float32)
     rank = np.arange(n) if rank is None else rank
-    search = _Search(vectors, index, max_distance, sure, most, rank)
+    search = _Search(vectors, index, max_distance, sure, most, rank, crowd, within)
     found = [(np.empty(0, np.int64), np.empty(0, np.float32)), *search.keys(seen_from)]
     keys, distances = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.argsort(keys)  # `np.unique` would take fifty times as long
@@ -120,8 +125,11 @@ def nearest_others(vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
 class _Search:
     """One run of `candidate_pairs`."""
 
-    def __init__(self, vectors: Vectors, index: Index, max_distance: float, sure: float, most: int, rank: Rows) -> None:
-        self._vectors, self._index, self._rank = vectors, index, rank
+    def __init__(
+        self, vectors: Vectors, index: Index, max_distance: float, sure: float, most: int, rank: Rows, crowd: int,
+        within: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._vectors, self._index, self._rank, self._crowd, self._tell = vectors, index, rank, crowd, within
         self._reach, self._sure, self._most = max_distance, min(sure, max_distance), most
 
     def keys(self, seen_from: Rows | None = None) -> Iterator[Told]:
@@ -130,13 +138,18 @@ class _Search:
         rows = self._index.ids() if seen_from is None else seen_from
         for start in range(0, len(rows), QUERY_BLOCK):
             block = rows[start : start + QUERY_BLOCK].astype(np.intp)
-            yield self._nearest(block) if self._is_crowded(block) else self._within(block)
+            near = self._near_one(block)
+            if self._sure < self._reach and near > CROWDED * self._most:
+                # far more within reach than is wanted: only the nearest are asked for, which is slower, but small
+                yield self._nearest(block)
+                continue
+            few = max(1, int(FOUND_AT_ONCE / max(near, 1)))
+            yield from (self._within(block[at : at + few]) for at in range(0, len(block), few))
 
-    def _is_crowded(self, block: Rows) -> bool:
-        # far more within reach than is wanted: only the nearest are asked for, which is slower, but small
+    def _near_one(self, block: Rows) -> float:
+        # how many are within reach of each row, about
         tried = block[:: max(1, len(block) // TRIED)]
-        found = len(self._index.range_search(self._vectors[tried], self._reach + self._index.error)[0])
-        return self._sure < self._reach and found > CROWDED * self._most * len(tried)
+        return len(self._index.range_search(self._vectors[tried], self._reach + self._index.error)[0]) / len(tried)
 
     def _within(self, block: Rows) -> Told:
         at, ids, _ = self._index.range_search(self._vectors[block], self._reach + self._index.error)
@@ -185,11 +198,15 @@ class _Search:
         # which are kept because they are so near
         sure = distance <= self._sure
         if not self._most:
-            return sure
-        crowd = np.flatnonzero(sure & (np.bincount(at, sure)[at] > CROWD))
-        order = crowd[np.lexsort((self._rank[j[crowd]], at[crowd]))]
+            self._tell(int(sure.sum()))
+        crowd = np.flatnonzero(sure & (np.bincount(at, sure)[at] > self._crowd))
+        rank = self._rank[j[crowd]]
+        orders = [np.lexsort((rank, at[crowd]))]
+        if not self._most:
+            orders.append(by_distance(at[crowd], distance[crowd], rank))
         sure[crowd] = False
-        sure[_leading(at, order, HUBS)] = True
+        for order in orders:
+            sure[_leading(at, crowd[order], HUBS)] = True
         return np.asarray(sure)
 
     def _key(self, i: Rows, j: Rows) -> Keys:

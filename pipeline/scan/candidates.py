@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.candidates import Candidates
-from twinpix.pipeline.duplicates import most_wanted
+from twinpix.pipeline.duplicates import most_wanted, unlisted
 from twinpix.pipeline.index import EXACT, IndexUsed, Pairs, select
+from twinpix.pipeline.index.near import CROWD, HUBS
 from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.remembered import RELATIONS_VERSION
 from twinpix.pipeline.report import Group, Report
@@ -20,7 +21,7 @@ from twinpix.pipeline.scan.cells import merge
 from twinpix.pipeline.scan.embedded import Embedded
 from twinpix.pipeline.scan.engine import JOIN, LOOK, RELATE, Run, Task
 from twinpix.pipeline.scan.looks import look_at, read_looks, read_relations, relate
-from twinpix.pipeline.scan.pairs import join_portion, read_pairs
+from twinpix.pipeline.scan.pairs import count_ends, join_portion, read_pairs
 from twinpix.pipeline.second_look.look_again import were_in_vain
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.remembered import LOOKS_VERSION, OUTCOMES
@@ -39,11 +40,13 @@ def exact_pairs(run: Run, work: str, embedded: Embedded, encoder: Encoder, limit
     tasks = []
     for first in range(0, n, QUERIES):
         last = min(n, first + QUERIES)
-        target = store.inside(work, "pairs", f"{store.key_of(embedded.key, *wanted, first, last)}.parquet")
+        target = store.inside(work, "pairs", f"{store.key_of(embedded.key, CROWD, HUBS, *wanted, first, last)}.parquet")
         tasks.append(
             Task(join_portion, (embedded.files, embedded.key, left, encoder.dim, *wanted, first, last), target)
         )
-    return merge(read_pairs(run.perform(JOIN, tasks))), EXACT
+    files = run.perform(JOIN, tasks)
+    pairs = merge(read_pairs(files))
+    return pairs, replace(EXACT, unlisted=unlisted(count_ends(files), len(pairs[0])))
 
 
 def second_looks(

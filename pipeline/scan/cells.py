@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from twinpix.pipeline.index import Ids, Pairs, Vectors, import_faiss
 from twinpix.pipeline.index.faiss_l2 import main_dimensions
-from twinpix.pipeline.index.near import candidate_pairs, flat_index
+from twinpix.pipeline.index.near import CROWD, candidate_pairs, flat_index
 
 Rows = NDArray[np.intp]
 ROUNDS = 10  # of k-means
@@ -129,8 +129,9 @@ def join(
     """
     if len(vectors) < 2:
         return NO_PAIRS
+    crowd = CROWD if most else len(vectors)
     i, j, distance = candidate_pairs(
-        vectors, flat_index(vectors), reach, sure if most else reach, most, rank, seen_from
+        vectors, flat_index(vectors), reach, sure if most else reach, most, rank, seen_from, crowd
     )
     return np.asarray(ids[i], np.intp), np.asarray(ids[j], np.intp), distance
 

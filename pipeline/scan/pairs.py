@@ -16,6 +16,7 @@ from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.embedded import all_vectors, read_names
 
 Rows = NDArray[np.intp]
+ENDS = "ends"
 _building = Lock()
 
 
@@ -35,8 +36,10 @@ def join_portion(
         first, last: of those that are compared.
     """
     kept, vectors, index, rank = _whole(files, key, left, dim)
-    i, j, distance = candidate_pairs(vectors, index, reach, sure, most, rank, np.arange(first, last))
-    write_pairs(target, (kept[i], kept[j], distance))
+    ends: list[int] = []
+    rows = np.arange(first, last)
+    i, j, distance = candidate_pairs(vectors, index, reach, sure, most, rank, rows, within=ends.append)
+    write_pairs(target, (kept[i], kept[j], distance), sum(ends))
 
 
 def _whole(files: tuple[str, ...], key: str, left: tuple[int, ...], dim: int) -> tuple[Rows, Vectors, Index, Rows]:
@@ -52,10 +55,15 @@ def _made(files: tuple[str, ...], key: str, left: tuple[int, ...], dim: int) -> 
     return kept, vectors, flat_index(vectors), rank[kept]
 
 
-def write_pairs(target: str, pairs: Pairs) -> None:
-    """Rows and distances."""
+def write_pairs(target: str, pairs: Pairs, ends: int = 0) -> None:
+    """Rows and distances; and how many ends of pairs were seen, kept or not."""
     i, j, distance = pairs
-    store.write(target, {"i": i.astype(np.int64), "j": j.astype(np.int64), "distance": distance})
+    store.write(target, {"i": i.astype(np.int64), "j": j.astype(np.int64), "distance": distance}, {ENDS: str(ends)})
+
+
+def count_ends(files: Sequence[str]) -> int:
+    """How many ends of pairs were seen, in all."""
+    return sum(int(store.facts_of(file)[ENDS]) for file in files)
 
 
 def read_pairs(files: Sequence[str]) -> list[Pairs]:

@@ -104,7 +104,9 @@ def test_worn_copies_are_accepted_as_far_as_different_pictures_seldom_seem_so() 
     assert more == pytest.approx(CURVE.false_pairs(0.6, 500) * 3 / 10_000)
 
 
-@pytest.mark.parametrize("second", [None, SecondLook(1000, 5, 200), SecondLook(1000, 5, 200, 7)])
+@pytest.mark.parametrize(
+    "second", [None, SecondLook(1000, 5, 200), SecondLook(1000, 5, 200, 7), SecondLook(1000, 2, 200, 7, (0.1, 0.4))]
+)
 def test_round_trip_through_json(second: SecondLook | None) -> None:
     curve = replace(CURVE, second_look=second)
     assert read_calibration(json.loads(json.dumps(curve.to_dict()))) == curve
@@ -123,6 +125,8 @@ def test_round_trip_through_json(second: SecondLook | None) -> None:
         {"pictures": "many"},
         {"measured_from": None},
         {"second_look": {"pairs": 3}},
+        {"second_look": {"pairs": 3, "confirmed": 1, "unclear": 0, "wrong": 0.1}},
+        {"told_apart": {}},
         {"second_look": 3},
     ],
 )
@@ -152,7 +156,8 @@ def test_the_shipped_curve_is_monotone(encoder: OnnxEncoder) -> None:
 # -- the band and the classes: not in older models
 
 LATER = replace(CURVE, low=(0.0, 1e-7, 1e-6, 1e-3), high=(1e-7, 1e-5, 1e-4, 1e-1),
-                classes=(replace(CURVE, source="document", pictures=210),))  # fmt: skip
+                classes=(replace(CURVE, source="document", pictures=210),),
+                told_apart=replace(CURVE, distances=(0.3, 0.4, 0.5, 0.8)))  # fmt: skip
 
 
 def test_the_band_and_the_classes_round_trip() -> None:
@@ -160,8 +165,10 @@ def test_the_band_and_the_classes_round_trip() -> None:
 
 
 def test_older_values_are_read() -> None:
-    assert not {"low", "high", "classes"} & CURVE.to_dict().keys()
+    assert not {"low", "high", "classes", "told_apart"} & CURVE.to_dict().keys()
     assert read_calibration(CURVE.to_dict()) == CURVE
+    look = {"pairs": 1000, "confirmed": 3, "unclear": 7, "likely": 0}
+    assert read_calibration(CURVE.to_dict() | {"second_look": look}).second_look == SecondLook(1000, 3, 7, 0)
 
 
 @pytest.mark.parametrize(

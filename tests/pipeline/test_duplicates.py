@@ -17,6 +17,7 @@ from twinpix.encoder.errors import FingerprintError, ImageError, InputError
 from twinpix.encoder.onnx import OnnxEncoder, load_encoder
 from twinpix.pipeline import duplicates
 from twinpix.pipeline.calibration.alikeness import LEAST
+from twinpix.pipeline.decisions import Decisions
 from twinpix.pipeline.duplicates import candidate_pairs, compare, find_duplicates, group_duplicates
 from twinpix.pipeline.limits import WIDER, Limits, check_threshold, limits
 from twinpix.pipeline.report import Embeddings, Report
@@ -383,3 +384,43 @@ def test_candidates_are_grouped_again_without_reading_a_file(album: Path, encode
         path.unlink()
     assert candidates.report(candidates.limit.at(0.5)).groups == found.groups
     assert len(candidates.report(candidates.limit.at(0)).matches) == sum(m.l2_distance == 0 for m in found.matches)
+
+
+# -- crowds within a threshold of one's own
+
+
+def crowd(n: int, encoder: OnnxEncoder, seed: int = 0) -> Embeddings:
+    """Look-alikes, L2 about 0.07 from one another, and a pair of others."""
+    dice = np.random.default_rng(seed)
+    vectors = dice.normal(0, 0.003, (n, encoder.dim)).astype(np.float32)
+    vectors[:, 0], vectors[-2:, :2] = 1, (0, 1)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Embeddings(tuple(Path(f"/r/{k:04}.png") for k in dice.permutation(n)), vectors, encoder.fingerprint)
+
+
+@pytest.mark.parametrize("n", [300, 600])
+def test_a_crowd_is_one_group_and_few_pairs(encoder: OnnxEncoder, n: int) -> None:
+    looked = crowd(n, encoder)
+    found = group_duplicates(looked, encoder, 0.3, decisions=Decisions({}))
+    assert [len(group.files) for group in found.groups] == [n - 2, 2]
+    assert found.groups[0].files[0] == min(looked.paths[:-2])
+    assert len(found.matches) <= 16 * n
+    assert len(found.matches) + found.unlisted == (n - 2) * (n - 3) // 2 + 1
+    order = np.random.default_rng(1).permutation(n)
+    paths, vectors = tuple(looked.paths[k] for k in order), looked.vectors[order]
+    again = group_duplicates(replace(looked, paths=paths, vectors=vectors), encoder, 0.3, decisions=Decisions({}))
+    assert (again.groups, again.matches, again.unlisted) == (found.groups, found.matches, found.unlisted)
+
+
+def test_each_of_a_crowd_is_listed_with_its_nearest(encoder: OnnxEncoder) -> None:
+    looked = crowd(300, encoder)
+    found = group_duplicates(looked, encoder, 0.3, decisions=Decisions({}))
+    listed = {frozenset((match.query, match.reference)) for match in found.matches}
+    gaps = np.linalg.norm(looked.vectors[:298, None] - looked.vectors[None, :298], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    assert all(frozenset((looked.paths[i], looked.paths[j])) in listed for i, j in enumerate(gaps.argmin(1).tolist()))
+
+
+def test_up_to_121_look_alikes_lack_no_pair(encoder: OnnxEncoder) -> None:
+    found = group_duplicates(crowd(123, encoder), encoder, 0.3, decisions=Decisions({}))
+    assert (len(found.matches), found.unlisted) == (121 * 120 // 2 + 1, 0)

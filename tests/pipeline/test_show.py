@@ -70,6 +70,14 @@ def test_an_index_that_is_not_exact_is_named(capsys: pytest.CaptureFixture[str])
     assert "cells" not in capsys.readouterr().out
 
 
+def test_pairs_that_are_not_listed_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    left = replace(report(), index=IndexUsed(unlisted=1234))
+    show.report(left, as_json=False)
+    assert "1,234 more within the threshold are not listed" in capsys.readouterr().out
+    show.report(left, as_json=True)
+    assert json.loads(capsys.readouterr().out)["index"]["unlisted"] == 1234
+
+
 def test_pairs_left_apart_are_shown_beside_the_group(capsys: pytest.CaptureFixture[str]) -> None:
     links = tuple(Link(Path("/r/a.png"), Path(f"/r/x{k}.png"), 0.2) for k in range(8))
     group = Group((Path("/r/a.png"), Path("/r/b.png")), 0.1, links)

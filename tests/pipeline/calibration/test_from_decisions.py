@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinpix.encoder.calibration import SecondLook
+from twinpix.encoder.calibration import Calibration, pairs
 from twinpix.encoder.onnx import load_encoder
 from twinpix.pipeline.calibration import calibrate as calibrating
 from twinpix.pipeline.calibration import study as studying
@@ -21,6 +21,7 @@ from twinpix.pipeline.calibration.gather import gather, regrouped
 from twinpix.pipeline.calibration.study import calibrate
 from twinpix.pipeline.decisions import Verdict, content_of, decide, read_decisions
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.second_look.outcome import Outcome
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 PICTURES = 206
@@ -57,6 +58,7 @@ def test_twins_that_a_person_calls_different_count_as_a_false_match(photos: Path
     assert (told.closest[0].first.name, told.closest[0].second.name) == ("000.png", "twin.jpg")
     seen = told.calibration.second_look
     assert seen is not None and seen.confirmed == 1  # the second look errs here, and that is written down
+    assert seen.wrong == pytest.approx([told.closest[0].distance]) and told.calibration.told_apart is not None
     assert told.calibration.rate(0.05) > plain.calibration.rate(0.05)
     assert told.calibration.library_threshold(1000) < plain.calibration.library_threshold(1000)
     assert "what you decided" in told.calibration.source
@@ -88,14 +90,56 @@ def test_what_was_decided_is_among_a_random_choice(photos: Path) -> None:
     assert len(some.paths) <= 204 and len(some.apart) == 1
 
 
-def test_a_second_look_that_errs_gets_fewer_candidates() -> None:
+def erring(*wrong: float) -> Calibration:
+    """The shipped curve, of a second look that confirmed pairs so far apart (L2) which are different."""
     curve = load_encoder().calibration
     assert curve.second_look is not None and curve.second_look.confirmed == 0
-    wrong = replace(curve, second_look=SecondLook(20_000, 200, 70, 0))
-    n = 2000
-    assert wrong.candidate_threshold(n) < curve.candidate_threshold(n)
-    assert wrong.false_pairs(wrong.candidate_threshold(n), n) * 0.01 <= 1.05
-    assert wrong.candidate_threshold(n) >= wrong.library_threshold(n)
+    look = replace(curve.second_look, confirmed=len(wrong), wrong=tuple(sorted(wrong)))
+    return replace(curve, second_look=look)
+
+
+@pytest.mark.parametrize("n", [1000, 10_000, 100_000])
+def test_few_errors_of_the_second_look_leave_most_candidates(n: int) -> None:
+    reach = erring().candidate_threshold(n)
+    for wrong in (0.05, 0.2, 0.9 * reach, 0.99 * reach):
+        assert erring(*[wrong] * 3).candidate_threshold(n) >= 0.94 * reach
+        assert erring(*[wrong] * 10).candidate_threshold(n) >= 0.8 * reach
+    assert erring(*[0.2] * 10, *[1.5] * 100).candidate_threshold(n) == reach, "avoids none within reach"
+
+
+@pytest.mark.parametrize("n", [1000, 10_000, 100_000])
+def test_errors_draw_the_threshold_in_below_them(n: int) -> None:
+    reach = erring().candidate_threshold(n)
+    far = [share * reach for share in (0.95, 0.96, 0.97, 0.98)]
+    assert erring(*far).candidate_threshold(n) == pytest.approx(0.95 * reach)
+    assert erring(*far).candidate_threshold(n) < far[0]
+    assert erring(*far, 0.2).candidate_threshold(n) == pytest.approx(0.95 * reach), "one more, elsewhere"
+    many = erring(*[0.3] * 100)
+    assert many.candidate_threshold(n) == max(float(np.nextafter(0.3, 0)), many.library_threshold(n)) < 0.8 * reach
+
+
+def test_errors_are_expected_again() -> None:
+    at = 0.9, 0.4, 0.1  # L2
+    curve = erring(*[0.3] * 10)
+    ten = 10 * pairs(10_000) / pairs(curve.pictures)
+    assert curve.verified_false_pairs(*at, 10_000) >= ten > 2 * erring().verified_false_pairs(*at, 10_000)
+    assert curve.verified_false_pairs(0.2, 0.2, 0.1, 10_000) < ten, "those beyond are avoided"
+
+
+def test_what_is_confirmed_wrongly_takes_no_looks_from_other_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(0).standard_normal((403, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[400:] = vectors[:3] + np.float32(1e-3)  # near, and different all the same
+    near, said = {(k, 400 + k) for k in range(3)}, {True: Outcome.CONFIRMED, False: Outcome.REFUTED}
+    monkeypatch.setattr(calibrating, "look_again", lambda pictures, found: tuple(
+        said[pair in near] for pair in zip(found[0].tolist(), found[1].tolist(), strict=True)
+    ))  # fmt: skip
+    others = calibrating.calibrate(vectors[:400], "others", [b""] * 400)
+    curve = calibrating.measure(vectors, "all", [b""] * 403, apart=near).calibration
+    assert curve.second_look is not None and curve.second_look.wrong == pytest.approx([8**0.5 / 1000] * 3, abs=1e-4)
+    for n in (1000, 10_000, 100_000):
+        assert curve.candidate_threshold(n) == pytest.approx(others.candidate_threshold(n), rel=0.1)
+        assert curve.library_threshold(n) < 0.01 < others.library_threshold(n)
 
 
 def test_command(photos: Path, command: Command) -> None:

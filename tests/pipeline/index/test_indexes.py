@@ -11,7 +11,7 @@ from twinpix.pipeline.index import IndexUsed, exact_distances, policy
 from twinpix.pipeline.index import near as near_module
 from twinpix.pipeline.index.faiss_l2 import main_dimensions
 from twinpix.pipeline.index.flat import FlatIndex
-from twinpix.pipeline.index.near import CROWD, HUBS, candidate_pairs, flat_index
+from twinpix.pipeline.index.near import CROWD, HUBS, candidate_pairs, flat_index, pairs_within
 from twinpix.pipeline.index.policy import build_index, kind_for
 from twinpix.pipeline.index.recall import own_pairs, recall_of_pairs
 from twinpix.pipeline.second_look.look_again import nearest_candidates
@@ -109,8 +109,11 @@ def test_up_to_so_many_each_pair_counts() -> None:
         vectors = crowd(100, size)
         found = candidate_pairs(vectors, flat_index(vectors), 0.02, 0.01, 20)
         assert (found[2] <= 0.01).sum() == pairs
-        whole = candidate_pairs(vectors, flat_index(vectors), 0.01, 0.01, 0)
-        assert len(whole[2]) == size * (size - 1) // 2, "all pairs within a threshold of one's own"
+        whole, ends = pairs_within(vectors, 0.01), list[int]()
+        assert len(whole[2]) == size * (size - 1) // 2, "all pairs, where these are asked for"
+        own = candidate_pairs(vectors, flat_index(vectors), 0.01, 0.01, 0, within=ends.append)
+        assert sum(ends) == 2 * len(whole[2]) and set(zip(*own, strict=True)) <= set(zip(*whole, strict=True))
+        assert len(own[2]) == len(whole[2]) if size <= CROWD + 1 else len(own[2]) <= 2 * HUBS * size
 
 
 def test_a_crowd_is_the_same_in_any_order_and_any_portion() -> None:

@@ -71,6 +71,19 @@ def test_the_same_report_as_find_duplicates(
     assert found.totals.images == expected.images and found.totals.groups == len(expected.groups)
 
 
+def test_crowds_are_those_of_find_duplicates(
+    run: Callable[..., Scanned], tmp_path: Path, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twinpix.pipeline.scan.candidates.QUERIES", 50)
+    (tmp_path / "dark").mkdir()
+    for k in range(130):
+        Image.new("L", (16, 16), k % 13).resize((16 + k // 13, 16)).save(tmp_path / "dark" / f"{k:03}.png")
+    expected = find_duplicates(tmp_path / "dark", encoder=encoder, threshold=2.0)
+    found = run(tmp_path / "dark", threshold=2.0)
+    assert found.report == expected
+    assert expected.unlisted + len(expected.matches) == 130 * 129 // 2 and expected.unlisted
+
+
 def test_looks_end_where_those_of_find_duplicates_end(
     run: Callable[..., Scanned], photos: Path, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
