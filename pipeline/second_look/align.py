@@ -204,6 +204,12 @@ def superpose(query: Look, reference: Look, alignment: Alignment) -> Aligned:
     return Aligned(laid, reference.tones, inside, speckled)
 
 
+def between(alignment: Alignment, looks: tuple[Look, Look], others: tuple[Look, Look]) -> Alignment:
+    """The same alignment between looks of another size."""
+    matrix = lay_upon(looks[1], others[1]) @ alignment.matrix @ lay_upon(others[0], looks[0])
+    return Alignment(matrix / matrix[2, 2], alignment.mirrored, alignment.inliers, alignment.matches)
+
+
 def zoom(matrix: Matrix) -> float:
     """Px of the target per px of the source."""
     return float(np.sqrt(np.linalg.det(matrix[:2, :2])))

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, superpose
+from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, between, superpose
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.look import LEGIBLE, Look, import_cv2
 from twinpix.pipeline.second_look.motion import fit
-from twinpix.pipeline.second_look.tiles import Plane, correlate
+from twinpix.pipeline.second_look.recoloured import has_other_hues
+from twinpix.pipeline.second_look.tiles import Plane, correlate, tile_means
 
 WINDOW, MARGIN = 7, 8  # px: in which ink is compared; at the edges, where nothing is
 NOISE = 8.0  # levels; what compression may do to a window without ink
@@ -36,6 +37,8 @@ COARSE_OTHER, COARSE_SPOT = 0.85, 40  # and at half that size: copies have 24, o
 SPREAD = 0.5  # of the height and of the width that they lie apart
 WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
 OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
+CLIPPED = (4, 251)  # levels
+TURNED_SAME = 0.9  # share of the tiles of a page that agree with those of its mirror image, a px or so beside them
 ROUNDS = 2  # of fitting one to the other, at each size
 NUDGE = 3.0  # px of a look; alignments that are no farther apart are one
 SHAPE = 0.03  # relative difference of aspect ratios
@@ -78,10 +81,34 @@ def differs_at_a_glance(query: Look, reference: Look) -> bool:
     one, other = (_blurred(page.astype(np.float32), SHARPNESS) for page in (a, b))
     correlation, structure = correlate(one, other, GLANCE_TILE)
     inked = structure > INKED
-    same, others = inked & (correlation >= SAME_TILE), (structure > STRONG) & (correlation < OTHER_TILE)
+    if not (query.is_written and reference.is_written):  # what was brightened may have clipped
+        inked &= ~(_clipped(one) | _clipped(other))
+    same, others = inked & (correlation >= SAME_TILE), inked & (structure > STRONG) & (correlation < OTHER_TILE)
     if same.sum() < TEMPLATE or not _is_spread(same):
         return False
-    return bool(others.sum() >= (1 if same.sum() >= WHOLE_TEMPLATE * inked.sum() else OTHER_TILES))
+    differs = others.sum() >= (1 if same.sum() >= WHOLE_TEMPLATE * inked.sum() else OTHER_TILES)
+    return bool(differs and not any(_has_same_tiles(one, turned) for turned in _turned(other)))
+
+
+def _turned(page: Plane) -> Iterator[Plane]:
+    # mirrored, upside down, and if it is a square, on its sides: many pages are symmetrical, but for what they say
+    for flipped in (page, page[:, ::-1]):
+        for quarters in range(4):
+            turned = np.rot90(flipped, quarters)
+            if turned.shape == page.shape and (quarters or flipped is not page):
+                yield np.ascontiguousarray(turned)
+
+
+def _has_same_tiles(one: Plane, other: Plane) -> bool:
+    correlation, structure = correlate(one, other, GLANCE_TILE)
+    inked = structure > STRONG
+    return bool((correlation[inked] >= OTHER_TILE).mean() >= TURNED_SAME) if inked.any() else False
+
+
+def _clipped(page: Plane) -> NDArray[np.bool_]:
+    # tiles that are black or white, mostly
+    low, high = CLIPPED
+    return np.asarray(tile_means(((page < low) | (page > high)).astype(np.float32), GLANCE_TILE) > 0.5)
 
 
 def _is_spread(same: NDArray[np.bool_]) -> bool:
@@ -121,7 +148,9 @@ def has_same_ink(query: Look, reference: Look, laid: Alignment) -> bool:
         fine = query.fine, reference.fine
         better, differing = _closer(laid, looks, fine, OTHER)
         if differing < SPOT:
-            return not is_printed(query, reference) or _same_in_whole(query, reference, better)
+            return not is_printed(query, reference) or (
+                not has_other_hues(query, reference, laid) and _same_in_whole(query, reference, better)
+            )
         a, b = query.healed, reference.healed
         if (a is None) == (b is None):  # or one of them is a noisy copy
             return False
@@ -149,7 +178,7 @@ def _closer(
     laid: Alignment, looks: tuple[Look, Look], larger: tuple[Look, Look], other: float
 ) -> tuple[Alignment, int]:
     # how two pages lie on one another by looks of another size, and in how many windows they differ
-    better = fit(*larger, _between(laid, looks, larger), rounds=ROUNDS)
+    better = fit(*larger, between(laid, looks, larger), rounds=ROUNDS)
     return better, _differ_in(*larger, better, other)
 
 
@@ -172,12 +201,6 @@ def _differ_in(query: Look, reference: Look, laid: Alignment, other: float) -> i
         return differing
     usual = float(np.percentile(inked, PERCENT))
     return max(differing, int((inked > max(LEAST_OTHER, STANDS_OUT * usual)).sum()))
-
-
-def _between(alignment: Alignment, looks: tuple[Look, Look], others: tuple[Look, Look]) -> Alignment:
-    # the same alignment between looks of another size
-    matrix = lay_upon(looks[1], others[1]) @ alignment.matrix @ lay_upon(others[0], looks[0])
-    return Alignment(matrix / matrix[2, 2], alignment.mirrored, alignment.inliers, alignment.matches)
 
 
 def _inner(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

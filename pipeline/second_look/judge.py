@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from twinpix.pipeline.second_look.agreement import (
@@ -22,6 +22,7 @@ from twinpix.pipeline.second_look.outcome import Outcome
 
 MIN_TILES, ENOUGH_TILES = 8, 30  # to judge sharp pictures by, and worn ones
 PROMISING, LAID_PROMISING = 0.35, 0.5  # share of agreeing tiles from which an alignment is worth refining
+REPEATING_TILES, REPEATING = 20, 0.98  # so many of so many agree: then few of the matched features need to fit
 # px: where a copy fits best, its tiles are off by .05, noisy ones by .25; those of a second shot by .3 and more
 STILL, TILTED_STILL = 0.28, 0.12  # a perspective leaves less of either
 SHARP, SHARP_STILL = 0.95, 0.2  # correlation from which there is no noise that could excuse more than this
@@ -101,6 +102,9 @@ def look_closer(query: Look, reference: Look, alignment: Alignment) -> Finding:
     """What one alignment amounts to, refined where it is worth it."""
     laid = superpose(query, reference, alignment)
     aligned, motion, agreement = laid, 0.0, agree(laid)
+    if agreement.tiles >= REPEATING_TILES and agreement.agreeing >= REPEATING and agreement.contradicting == 0:
+        # a calendar, a chessboard: what matched elsewhere were repetitions
+        alignment = replace(alignment, matches=alignment.inliers)
     enough = LAID_PROMISING if alignment.is_in_place else PROMISING
     if alignment.fits and agreement.tiles >= MIN_TILES and agreement.agreeing >= enough:
         better, motion = refine(query, reference, alignment, agreement.tone)

@@ -30,6 +30,7 @@ from twinpix.pipeline.second_look.look import Look, import_cv2
 from twinpix.pipeline.second_look.other_words import hold_other_words
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.plain import has_same_pixels
+from twinpix.pipeline.second_look.recoloured import is_recoloured, is_same_but_for_levels
 from twinpix.pipeline.second_look.things import have_moved
 from twinpix.pipeline.twins import TWIN_CORRELATION
 
@@ -98,7 +99,7 @@ def examine(query: Look, reference: Look, is_far: bool = False) -> Examination:
         return found
     found = _aligned(query, reference, is_far)
     if found.outcome is not Outcome.CONFIRMED:
-        found = examine_without_borders(query, reference, is_far) or found
+        found = examine_recoloured(query, reference) or examine_without_borders(query, reference, is_far) or found
     return _with_frames(_with_the_rest(found, query, reference), query, reference)
 
 
@@ -110,6 +111,20 @@ def _with_the_rest(found: Examination, query: Look, reference: Look) -> Examinat
     if hold_other_words(aligned):
         return replace(found, outcome=Outcome.REFUTED, say_otherwise=True)
     return replace(found, outcome=Outcome.REFUTED) if have_moved(aligned) else found
+
+
+def examine_recoloured(query: Look, reference: Look) -> Examination | None:
+    """What is found of two things on an even ground that have other levels; None if that is no reason to look again.
+
+    They are compared as photos are, but nothing may lie on one of them.
+    """
+    if not (is_printed(query, reference) and is_recoloured(query, reference)):
+        return None
+    for alignment in alignments(query, reference):
+        finding = look_closer(query, reference, alignment)
+        if finding.outcome is Outcome.CONFIRMED and is_same_but_for_levels(query, reference, finding.alignment):
+            return Examination(Outcome.CONFIRMED, finding)
+    return None
 
 
 def examine_without_borders(query: Look, reference: Look, is_far: bool = False) -> Examination | None:

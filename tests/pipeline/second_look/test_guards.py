@@ -406,3 +406,82 @@ def test_a_last_frame_is_enough(tmp_path: Path) -> None:
     assert verify(look(tmp_path / "a.webp"), look(tmp_path / "b.webp")) is R
     (tmp_path / "c.webp").write_bytes((tmp_path / "a.webp").read_bytes())
     assert verify(look(tmp_path / "a.webp"), look(tmp_path / "c.webp")) is C
+
+
+def bottle(
+    cap: str = "#283c50", body: str = "#3c783c", label: str = "#dcc896", name: str = "Adler", ground: str = "white"
+) -> Image.Image:
+    sheet = Image.new("RGB", (640, 640), ground)
+    draw = ImageDraw.Draw(sheet)
+    draw.rounded_rectangle([280, 60, 360, 130], 8, fill=cap)
+    draw.polygon([(288, 130), (352, 130), (420, 240), (220, 240)], fill=body)
+    draw.rounded_rectangle([220, 230, 420, 600], 20, fill=body)
+    draw.rectangle([220, 320, 420, 500], fill=label)
+    draw.text((240, 340), name, fill="black", font=ImageFont.load_default(44))
+    for at in range(6):
+        draw.ellipse([245 + 26 * at, 430, 263 + 26 * at, 448], fill="#b02020")
+    grain = np.random.default_rng(1).normal(0, 1.5, (640, 640, 3))
+    return Image.fromarray((np.asarray(sheet) + grain).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("ground", ["white", "#cdc8c4"])
+def test_a_thing_on_an_even_ground_may_be_brightened(ground: str) -> None:
+    plain = bottle(ground=ground)
+    copies = [ImageEnhance.Brightness(plain).enhance(1.2), ImageEnhance.Contrast(plain).enhance(1.4), turned(plain, 18)]
+    copies += [ImageEnhance.Color(plain).enhance(1.6), plain.convert("L"), ImageOps.mirror(plain)]
+    assert [of(plain, copy) for copy in copies] == [C] * len(copies)
+    for other in (bottle(name="Castro", ground=ground), bottle(label="#96c8e6", ground=ground)):
+        assert of(plain, ImageEnhance.Brightness(other).enhance(1.2)) is R
+
+
+@pytest.mark.parametrize("part", [{"body": "#963232"}, {"body": "#324696"}, {"cap": "#961e1e"}, {"label": "#96c8e6"}])
+def test_the_same_thing_in_another_colour_is_another_thing(part: dict[str, str]) -> None:
+    assert of(bottle(), bottle(**part)) is R
+    assert of(bottle(ground="#cdc8c4"), bottle(**part, ground="#cdc8c4")) is R
+
+
+def test_hues_turned_far_are_another_thing_on_an_even_ground_only() -> None:
+    assert of(bottle(), turned(bottle(), 120)) is R
+    photo = Image.fromarray(data.coffee())  # type: ignore[no-untyped-call]
+    assert of(photo, turned(photo, 120)) is C
+
+
+def turned(picture: Image.Image, degrees: float) -> Image.Image:
+    hsv = np.asarray(picture.convert("HSV")).copy()
+    hsv[..., 0] += np.uint8(round(degrees / 360 * 256))
+    return Image.fromarray(hsv, "HSV").convert("RGB")
+
+
+def of(query: Image.Image, reference: Image.Image) -> Outcome:
+    looks = []
+    for picture in (query, reference):
+        file = io.BytesIO()
+        picture.convert("RGB").save(file, "JPEG", quality=90)
+        looks.append(look(file.getvalue()))
+    return verify(looks[0], looks[1])
+
+
+def calendar(month: int = 3) -> Image.Image:
+    sheet = Image.new("RGB", (900, 640), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((40, 20), f"Month {month}", fill="#203060", font=ImageFont.load_default(48))
+    for day in range(31):
+        x, y = 40 + 118 * ((day + month) % 7), 110 + 84 * ((day + month) // 7)
+        draw.rectangle([x, y, x + 108, y + 76], outline="#a0a0a0", width=2)
+        draw.text((x + 8, y + 6), str(day + 1), fill="black", font=ImageFont.load_default(28))
+    return sheet
+
+
+def test_parts_of_what_repeats_itself_are_found() -> None:
+    page = calendar()
+    assert of(page, page.crop((45, 32, 855, 608))) is C
+    assert of(page, calendar(5)) is R and of(page, calendar(5).crop((45, 32, 855, 608))) is R
+
+
+def test_pages_that_are_symmetrical_but_for_what_they_say_may_be_mirrored() -> None:
+    page = calendar()
+    square = page.crop((0, 0, 640, 640))
+    turns = [ImageOps.mirror(page), ImageOps.flip(page), page.rotate(180)]
+    assert [of(page, turn) for turn in turns] == [C] * 3
+    assert of(square, square.rotate(90)) is C
+    assert of(page, ImageOps.mirror(calendar(5))) is R
