@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,11 +12,12 @@ from twinpix.pipeline.second_look.align import Aligned
 from twinpix.pipeline.second_look.look import import_cv2
 from twinpix.pipeline.second_look.tiles import Plane, correlate
 
-SOFT, REACH = 1.0, 1  # px: sigma that both get; how far off thin letters of a copy may lie
+SOFT = 1.0  # px: sigma that both get
+SHIFTS = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]  # px: thin letters of a copy may lie off
 SAME, STRUCTURE = 0.6, 8.0  # correlation of a cell from which letters are the same; levels of deviation of any
 # cells that hold letters on both sides, and not the same: so many are a line of words (a mark in a corner has fewer),
 # if they are so large a share of the words around them (of the same words, badly aligned or worn, they are not)
-CELLS, SHARE = 8, 0.35
+CELLS, SHARE = 10, 0.35
 
 
 def hold_other_words(aligned: Aligned) -> bool:
@@ -24,28 +27,25 @@ def hold_other_words(aligned: Aligned) -> bool:
     """
     if min(aligned.inside.shape) < CELL:
         return False
-    differing = _differing(aligned)
+    a, b = (_soft(side[..., 0]) for side in (aligned.query, aligned.reference))
+    likeness, structure = correlate(a, b, CELL)
+    inked = (structure > STRUCTURE) & _whole_cells(aligned.inside)
+    differing = inked & (likeness < SAME)
     if differing.sum() < CELLS:
         return False
-    words = np.ones_like(differing)
+    words = inked.copy()
     for side in (aligned.query, aligned.reference):
         words &= shipped_words().where(np.ascontiguousarray(side[..., 0])) > 0
         if (words & differing).sum() < CELLS:
             return False
-    return any((one & differing).sum() >= max(CELLS, SHARE * one.sum()) for one in _lines(words))
+    moved = [correlate(a, np.roll(b, shift, (0, 1)), CELL)[0] for shift in SHIFTS]
+    return any(_is_another(line, moved) for line in _lines(words))
 
 
-def _differing(aligned: Aligned) -> NDArray[np.bool_]:
-    # cells with structure that the other does not have, however the two are moved by a px
-    a, b = (_soft(side[..., 0]) for side in (aligned.query, aligned.reference))
-    best, structure = correlate(a, b, CELL)
-    where = (structure > STRUCTURE) & _whole_cells(aligned.inside)
-    if (where & (best < SAME)).sum() < CELLS:
-        return where & (best < SAME)
-    for down in range(-REACH, REACH + 1):
-        for across in range(-REACH, REACH + 1):
-            best = np.maximum(best, correlate(a, np.roll(b, (down, across), (0, 1)), CELL)[0])
-    return where & (best < SAME)
+def _is_another(line: NDArray[np.bool_], moved: Sequence[Plane]) -> bool:
+    # not the same words, as well as they lie on one another however the whole line is moved by a px
+    best = max((likeness[line] for likeness in moved), key=np.mean)
+    return bool((best < SAME).sum() >= max(CELLS, SHARE * len(best)))
 
 
 def _soft(luma: NDArray[np.uint8]) -> Plane:
