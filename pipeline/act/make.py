@@ -134,7 +134,7 @@ def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tu
     searched, references_too = _folders(roots), _folders(references)
     for root in searched:
         if any(is_trash(str(folder)) for folder in (root, *root.parents)):
-            raise InputError(f"{root}: lies in a quarantine or trash, in which nothing is touched")
+            raise InputError(f"{root}: lies in a quarantine, trash, snapshot or cache, in which nothing is touched")
         if any(root.is_relative_to(reference) for reference in references_too):
             raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
     return searched, references_too
