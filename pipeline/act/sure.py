@@ -13,6 +13,7 @@ from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.act.state import State
+from twinpix.pipeline.act.told import Told
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
@@ -74,10 +75,11 @@ class Seen:
 class Sureness:
     """Judges pairs of some files by the matches among them; a match of two holds for all that have the same bytes."""
 
-    def __init__(self, files: Sequence[Seen], matches: Iterable[Match]) -> None:
+    def __init__(self, files: Sequence[Seen], matches: Iterable[Match], told: Told) -> None:
         content = {str(file.path): file.state.content for file in files}
         named = ((str(match.query), str(match.reference), match) for match in matches)
         self._matches = {frozenset((content[a], content[b])): m for a, b, m in named if a in content and b in content}
+        self._told = told
 
     def of(self, a: Seen, b: Seen) -> Verdict:
         """Whether `a` can be removed while `b` stays.
@@ -91,6 +93,8 @@ class Sureness:
         match = self._matches.get(frozenset((a.state.content, b.state.content)))
         if match is None:
             return Verdict(False, "no match with what stays")
+        if said := self._told.doubt(a.path, b.path):
+            return Verdict(False, said)
         if a.look is None or b.look is None:
             return Verdict(False, "can no longer be read")
         outcome = match.second_look or verify(a.look, b.look)

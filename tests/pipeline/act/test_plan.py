@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.partners import owners_of, partners_of
 from twinpix.pipeline.act.plan import CHOSEN, Plan, decide
 from twinpix.pipeline.act.plan_file import read_plan, write_plan
+from twinpix.pipeline.decisions import Verdict, content_of, pair_of
+from twinpix.pipeline.decisions import decide as decide_pairs
 from twinpix.pipeline.relation.kinds import Kind, Relation
 
 
@@ -330,3 +333,20 @@ def test_depth_keeps_a_file(tmp_path: Path, paint: Any) -> None:
     assert not any(file.goes and file.path.name == "deep.png" for group in plan.groups for file in group.files)
     relation = twinpix.explain(tmp_path / "deep.png", tmp_path / "flat.png").relation
     assert relation.kind is not Kind.IDENTICAL_PIXELS
+
+
+@pytest.mark.parametrize("name", ["0.jpg", "c.jpg"])
+def test_not_a_duplicate_holds_through_a_third_file(tmp_path: Path, paint: Any, name: str) -> None:
+    picture = paint(6, 800, 600, cells=60)
+    for file, quality in (("a.jpg", 90), ("b.jpg", 88)):
+        picture.save(tmp_path / file, quality=quality)
+    a, b = (content_of(tmp_path / file) for file in ("a.jpg", "b.jpg"))
+    decide_pairs([pair_of(a, b)], Verdict.DIFFERENT)
+    picture.save(tmp_path / name, quality=96)  # a better copy of one of the two, and nobody has said of which
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert any("have called" in file.why for file in plan.groups[0].files)
+    shutil.copy(tmp_path / name, tmp_path / "same bytes.jpg")
+    assert [file.path.name for group in plan_of(tmp_path).groups for file in group.files if file.goes] == [
+        "same bytes.jpg"
+    ]
