@@ -196,6 +196,42 @@ def test_what_was_shrunk_and_enlarged_does_not_stay_alone(tmp_path: Path, paint:
     assert plan_of(tmp_path).going == 0
 
 
+@pytest.mark.parametrize("sigma", [1.5, 1.8])
+def test_a_sharp_photo_goes_for_none_with_a_blurred_part(tmp_path: Path, grainy: Any, sigma: float) -> None:
+    grainy.save(tmp_path / "sharp.jpg", quality=91)
+    _blurred(grainy, (300, 200, 600, 500), sigma).save(tmp_path / "blurred.jpg", quality=96)  # more bytes
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert "a part of it is sharper" in why(plan, "sharp.jpg")
+
+
+def test_of_two_frames_with_the_focus_elsewhere_both_stay(tmp_path: Path, grainy: Any) -> None:
+    for name, part in (("left.jpg", (700, 0, 1400, 1000)), ("right.jpg", (0, 0, 700, 1000))):
+        _blurred(grainy, part, 1.5).save(tmp_path / name, quality=92)
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert "a part of it is sharper" in "".join(file.why for file in plan.groups[0].files)
+
+
+def test_a_coarser_and_a_smaller_copy_are_as_sharp(tmp_path: Path, grainy: Any) -> None:
+    grainy.save(tmp_path / "sharp.jpg", quality=91)
+    grainy.save(tmp_path / "copy.jpg", quality=75)
+    grainy.resize((700, 500)).save(tmp_path / "half.webp", quality=80)
+    assert plan_of(tmp_path).going == 2
+
+
+@pytest.fixture(scope="module")
+def grainy(paint: Any) -> Image.Image:
+    fine = np.random.default_rng(0).normal(0, 6, (1000, 1400, 1))
+    return Image.fromarray((np.asarray(paint(3, 1400, 1000, cells=40), np.float32) + fine).clip(0, 255).astype("u1"))
+
+
+def _blurred(picture: Any, part: tuple[int, int, int, int], sigma: float) -> Any:
+    blurred = picture.copy()
+    blurred.paste(picture.crop(part).filter(ImageFilter.GaussianBlur(sigma)), part[:2])
+    return blurred
+
+
 def _noisy(picture: Any, change: Any) -> Any:
     changed = change(np.asarray(picture, np.float32), np.random.default_rng(0))
     return Image.fromarray(changed.clip(0, 255).astype(np.uint8))
