@@ -57,9 +57,8 @@ def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
     if is_raw(path):
         return "it is a RAW file, of which a preview was compared"
     if goes.pictures > 1:
-        return (
-            f"it holds {goes.pictures} pictures (a gain map, a preview, what the other eye sees), and one was compared"
-        )
+        others = "a gain or depth map, a preview, what the other eye sees"
+        return f"it holds {goes.pictures} pictures ({others}), and one was compared"
     if goes.bits > stays.bits:
         return f"it has {goes.bits} bits a channel, and what stays {stays.bits}"
     if stays.pixels < SMALLER * goes.pixels:

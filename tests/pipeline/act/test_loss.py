@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from twinpix.encoder.header import read_header
+from twinpix.encoder.header import _pictures, read_header
 from twinpix.pipeline.act.loss import APPENDED, _behind, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.facts import facts_of
@@ -106,6 +106,14 @@ def test_sixteen_bits_and_previews(tmp_path: Path) -> None:
         tags[tag] = 1 if tag == 254 else (8,)
         Image.new("RGB", (64, 48)).save(tmp_path / "a.tif", tiffinfo=tags)
         assert read_header(str(tmp_path / "a.tif")).pictures == 2
+
+
+def test_the_maps_in_a_heic() -> None:
+    image = Image.new("RGB", (64, 48))
+    image.format = "HEIF"
+    assert _pictures(image) == 1
+    image.info = {"aux": {"urn:com:apple:photo:2020:aux:hdrgainmap": [52]}, "depth_images": [object()]}
+    assert _pictures(image) == 3
 
 
 def test_what_lies_behind_a_jpeg(lost: Any, tmp_path: Path, paint: Paint) -> None:
