@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from PIL import Image, ImageCms
 
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.act.beside import beside
 from twinpix.pipeline.act.notes import KINDS, notes_of
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.explore.where import Photo
@@ -23,10 +26,7 @@ ENLARGED = 2.0  # times the pixels from which coarseness says nothing: each step
 UNTOLD, LARGER = 3.5, 6
 LOSSY = ("HEIF", "AVIF", "WEBP")
 APPENDED = 1024  # bytes behind the end of a picture; cameras pad with fewer
-END = 0xD9
-BOXES = (b"ftyp", b"meta", b"mdat", b"free", b"skip", b"moov")
 EXTRA_SAMPLES = 338  # TIFF
-MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of JPEG, not those within a scan
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Extras:
         has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
         profile: hash of its colour profile; empty if it has none, or sRGB.
-        appended: what lies behind the picture of a JPEG, or beside that of a HEIC: bytes, and their hash.
+        appended: what lies behind the picture, or beside it: bytes, and their hash: see `beside`.
         notes: what it tells of the picture: see `notes_of`.
     """
 
@@ -85,7 +85,7 @@ def loss_of_extras(goes: Extras, stays: Extras) -> str:
     if goes.profile and goes.profile != stays.profile:  # one that lost its profile is the worse one
         return "it has a colour profile that what stays has not: the same levels are other colours"
     if goes.appended[0] > APPENDED and goes.appended != stays.appended:
-        return f"{goes.appended[0]} bytes lie behind its picture (a video, a gain map)"
+        return f"{goes.appended[0]} bytes lie behind its picture or beside it (a video, a depth map, layers)"
     if missing := {kind for kind, _ in goes.notes - stays.notes}:
         return f"it tells {', '.join(kind for kind in KINDS if kind in missing)}, and what stays does not, or others"
     return ""
@@ -101,7 +101,8 @@ def extras_of(path: Path) -> Extras:
     with open_image(io.BytesIO(data)) as image:
         refuse_bombs(image)
         try:
-            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), _behind(data), notes_of(image))
+            more = _behind(data, getattr(image, "tag_v2", {}))
+            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), more, notes_of(image))
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
@@ -127,32 +128,6 @@ def _profile(image: Image.Image) -> str:
     return "" if "srgb" in said.lower() else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _behind(data: bytes) -> tuple[int, str]:
-    rest = _beside_boxes(data) if data[4:8] == b"ftyp" else data[_end_of_jpeg(data) :]
+def _behind(data: bytes, tags: Mapping[int, Any] = MappingProxyType({})) -> tuple[int, str]:
+    rest = beside(data, tags)
     return len(rest), hashlib.blake2b(rest, digest_size=16).hexdigest()
-
-
-def _end_of_jpeg(data: bytes) -> int:
-    # where the picture ends; where the file does, of another, and of one that has no end
-    place = 2
-    if not data.startswith(b"\xff\xd8\xff"):
-        return len(data)
-    while (found := MARKER.search(data, place)) is not None:
-        kind = found.group(1)[0]
-        if kind == END:
-            return found.end()
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return len(data)
-
-
-def _beside_boxes(data: bytes) -> bytes:
-    # of HEIC and AVIF, what is in none of the boxes that a picture takes (ISO/IEC 14496-12): the video of a phone
-    place, rest = 0, b""
-    while place + 8 <= len(data):
-        size, kind, head = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8], 8
-        if size == 1:
-            size, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
-        end = place + size if size >= head else len(data)
-        rest += b"" if kind in BOXES else data[place:end]
-        place = end
-    return rest + data[place:]

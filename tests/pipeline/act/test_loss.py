@@ -96,6 +96,52 @@ def test_the_video_in_a_heic(tmp_path: Path) -> None:
     assert _behind(b"".join([*boxes, large, b"\0\0\0\x08free"]))[0] == 4112
 
 
+def test_a_video_behind_a_heic() -> None:
+    picture = b"".join([b"\0\0\0\x10ftypheic\0\0\0\0", b"\0\0\0\x0cmeta1234", b"\0\0\0\x0cmdat5678"])
+    video = b"".join([b"\0\0\0\x10ftypmp42\0\0\0\0", b"\0\0\0\x0cmoov1234", b"\0\0\0\x0cmdat5678"])
+    assert _behind(picture + video)[0] == len(video)
+    assert _behind(picture + b"\0\0\0\x0cmoov1234")[0] == 12
+
+
+SEGMENTS = (b"http://ns.adobe.com/xmp/extension/\0", b"FLIR\0\1", b"FPXR\0", b"JP\0\1")
+
+
+@pytest.mark.parametrize("begins", SEGMENTS)
+def test_what_lies_in_a_segment_of_a_jpeg(lost: Any, begins: bytes) -> None:
+    def with_more(picture: Image.Image, file: Path) -> None:
+        jpeg()(picture, file)
+        payload, data = begins + b"\xff\xd9" * APPENDED, file.read_bytes()
+        segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+        file.write_bytes(data[:2] + segment + data[2:])
+
+    assert "or beside it" in lost(with_more, png) and lost(with_more, with_more) == ""
+    exif = Image.Exif()
+    exif[0x0131] = "an editor" * APPENDED  # which is usual
+    assert lost(jpeg(exif=exif, icc_profile=b"", xmp=b" " * 2 * APPENDED), png) == ""
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP", "TIFF"])
+def test_what_lies_in_or_behind_other_formats(tmp_path: Path, paint: Paint, name: str) -> None:
+    file, more = tmp_path / "a", bytes(APPENDED + 9)
+    options: dict[str, Any] = {"WEBP": {"exif": b"Exif\0\0" + more}, "PNG": {"exif": b"Exif\0\0" + more}}
+    paint(0, 401, 300, 40).save(file, name, **options.get(name, {}))
+    assert extras_of(file).appended[0] == 0
+    if name == "TIFF":
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[37724], tags.tagtype[37724] = more, 7  # layers of Photoshop
+        paint(0, 400, 300, 40).save(file, name, tiffinfo=tags)
+    else:
+        file.write_bytes(file.read_bytes() + more)
+    assert extras_of(file).appended[0] == len(more)
+
+
+def test_what_lies_in_a_chunk_of_a_png(tmp_path: Path, paint: Paint) -> None:
+    paint(0, 80, 60, 20).save(tmp_path / "a", "PNG")
+    data = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(data[:-12] + b"\0\0\1\0mkBF" + bytes(260) + data[-12:])
+    assert extras_of(tmp_path / "a").appended[0] == 268
+
+
 def test_sixteen_bits_and_previews(tmp_path: Path) -> None:
     levels = (np.arange(48 * 64 * 3) * 7 % 65536).astype(np.uint16).reshape(48, 64, 3)
     cv2.imwrite(str(tmp_path / "deep.png"), levels)
