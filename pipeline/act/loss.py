@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from twinpix.encoder.decode import open_image, refuse_bombs
@@ -27,6 +29,7 @@ UNTOLD, LARGER = 3.5, 6
 LOSSY = ("HEIF", "AVIF", "WEBP")
 APPENDED = 1024  # bytes behind the end of a picture; cameras pad with fewer
 EXTRA_SAMPLES = 338  # TIFF
+CELLS, HIDDEN, DETAIL = 64, 16, 1  # px; levels that what is hidden may differ by; and from which it is a picture
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Extras:
         profile: hash of its colour profile; empty if it has none, or sRGB.
         appended: what lies behind the picture, or beside it: bytes, and their hash: see `beside`.
         notes: what it tells of the picture: see `notes_of`.
+        layers: of one with transparent parts, its colours and its opacity at 64 x 64 px, levels, float32 (64, 64, 4).
     """
 
     has_alpha: bool
@@ -46,6 +50,7 @@ class Extras:
     profile: str
     appended: tuple[int, str]
     notes: frozenset[tuple[str, str]]
+    layers: NDArray[np.float32] | None = None
 
 
 def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
@@ -80,6 +85,8 @@ def loss_of_extras(goes: Extras, stays: Extras) -> str:
     """The same of what lies beside it."""
     if goes.has_alpha and not stays.has_alpha:
         return "it may be transparent in places, and what stays is not"
+    if goes.layers is not None and stays.layers is not None and _hides_more(goes.layers, stays.layers):
+        return "its transparent parts hide what those of what stays do not"
     if stays.is_cmyk != goes.is_cmyk:
         return "one of the two is in CMYK, for print"
     if goes.profile and goes.profile != stays.profile:  # one that lost its profile is the worse one
@@ -102,7 +109,8 @@ def extras_of(path: Path) -> Extras:
         refuse_bombs(image)
         try:
             more = _behind(data, getattr(image, "tag_v2", {}))
-            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), more, notes_of(image))
+            layers = _layers(image) if (has_alpha := _is_transparent(image)) else None
+            return Extras(has_alpha, image.mode == "CMYK", _profile(image), more, notes_of(image), layers)
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
@@ -115,6 +123,23 @@ def _is_transparent(image: Image.Image) -> bool:
         return "transparency" in image.info
     opaque = image.getchannel("A" if image.mode.endswith("A") else "a").histogram()[255]
     return opaque < image.width * image.height
+
+
+def _layers(image: Image.Image) -> NDArray[np.float32]:
+    # each channel shrunk by itself: colours shrunk with their opacity would lose what it hides
+    bands = (band.resize((CELLS, CELLS), Image.Resampling.BOX) for band in image.convert("RGBA").split())
+    levels = np.stack([np.asarray(band, np.float32) for band in bands], -1)
+    if image.format == "WEBP":  # what is clear was made up by its encoder
+        levels[levels[..., 3] < 1] = 0
+    return levels
+
+
+def _hides_more(goes: NDArray[np.float32], stays: NDArray[np.float32]) -> bool:
+    clear, colours = goes[..., 3] < 1, goes[..., :3].mean(-1)
+    if not clear.any() or np.abs(goes - stays)[clear, :3].max() <= HIDDEN:
+        return False
+    steps = (np.abs(np.diff(colours, axis=axis, append=0))[clear] for axis in (0, 1))
+    return all(np.median(step) > DETAIL for step in steps)
 
 
 def _profile(image: Image.Image) -> str:

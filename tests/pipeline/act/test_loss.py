@@ -83,6 +83,24 @@ def with_a_selection(picture: Image.Image, file: Path) -> None:
     picture.convert("RGBX").save(file, "TIFF", tiffinfo=tags)
 
 
+def test_what_transparent_parts_hide(lost: Any) -> None:
+    def cut_out(hidden: int | None, kind: str = "PNG", **more: Any) -> Callable[[Image.Image, Path], None]:
+        def write(picture: Image.Image, file: Path) -> None:
+            alpha = Image.new("L", picture.size, 255)
+            alpha.paste(0, (80, 60, 280, 240))
+            if hidden is not None:
+                picture.paste((hidden, hidden, hidden), (80, 60, 280, 240))
+            picture.putalpha(alpha)
+            picture.save(file, kind, **more)
+
+        return write
+
+    assert "transparent parts hide" in lost(cut_out(None), cut_out(128))
+    assert lost(cut_out(128), cut_out(None)) == lost(cut_out(None), cut_out(None)) == ""
+    assert lost(cut_out(None, "WEBP", quality=90), cut_out(128)) == "", "its encoder fills them"
+    assert lost(cut_out(None, "WEBP", lossless=True), cut_out(128)) == ""
+
+
 def webp(quality: int) -> Callable[[Image.Image, Path], None]:
     return lambda picture, file: picture.save(file, "WEBP", quality=quality)
 
