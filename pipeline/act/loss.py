@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.beside import beside
-from twinpix.pipeline.act.notes import KINDS, notes_of
+from twinpix.pipeline.act.notes import notes_of, untold
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Facts
@@ -93,8 +93,8 @@ def loss_of_extras(goes: Extras, stays: Extras) -> str:
         return "it has a colour profile that what stays has not: the same levels are other colours"
     if goes.appended[0] > APPENDED and goes.appended != stays.appended:
         return f"{goes.appended[0]} bytes lie behind its picture or beside it (a video, a depth map, layers)"
-    if missing := {kind for kind, _ in goes.notes - stays.notes}:
-        return f"it tells {', '.join(kind for kind in KINDS if kind in missing)}, and what stays does not, or others"
+    if missing := untold(goes.notes, stays.notes):
+        return f"it tells {', '.join(missing)}, and what stays does not, or others"
     return ""
 
 
