@@ -291,6 +291,26 @@ def test_a_sidecar_may_write_its_accents_otherwise(tmp_path: Path) -> None:
     assert owners_of(tmp_path / "cafe\u0301.xmp") == (tmp_path / "caf\u00e9.jpg",)
 
 
+@pytest.mark.parametrize(
+    ("picture", "partner"),
+    [
+        ("IMG.jpg", "IMG.jpg.json"), ("IMG(1).jpg", "IMG.jpg(1).json"),
+        ("IMG.jpg", "IMG.jpg.supplemental-metadata.json"),
+        ("IMG(1).jpg", "IMG.jpg.supplemental-metadata(1).json"), ("IMG.jpg", "IMG.jpg.supplemental-me.json"),
+        ("IMG.jpg", "IMG.jpg.s.json"), ("IMG.jpg", "IMG.json"), ("n" * 47 + ".jpg", "n" * 46 + ".json"),
+        ("IMG.jpg", "IMG.crw"), ("IMG.jpg", "IMG.ori"), ("IMG.jpg", "IMG.m4v"), ("IMG.jpg", "IMG.3gp"),
+        ("IMG.jpg", "IMG.AVI"), ("IMG.jpg", "IMG.MTS"), ("PXL_1.MP.jpg", "PXL_1.MP"), ("IMG.jpg", "IMG.wav"),
+        ("IMG.jpg", "IMG.jpg.dop"), ("IMG.jpg", "IMG.jpg.pp3"), ("IMG.jpg", "IMG.on1"), ("IMG.jpg", "IMG.cos"),
+        ("IMG.jpg", "IMG_01.jpg.xmp"), ("IMG.jpg", "IMG.thm"), ("IMG.JPG", "img.jpg.MOV"), ("a.b.jpg", "a.b.jpg.json"),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_a_picture(tmp_path: Path, picture: str, partner: str) -> None:
+    for name in (picture, partner, "IMG(2).jpg", "IMG_1.jpg", "other.jpg", "IMG.jpg.b.json", "other.jpg.json"):
+        (tmp_path / name).write_bytes(b"")
+    assert partners_of(tmp_path / picture) == (tmp_path / partner,)
+    assert owners_of(tmp_path / partner) == (tmp_path / picture,)
+
+
 def test_partners_with_a_copy_go_too(album: Path) -> None:
     for name in ("sub/a copy.nef", "a.nef"):
         (album / name).write_bytes(b"raw")
