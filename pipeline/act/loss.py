@@ -29,7 +29,7 @@ UNTOLD, LARGER = 3.5, 6
 LOSSY = ("HEIF", "AVIF", "WEBP")
 APPENDED = 1024  # bytes behind the end of a picture; cameras pad with fewer
 EXTRA_SAMPLES = 338  # TIFF
-CELLS, HIDDEN, DETAIL = 64, 16, 1  # px; levels that what is hidden may differ by; and from which it is a picture
+CELLS, HIDDEN, ONE_TONE = 64, 16, 1  # px; levels that what is hidden may differ by; and beyond which it is a picture
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,10 @@ def _layers(image: Image.Image) -> NDArray[np.float32]:
 
 
 def _hides_more(goes: NDArray[np.float32], stays: NDArray[np.float32]) -> bool:
-    clear, colours = goes[..., 3] < 1, goes[..., :3].mean(-1)
-    if not clear.any() or np.abs(goes - stays)[clear, :3].max() <= HIDDEN:
-        return False
-    steps = (np.abs(np.diff(colours, axis=axis, append=0))[clear] for axis in (0, 1))
-    return all(np.median(step) > DETAIL for step in steps)
+    clear = goes[..., 3] < 1
+    hidden, other = goes[clear, :3], stays[clear, :3]
+    is_picture = clear.any() and hidden.std(0).max() > ONE_TONE
+    return bool(is_picture and np.abs(hidden - other).max() > HIDDEN)
 
 
 def _profile(image: Image.Image) -> str:
