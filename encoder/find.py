@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
 
 QUARANTINE = ".twinpix-quarantine"  # what was removed, here or with the user's number behind it
-TRASH = re.compile(rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|\$RECYCLE\.BIN")
+# of the system, of a NAS, of programs that sync or show photos: sooner or later each empties itself, or is made anew
+TRASH = re.compile(
+    rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|RECYCLER|RECYCLED|(?i:\$recycle\.bin|[#@.]recycle)"
+    r"|\.dtrash|files_trashbin|\.stversions|\.snapshots?|#snapshot|@eaDir|\.cache|lost\+found"
+)
+TRASHED = ".trashed-"  # what a file's name begins with that Android deletes in a month
 
 
 def find_files(
@@ -20,7 +26,7 @@ def find_files(
 
     Whether a file is an image is found out by its content when it is decoded, not by its name.
     Symbolic links below a root are not followed. A file that several roots reach comes once. What was removed is not
-    found again: quarantines, and the trash of the system, are left out, unless a root lies in such a trash.
+    found again: quarantines, trash, snapshots and caches are left out (see `is_trash`), unless a root lies in one.
 
     Args:
         roots: folders (or single files).
@@ -68,11 +74,19 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
             on_error(Path(current), error)
             continue
         parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
-        yield from (parent / entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (parent / name for name in files if not name.startswith(TRASHED))
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         pending += [path for path in folders if not is_trash(path)]
 
 
-def is_trash(folder: str) -> bool:
-    """Whether a folder is a quarantine of twinpix's, or a trash of the system's, by its name."""
-    return TRASH.fullmatch(os.path.basename(folder)) is not None or folder.endswith("/.local/share/Trash")  # noqa: PTH119
+def is_trash(path: str) -> bool:
+    """Whether a folder is a quarantine, or one of those that empty themselves, or a file is trashed, by its name."""
+    name = os.path.basename(path)  # noqa: PTH119
+    is_own = path.endswith("/.local/share/Trash") or path == _own_trash(os.environ.get("XDG_DATA_HOME", ""))
+    return is_own or name.startswith(TRASHED) or TRASH.fullmatch(name) is not None
+
+
+@lru_cache(1)
+def _own_trash(data_home: str) -> str:
+    return os.path.realpath(os.path.join(data_home, "Trash")) if data_home else ""

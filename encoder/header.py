@@ -29,7 +29,8 @@ class Header:
     Attributes:
         format: by content, in capitals.
         width, height: px, upright.
-        pictures: in a JPEG or HEIC of some cameras there are more: a gain map, a preview, what the other eye sees;
+        pictures: in a JPEG or HEIC of some cameras there are more: a gain map, a depth map, a preview, what the other
+            eye sees;
             in a TIFF of some, a preview comes first, and is what is decoded.
         bits: of each channel as it is stored, 8 or more (up to 32); it is compared by 8.
         coarseness: of a JPEG, how coarsely it is quantized: root mean square of the 20 finest steps of brightness,
@@ -117,7 +118,11 @@ def _pictures(image: Image.Image) -> int:
     tags = getattr(image, "tag_v2", {})
     if SUB_IFDS in tags or tags.get(NEW_SUBFILE_TYPE, 0) & REDUCED:
         return 2  # or more: what is decoded is the smaller one
-    return int(getattr(image, "n_frames", 1)) if image.format in ("MPO", "HEIF") else 1
+    if image.format not in ("MPO", "HEIF"):
+        return 1
+    beside = image.info.get("aux") or {}  # of HEIC, by kind: gain maps, mattes
+    depths = image.info.get("depth_images") or ()
+    return int(getattr(image, "n_frames", 1)) + sum(len(some) for some in beside.values()) + len(depths)
 
 
 def _coarseness(image: Image.Image) -> float:

@@ -229,7 +229,7 @@ def _content(held: Held) -> Content:
 
 
 def _is_removed(path: Path) -> bool:
-    return any(is_trash(str(parent)) for parent in path.parents)
+    return any(is_trash(str(place)) for place in (path, *path.parents))
 
 
 def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.act.notes import KINDS, notes_of
+from twinpix.pipeline.act.beside import beside
+from twinpix.pipeline.act.notes import notes_of, untold
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Facts
@@ -23,10 +28,8 @@ ENLARGED = 2.0  # times the pixels from which coarseness says nothing: each step
 UNTOLD, LARGER = 3.5, 6
 LOSSY = ("HEIF", "AVIF", "WEBP")
 APPENDED = 1024  # bytes behind the end of a picture; cameras pad with fewer
-END = 0xD9
-BOXES = (b"ftyp", b"meta", b"mdat", b"free", b"skip", b"moov")
 EXTRA_SAMPLES = 338  # TIFF
-MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of JPEG, not those within a scan
+CELLS, HIDDEN, ONE_TONE = 64, 16, 1  # px; levels that what is hidden may differ by; and beyond which it is a picture
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Extras:
         has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
         profile: hash of its colour profile; empty if it has none, or sRGB.
-        appended: what lies behind the picture of a JPEG, or beside that of a HEIC: bytes, and their hash.
+        appended: what lies behind the picture, or beside it: bytes, and their hash: see `beside`.
         notes: what it tells of the picture: see `notes_of`.
+        layers: of one with transparent parts, its colours and its opacity at 64 x 64 px, levels, float32 (64, 64, 4).
     """
 
     has_alpha: bool
@@ -46,6 +50,7 @@ class Extras:
     profile: str
     appended: tuple[int, str]
     notes: frozenset[tuple[str, str]]
+    layers: NDArray[np.float32] | None = None
 
 
 def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
@@ -57,9 +62,8 @@ def loss_of_levels(path: Path, goes: Facts, stays: Facts) -> str:
     if is_raw(path):
         return "it is a RAW file, of which a preview was compared"
     if goes.pictures > 1:
-        return (
-            f"it holds {goes.pictures} pictures (a gain map, a preview, what the other eye sees), and one was compared"
-        )
+        others = "a gain or depth map, a preview, what the other eye sees"
+        return f"it holds {goes.pictures} pictures ({others}), and one was compared"
     if goes.bits > stays.bits:
         return f"it has {goes.bits} bits a channel, and what stays {stays.bits}"
     if stays.pixels < SMALLER * goes.pixels:
@@ -81,14 +85,16 @@ def loss_of_extras(goes: Extras, stays: Extras) -> str:
     """The same of what lies beside it."""
     if goes.has_alpha and not stays.has_alpha:
         return "it may be transparent in places, and what stays is not"
+    if goes.layers is not None and stays.layers is not None and _hides_more(goes.layers, stays.layers):
+        return "its transparent parts hide what those of what stays do not"
     if stays.is_cmyk != goes.is_cmyk:
         return "one of the two is in CMYK, for print"
     if goes.profile and goes.profile != stays.profile:  # one that lost its profile is the worse one
         return "it has a colour profile that what stays has not: the same levels are other colours"
     if goes.appended[0] > APPENDED and goes.appended != stays.appended:
-        return f"{goes.appended[0]} bytes lie behind its picture (a video, a gain map)"
-    if missing := {kind for kind, _ in goes.notes - stays.notes}:
-        return f"it tells {', '.join(kind for kind in KINDS if kind in missing)}, and what stays does not, or others"
+        return f"{goes.appended[0]} bytes lie behind its picture or beside it (a video, a depth map, layers)"
+    if missing := untold(goes.notes, stays.notes):
+        return f"it tells {', '.join(missing)}, and what stays does not, or others"
     return ""
 
 
@@ -102,7 +108,9 @@ def extras_of(path: Path) -> Extras:
     with open_image(io.BytesIO(data)) as image:
         refuse_bombs(image)
         try:
-            return Extras(_is_transparent(image), image.mode == "CMYK", _profile(image), _behind(data), notes_of(image))
+            more = _behind(data, getattr(image, "tag_v2", {}))
+            layers = _layers(image) if (has_alpha := _is_transparent(image)) else None
+            return Extras(has_alpha, image.mode == "CMYK", _profile(image), more, notes_of(image), layers)
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
@@ -117,6 +125,22 @@ def _is_transparent(image: Image.Image) -> bool:
     return opaque < image.width * image.height
 
 
+def _layers(image: Image.Image) -> NDArray[np.float32]:
+    # each channel shrunk by itself: colours shrunk with their opacity would lose what it hides
+    bands = (band.resize((CELLS, CELLS), Image.Resampling.BOX) for band in image.convert("RGBA").split())
+    levels = np.stack([np.asarray(band, np.float32) for band in bands], -1)
+    if image.format == "WEBP":  # what is clear was made up by its encoder
+        levels[levels[..., 3] < 1] = 0
+    return levels
+
+
+def _hides_more(goes: NDArray[np.float32], stays: NDArray[np.float32]) -> bool:
+    clear = goes[..., 3] < 1
+    hidden, other = goes[clear, :3], stays[clear, :3]
+    is_picture = clear.any() and hidden.std(0).max() > ONE_TONE
+    return bool(is_picture and np.abs(hidden - other).max() > HIDDEN)
+
+
 def _profile(image: Image.Image) -> str:
     data = image.info.get("icc_profile")
     if not data:
@@ -128,32 +152,6 @@ def _profile(image: Image.Image) -> str:
     return "" if "srgb" in said.lower() else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _behind(data: bytes) -> tuple[int, str]:
-    rest = _beside_boxes(data) if data[4:8] == b"ftyp" else data[_end_of_jpeg(data) :]
+def _behind(data: bytes, tags: Mapping[int, Any] = MappingProxyType({})) -> tuple[int, str]:
+    rest = beside(data, tags)
     return len(rest), hashlib.blake2b(rest, digest_size=16).hexdigest()
-
-
-def _end_of_jpeg(data: bytes) -> int:
-    # where the picture ends; where the file does, of another, and of one that has no end
-    place = 2
-    if not data.startswith(b"\xff\xd8\xff"):
-        return len(data)
-    while (found := MARKER.search(data, place)) is not None:
-        kind = found.group(1)[0]
-        if kind == END:
-            return found.end()
-        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return len(data)
-
-
-def _beside_boxes(data: bytes) -> bytes:
-    # of HEIC and AVIF, what is in none of the boxes that a picture takes (ISO/IEC 14496-12): the video of a phone
-    place, rest = 0, b""
-    while place + 8 <= len(data):
-        size, kind, head = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8], 8
-        if size == 1:
-            size, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
-        end = place + size if size >= head else len(data)
-        rest += b"" if kind in BOXES else data[place:end]
-        place = end
-    return rest + data[place:]

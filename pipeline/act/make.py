@@ -17,6 +17,8 @@ from twinpix.pipeline.act.partners import is_raw, partners_of, shot
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.state import State, Unusable, state_at
 from twinpix.pipeline.act.sure import Seen, Sureness
+from twinpix.pipeline.act.told import Told
+from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.report import Group, Match, Report
 from twinpix.pipeline.threads import cores
 
@@ -84,9 +86,10 @@ def make_plan(
         progress: called with the number of groups done, and of all.
 
     Raises:
-        InputError: an unknown rule, a folder that is not there, or one that lies in a reference folder.
+        InputError: an unknown rule, a folder that is not there, or one that lies in a reference folder, or the user's
+            decisions can't be read.
     """
-    rules, (searched, kept_whole) = parse_keep(keep), check_folders(roots, references)
+    rules, (searched, kept_whole), decisions = parse_keep(keep), check_folders(roots, references), read_decisions()
     matches = defaultdict[Path | str, list[Match]](list)
     for match in report.matches:
         matches[match.query].append(match)
@@ -98,8 +101,8 @@ def make_plan(
             else _read(path, rules, kept_whole, since_ns)
             for path in group.files
         ]
-        among = (match for path in group.files for match in matches.get(path, ()))
-        return _planned(group, _choose(candidates, among))
+        among = [match for path in group.files for match in matches.get(path, ())]
+        return _planned(group, _choose(candidates, among, Told(group, among, decisions)))
 
     groups = _in_parallel(plan_group, report.groups, workers, progress)
     made = datetime.now(UTC).isoformat(timespec="seconds")
@@ -134,7 +137,7 @@ def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tu
     searched, references_too = _folders(roots), _folders(references)
     for root in searched:
         if any(is_trash(str(folder)) for folder in (root, *root.parents)):
-            raise InputError(f"{root}: lies in a quarantine or trash, in which nothing is touched")
+            raise InputError(f"{root}: lies in a quarantine, trash, snapshot or cache, in which nothing is touched")
         if any(root.is_relative_to(reference) for reference in references_too):
             raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
     return searched, references_too
@@ -170,10 +173,10 @@ def _partner(path: Path) -> Partner:
     return Partner(path, state.size, state.mtime_ns, state.content)
 
 
-def _choose(candidates: Sequence[Candidate], among: Iterable[Match]) -> list[Chosen]:
+def _choose(candidates: Sequence[Candidate], among: Iterable[Match], told: Told) -> list[Chosen]:
     loose = (c for c in candidates if not (c.trouble or c.is_unpacked))
     sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.ranks))
-    sureness = Sureness([c.seen for c in sound], among)
+    sureness = Sureness([c.seen for c in sound], among, told)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
     for unit in _units(sound):

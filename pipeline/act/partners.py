@@ -1,8 +1,9 @@
-"""Files that belong together: RAW + JPEG of one shot, the two parts of a Live Photo, a picture and its sidecar."""
+"""Files that belong together: RAW + JPEG of one shot, a Live Photo and its video, a picture and its memo or sidecar."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 import unicodedata
 from collections import defaultdict
@@ -11,14 +12,22 @@ from functools import lru_cache
 from pathlib import Path
 
 MAKERS = (
-    "3fr arw bay cap cr2 cr3 dcr dng eip erf fff gpr iiq kdc mef mos mrw nef nrw orf pef ptx raf raw rw2 rwl rwz",
-    "sr2 srf srw x3f",
+    "3fr arw bay cap cr2 cr3 crw dcr dng eip erf fff gpr iiq kdc mef mos mrw nef nrw orf ori pef ptx raf raw rw2 rwl",
+    "rwz sr2 srf srw x3f",
 )
 RAW = frozenset(f".{ending}" for makers in MAKERS for ending in makers.split())
-LIVE = frozenset((".mov", ".mp4"))
-SIDECARS = frozenset((".xmp", ".aae"))
+LIVE = frozenset((".mov", ".mp4", ".m4v", ".3gp", ".avi", ".mts", ".mp", ".wav"))  # videos, and what was said to it
+# of Adobe and darktable, Apple, DxO, RawTherapee, ON1, Capture One; Google Takeout; a video's thumbnail
+SIDECARS = frozenset((".xmp", ".aae", ".dop", ".pp3", ".on1", ".cos", ".json", ".thm"))
 CAMERA_PICTURES = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".hif", ".avif", ".png", ".tif", ".tiff", ".webp"))
 
+# `a_01.jpg.xmp` is darktable's for a second version of a.jpg; `a.jpg(1).json` or `a.jpg.supplemental-metadata(1).json`,
+# or as much of the latter as fits, Takeout's for `a(1).jpg`
+VERSION = re.compile(r"(.+)_\d\d(\.\w+)")
+SUPPLEMENT = "supplemental-metadata"
+PARTS = "|".join(SUPPLEMENT[:end] for end in range(len(SUPPLEMENT), -1, -1))
+TAKEN_OUT = re.compile(rf"(.+?)(\.\w+)(?:\.(?:{PARTS}))?(\(\d+\))?")
+SHORTENED = 46  # characters that Takeout leaves of a name
 FOLDERS = 16  # whose lists are kept
 SETTLED = 5 * 10**9  # ns; a folder that changed lately may do so again without a newer time
 
@@ -42,7 +51,7 @@ def partners_of(path: Path) -> tuple[Path, ...]:
     return tuple(
         other
         for other in _beside(path)
-        if (shot(other) == shot(path) and other.suffix.lower() in wanted) or _is_own_sidecar(other, path)
+        if (shot(other) == shot(path) and other.suffix.lower() in wanted) or _is_named_after(other, path)
     )
 
 
@@ -52,7 +61,7 @@ def owners_of(partner: Path) -> tuple[Path, ...]:
     return tuple(
         other
         for other in _beside(partner)
-        if (shot(other) == shot(partner) and other.suffix.lower() in pictures) or _is_own_sidecar(partner, other)
+        if (shot(other) == shot(partner) and other.suffix.lower() in pictures) or _is_named_after(partner, other)
     )
 
 
@@ -61,16 +70,40 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _is_own_sidecar(sidecar: Path, picture: Path) -> bool:
-    return sidecar.suffix.lower() in SIDECARS and _folded(sidecar.stem) == _folded(picture.name)
+def _is_named_after(partner: Path, picture: Path) -> bool:
+    if partner.suffix.lower() not in SIDECARS | LIVE or picture.suffix.lower() in SIDECARS | LIVE:
+        return False
+    if partner.suffix.lower() == ".json" and len(partner.stem) == SHORTENED:
+        return _folded(picture.name).startswith(_folded(partner.stem))
+    # the video of PXL_1.MP.jpg is PXL_1.MP
+    return _folded(picture.name) in _named_by(partner.name) or _folded(picture.stem) == _folded(partner.name)
+
+
+def _named_by(partner: str) -> set[str]:
+    # pictures whose whole names are in that of a partner
+    name, ending = Path(partner).stem, Path(partner).suffix.lower()
+    if ending == ".xmp" and (found := VERSION.fullmatch(name)):
+        return {_folded(name), _folded(found[1] + found[2])}
+    if ending == ".json" and (found := TAKEN_OUT.fullmatch(name)):
+        return {_folded(name), _folded(found[1] + (found[3] or "") + found[2])}
+    return {_folded(name)}
 
 
 def _beside(path: Path) -> list[Path]:
     # files whose names may go with this one's, sorted
     names = _names_in(path.parent)
-    stems = {_folded(stem) for stem in (path.name, path.stem, Path(path.stem).stem)}
+    stems = {_folded(path.name), _folded(Path(path.stem).stem), *_keys(path.name)}
+    stems |= {_folded(Path(picture).stem) for picture in _named_by(path.name)}
     found = {name for stem in stems for name in names.get(stem, ())} - {path.name}
     return [path.parent / name for name in sorted(found)]
+
+
+def _keys(name: str) -> set[str]:
+    # by which it is found
+    stem = Path(name).stem
+    return {_folded(stem), _folded(stem)[:SHORTENED], _folded(name)[:SHORTENED]} | (
+        _named_by(name) if Path(name).suffix.lower() in SIDECARS else set()
+    )
 
 
 def _names_in(folder: Path) -> Mapping[str, Sequence[str]]:
@@ -89,10 +122,11 @@ def _list_once(folder: Path, moment: int) -> Mapping[str, Sequence[str]]:
 
 
 def _list(folder: Path) -> Mapping[str, Sequence[str]]:
-    # files by their names without the ending: of a folder of a hundred thousand, each wants to know its few
+    # files by their names without the ending, and such: of a folder of a hundred thousand, each wants to know its few
     names = defaultdict[str, list[str]](list)
     with os.scandir(folder) as scan:
         for entry in scan:
             if entry.is_file(follow_symlinks=False):
-                names[_folded(Path(entry.name).stem)].append(entry.name)
+                for key in _keys(entry.name):
+                    names[key].append(entry.name)
     return names

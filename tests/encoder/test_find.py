@@ -118,12 +118,16 @@ def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".twinpix-quarantine", ".twinpix-quarantine-7", ".Trash", ".Trash-7", "$RECYCLE.BIN", ".local/share/Trash"],
-)
-def test_what_was_removed_is_not_found_again(tmp_path: Path, name: str) -> None:
+    [".twinpix-quarantine", ".twinpix-quarantine-7", ".Trash", ".Trash-7", "$RECYCLE.BIN", ".local/share/Trash",
+     "$Recycle.Bin", "RECYCLER", "RECYCLED", "#recycle", "@Recycle", ".recycle", ".stversions", "files_trashbin",
+     ".dtrash", ".snapshots", "@eaDir", ".cache", "lost+found", "own/Trash"],
+)  # fmt: skip
+def test_what_was_removed_is_not_found_again(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own"))
     (tmp_path / name / "files").mkdir(parents=True)
     (tmp_path / name / "files" / "removed.png").touch()
     (tmp_path / "Trash").mkdir()
     (tmp_path / "Trash" / "kept.png").touch()
+    (tmp_path / ".trashed-1700000000-a.png").touch()
     assert [path.name for path in find_files([tmp_path])] == ["kept.png"]
     assert [path.name for path in find_files([tmp_path / name / "files"])] == ["removed.png"]

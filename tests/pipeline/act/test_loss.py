@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from twinpix.encoder.header import read_header
+from twinpix.encoder.header import _pictures, read_header
 from twinpix.pipeline.act.loss import APPENDED, _behind, extras_of, loss_of_extras, loss_of_levels
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.facts import facts_of
@@ -83,6 +83,24 @@ def with_a_selection(picture: Image.Image, file: Path) -> None:
     picture.convert("RGBX").save(file, "TIFF", tiffinfo=tags)
 
 
+def test_what_transparent_parts_hide(lost: Any) -> None:
+    def cut_out(hidden: int | None, kind: str = "PNG", **more: Any) -> Callable[[Image.Image, Path], None]:
+        def write(picture: Image.Image, file: Path) -> None:
+            alpha = Image.new("L", picture.size, 255)
+            alpha.paste(0, (80, 60, 280, 240))
+            if hidden is not None:
+                picture.paste((hidden, hidden, hidden), (80, 60, 280, 240))
+            picture.putalpha(alpha)
+            picture.save(file, kind, **more)
+
+        return write
+
+    assert "transparent parts hide" in lost(cut_out(None), cut_out(128))
+    assert lost(cut_out(128), cut_out(None)) == lost(cut_out(None), cut_out(None)) == ""
+    assert lost(cut_out(None, "WEBP", quality=90), cut_out(128)) == "", "its encoder fills them"
+    assert lost(cut_out(None, "WEBP", lossless=True), cut_out(128)) == ""
+
+
 def webp(quality: int) -> Callable[[Image.Image, Path], None]:
     return lambda picture, file: picture.save(file, "WEBP", quality=quality)
 
@@ -96,6 +114,52 @@ def test_the_video_in_a_heic(tmp_path: Path) -> None:
     assert _behind(b"".join([*boxes, large, b"\0\0\0\x08free"]))[0] == 4112
 
 
+def test_a_video_behind_a_heic() -> None:
+    picture = b"".join([b"\0\0\0\x10ftypheic\0\0\0\0", b"\0\0\0\x0cmeta1234", b"\0\0\0\x0cmdat5678"])
+    video = b"".join([b"\0\0\0\x10ftypmp42\0\0\0\0", b"\0\0\0\x0cmoov1234", b"\0\0\0\x0cmdat5678"])
+    assert _behind(picture + video)[0] == len(video)
+    assert _behind(picture + b"\0\0\0\x0cmoov1234")[0] == 12
+
+
+SEGMENTS = (b"http://ns.adobe.com/xmp/extension/\0", b"FLIR\0\1", b"FPXR\0", b"JP\0\1")
+
+
+@pytest.mark.parametrize("begins", SEGMENTS)
+def test_what_lies_in_a_segment_of_a_jpeg(lost: Any, begins: bytes) -> None:
+    def with_more(picture: Image.Image, file: Path) -> None:
+        jpeg()(picture, file)
+        payload, data = begins + b"\xff\xd9" * APPENDED, file.read_bytes()
+        segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+        file.write_bytes(data[:2] + segment + data[2:])
+
+    assert "or beside it" in lost(with_more, png) and lost(with_more, with_more) == ""
+    exif = Image.Exif()
+    exif[0x0131] = "an editor" * APPENDED  # which is usual
+    assert lost(jpeg(exif=exif, icc_profile=b"", xmp=b" " * 2 * APPENDED), png) == ""
+
+
+@pytest.mark.parametrize("name", ["PNG", "GIF", "WEBP", "TIFF"])
+def test_what_lies_in_or_behind_other_formats(tmp_path: Path, paint: Paint, name: str) -> None:
+    file, more = tmp_path / "a", bytes(APPENDED + 9)
+    options: dict[str, Any] = {"WEBP": {"exif": b"Exif\0\0" + more}, "PNG": {"exif": b"Exif\0\0" + more}}
+    paint(0, 401, 300, 40).save(file, name, **options.get(name, {}))
+    assert extras_of(file).appended[0] == 0
+    if name == "TIFF":
+        tags = TiffImagePlugin.ImageFileDirectory_v2()
+        tags[37724], tags.tagtype[37724] = more, 7  # layers of Photoshop
+        paint(0, 400, 300, 40).save(file, name, tiffinfo=tags)
+    else:
+        file.write_bytes(file.read_bytes() + more)
+    assert extras_of(file).appended[0] == len(more)
+
+
+def test_what_lies_in_a_chunk_of_a_png(tmp_path: Path, paint: Paint) -> None:
+    paint(0, 80, 60, 20).save(tmp_path / "a", "PNG")
+    data = (tmp_path / "a").read_bytes()
+    (tmp_path / "a").write_bytes(data[:-12] + b"\0\0\1\0mkBF" + bytes(260) + data[-12:])
+    assert extras_of(tmp_path / "a").appended[0] == 268
+
+
 def test_sixteen_bits_and_previews(tmp_path: Path) -> None:
     levels = (np.arange(48 * 64 * 3) * 7 % 65536).astype(np.uint16).reshape(48, 64, 3)
     cv2.imwrite(str(tmp_path / "deep.png"), levels)
@@ -106,6 +170,14 @@ def test_sixteen_bits_and_previews(tmp_path: Path) -> None:
         tags[tag] = 1 if tag == 254 else (8,)
         Image.new("RGB", (64, 48)).save(tmp_path / "a.tif", tiffinfo=tags)
         assert read_header(str(tmp_path / "a.tif")).pictures == 2
+
+
+def test_the_maps_in_a_heic() -> None:
+    image = Image.new("RGB", (64, 48))
+    image.format = "HEIF"
+    assert _pictures(image) == 1
+    image.info = {"aux": {"urn:com:apple:photo:2020:aux:hdrgainmap": [52]}, "depth_images": [object()]}
+    assert _pictures(image) == 3
 
 
 def test_what_lies_behind_a_jpeg(lost: Any, tmp_path: Path, paint: Paint) -> None:

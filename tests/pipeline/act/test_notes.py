@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from twinpix.pipeline.act.loss import extras_of, loss_of_extras
-from twinpix.pipeline.act.notes import notes_of
+from twinpix.pipeline.act.notes import SOME_DATE, notes_of, untold
 
 XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description xmp:Rating="4"><dc:description><rdf:Alt>
 <rdf:li xml:lang="x-default">Grandma &amp; Rome</rdf:li></rdf:Alt></dc:description></rdf:Description></rdf:RDF>
@@ -68,3 +68,72 @@ def test_a_date_that_only_the_one_that_goes_tells(tmp_path: Path, paint: Callabl
     assert loss_of_extras(told, bare) == "it tells a date, a place, a camera, and what stays does not, or others"
     assert "it tells a date, and" in loss_of_extras(told, other)
     assert loss_of_extras(bare, told) == loss_of_extras(told, told) == ""
+
+
+def packet(inner: str, attributes: str = "") -> bytes:
+    spaces = "xmlns:x='adobe:ns:meta/' xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'"
+    about = f"<rdf:Description rdf:about='' {attributes}>{inner}</rdf:Description>"
+    return f"<x:xmpmeta {spaces}><rdf:RDF>{about}</rdf:RDF></x:xmpmeta>".encode()
+
+
+@pytest.mark.parametrize(
+    ("xmp", "told"),
+    [
+        (packet("<xap:Rating>5</xap:Rating>"), ("a rating", "5")),
+        (packet("", "MicrosoftPhoto:Rating='75'"), ("a rating", "4")),
+        (packet("<d:subject xmlns:d='x'><rdf:Bag><rdf:li>Berta</rdf:li></rdf:Bag></d:subject>"), ("words", "Berta")),
+        (packet("<dc:subject><rdf:li><![CDATA[Berta]]></rdf:li></dc:subject>"), ("words", "Berta")),
+        (packet("<dc:subject><rdf:li>Berta</rdf:li></dc:subject>").decode().encode("utf-16"), ("words", "Berta")),
+        (packet("<lr:hierarchicalSubject><rdf:li>All|Berta</rdf:li></lr:hierarchicalSubject>"), ("words", "All|Berta")),
+        (packet("<digiKam:TagsList><rdf:li>All/Berta</rdf:li></digiKam:TagsList>"), ("words", "All/Berta")),
+        (packet("", "photoshop:Headline='The wedding'"), ("words", "The wedding")),
+        (packet("", "photoshop:City='Rome'"), ("a place", "Rome")),
+        (packet("", "exif:GPSLatitude='41,54N' exif:GPSLongitude='12,30E'"), ("a place", "on the map")),
+        (packet("", "photoshop:DateCreated='1972-07-04'"), ("a date", "1972-07-04")),
+        (packet("", "xmp:CreateDate='1972-07-04'"), ("a date", SOME_DATE)),
+        (packet("<R:RegionList><rdf:li><a R:Name='Berta'/></rdf:li></R:RegionList>"), ("faces", "Berta")),
+        (packet("<dc:creator><rdf:Seq><rdf:li>Fred</rdf:li></rdf:Seq></dc:creator>"), ("an author", "Fred")),
+        (packet("", "crs:HasSettings='True' crs:Exposure2012='1.5'"), ("edits", "to be applied")),
+        (packet("", "GPano:ProjectionType='equirectangular'"), ("a panorama", "equirectangular")),
+    ],
+)
+def test_what_xmp_tells(tmp_path: Path, xmp: bytes, told: tuple[str, str]) -> None:
+    assert read(tmp_path / "a.jpg", xmp=xmp) == {told}
+
+
+def test_what_programs_write_tells_nothing(tmp_path: Path) -> None:
+    exported = (
+        "crs:HasSettings='True' crs:AlreadyApplied='True' xmp:CreatorTool='editor' xmp:Rating='0' xmp:CreateDate='1'"
+    )
+    for xmp in (packet("", exported), b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + packet("<dc:title>&a;</dc:title>")):
+        assert read(tmp_path / "a.jpg", xmp=xmp) == set()
+    nowhere = Image.Exif()
+    nowhere[0x0131], nowhere[0x0132] = "editor", "2001:02:03 04:05:06"
+    nowhere.get_ifd(0x8825).update({1: "N", 2: (0.0, 0.0, 0.0), 3: "E", 4: (0.0, 0.0, 0.0)})
+    assert read(tmp_path / "a.jpg", exif=nowhere) == set()
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "editor")
+    info.add_text("Comment", "Created with GIMP")
+    assert read(tmp_path / "a.png", pnginfo=info) == set()
+
+
+def test_what_exif_and_the_texts_of_png_and_gif_tell(tmp_path: Path) -> None:
+    told = Image.Exif()
+    told[0x4746], told[0x8298], told[0x0132] = 4, "(c) Fred", "1972:07:04 12:00:00"
+    expected = {("a rating", "4"), ("an author", "(c) Fred"), ("a date", SOME_DATE)}
+    assert read(tmp_path / "a.jpg", exif=told) == expected
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", "Wedding", zip=True)
+    info.add_itxt("Description", "Oma", "de", "Beschreibung")
+    info.add_text("Creation Time", "1952")
+    words = {("words", "Wedding"), ("words", "Oma")}
+    assert read(tmp_path / "a.png", pnginfo=info) == {*words, ("a date", SOME_DATE)}
+    assert read(tmp_path / "a.gif", comment=b"Grandma") == {("words", "Grandma")}
+
+
+def test_a_date_may_be_told_in_several_ways() -> None:
+    exact, day, other = (("a date", text) for text in ("2001:02:03 04:05:06", "20010203", "2011-02-03T04:05:06Z"))
+    scanned = ("a date", SOME_DATE)
+    assert untold({exact}, {("a date", "2001-02-03T04:05:06+02:00")}) == untold({exact, day}, {exact}) == []
+    assert untold({exact}, {day}) == untold({exact}, {other}) == untold({exact}, {scanned}) == ["a date"]
+    assert untold({scanned}, {exact}) == untold({exact, scanned}, {exact}) == [] != untold({scanned}, set())

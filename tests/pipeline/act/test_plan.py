@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.partners import owners_of, partners_of
 from twinpix.pipeline.act.plan import CHOSEN, Plan, decide
 from twinpix.pipeline.act.plan_file import read_plan, write_plan
+from twinpix.pipeline.decisions import Verdict, content_of, pair_of
+from twinpix.pipeline.decisions import decide as decide_pairs
 from twinpix.pipeline.relation.kinds import Kind, Relation
 
 
@@ -193,6 +196,42 @@ def test_what_was_shrunk_and_enlarged_does_not_stay_alone(tmp_path: Path, paint:
     assert plan_of(tmp_path).going == 0
 
 
+@pytest.mark.parametrize("sigma", [1.5, 1.8])
+def test_a_sharp_photo_goes_for_none_with_a_blurred_part(tmp_path: Path, grainy: Any, sigma: float) -> None:
+    grainy.save(tmp_path / "sharp.jpg", quality=91)
+    _blurred(grainy, (300, 200, 600, 500), sigma).save(tmp_path / "blurred.jpg", quality=96)  # more bytes
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert "a part of it is sharper" in why(plan, "sharp.jpg")
+
+
+def test_of_two_frames_with_the_focus_elsewhere_both_stay(tmp_path: Path, grainy: Any) -> None:
+    for name, part in (("left.jpg", (700, 0, 1400, 1000)), ("right.jpg", (0, 0, 700, 1000))):
+        _blurred(grainy, part, 1.5).save(tmp_path / name, quality=92)
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert "a part of it is sharper" in "".join(file.why for file in plan.groups[0].files)
+
+
+def test_a_coarser_and_a_smaller_copy_are_as_sharp(tmp_path: Path, grainy: Any) -> None:
+    grainy.save(tmp_path / "sharp.jpg", quality=91)
+    grainy.save(tmp_path / "copy.jpg", quality=75)
+    grainy.resize((700, 500)).save(tmp_path / "half.webp", quality=80)
+    assert plan_of(tmp_path).going == 2
+
+
+@pytest.fixture(scope="module")
+def grainy(paint: Any) -> Image.Image:
+    fine = np.random.default_rng(0).normal(0, 6, (1000, 1400, 1))
+    return Image.fromarray((np.asarray(paint(3, 1400, 1000, cells=40), np.float32) + fine).clip(0, 255).astype("u1"))
+
+
+def _blurred(picture: Any, part: tuple[int, int, int, int], sigma: float) -> Any:
+    blurred = picture.copy()
+    blurred.paste(picture.crop(part).filter(ImageFilter.GaussianBlur(sigma)), part[:2])
+    return blurred
+
+
 def _noisy(picture: Any, change: Any) -> Any:
     changed = change(np.asarray(picture, np.float32), np.random.default_rng(0))
     return Image.fromarray(changed.clip(0, 255).astype(np.uint8))
@@ -250,6 +289,26 @@ def test_a_sidecar_may_write_its_accents_otherwise(tmp_path: Path) -> None:
     found = {other.name for other in partners_of(tmp_path / "caf\u00e9.jpg")}
     assert found == {"cafe\u0301.xmp", "cafe\u0301.jpg.xmp"}
     assert owners_of(tmp_path / "cafe\u0301.xmp") == (tmp_path / "caf\u00e9.jpg",)
+
+
+@pytest.mark.parametrize(
+    ("picture", "partner"),
+    [
+        ("IMG.jpg", "IMG.jpg.json"), ("IMG(1).jpg", "IMG.jpg(1).json"),
+        ("IMG.jpg", "IMG.jpg.supplemental-metadata.json"),
+        ("IMG(1).jpg", "IMG.jpg.supplemental-metadata(1).json"), ("IMG.jpg", "IMG.jpg.supplemental-me.json"),
+        ("IMG.jpg", "IMG.jpg.s.json"), ("IMG.jpg", "IMG.json"), ("n" * 47 + ".jpg", "n" * 46 + ".json"),
+        ("IMG.jpg", "IMG.crw"), ("IMG.jpg", "IMG.ori"), ("IMG.jpg", "IMG.m4v"), ("IMG.jpg", "IMG.3gp"),
+        ("IMG.jpg", "IMG.AVI"), ("IMG.jpg", "IMG.MTS"), ("PXL_1.MP.jpg", "PXL_1.MP"), ("IMG.jpg", "IMG.wav"),
+        ("IMG.jpg", "IMG.jpg.dop"), ("IMG.jpg", "IMG.jpg.pp3"), ("IMG.jpg", "IMG.on1"), ("IMG.jpg", "IMG.cos"),
+        ("IMG.jpg", "IMG_01.jpg.xmp"), ("IMG.jpg", "IMG.thm"), ("IMG.JPG", "img.jpg.MOV"), ("a.b.jpg", "a.b.jpg.json"),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_a_picture(tmp_path: Path, picture: str, partner: str) -> None:
+    for name in (picture, partner, "IMG(2).jpg", "IMG_1.jpg", "other.jpg", "IMG.jpg.b.json", "other.jpg.json"):
+        (tmp_path / name).write_bytes(b"")
+    assert partners_of(tmp_path / picture) == (tmp_path / partner,)
+    assert owners_of(tmp_path / partner) == (tmp_path / picture,)
 
 
 def test_partners_with_a_copy_go_too(album: Path) -> None:
@@ -330,3 +389,20 @@ def test_depth_keeps_a_file(tmp_path: Path, paint: Any) -> None:
     assert not any(file.goes and file.path.name == "deep.png" for group in plan.groups for file in group.files)
     relation = twinpix.explain(tmp_path / "deep.png", tmp_path / "flat.png").relation
     assert relation.kind is not Kind.IDENTICAL_PIXELS
+
+
+@pytest.mark.parametrize("name", ["0.jpg", "c.jpg"])
+def test_not_a_duplicate_holds_through_a_third_file(tmp_path: Path, paint: Any, name: str) -> None:
+    picture = paint(6, 800, 600, cells=60)
+    for file, quality in (("a.jpg", 90), ("b.jpg", 88)):
+        picture.save(tmp_path / file, quality=quality)
+    a, b = (content_of(tmp_path / file) for file in ("a.jpg", "b.jpg"))
+    decide_pairs([pair_of(a, b)], Verdict.DIFFERENT)
+    picture.save(tmp_path / name, quality=96)  # a better copy of one of the two, and nobody has said of which
+    plan = plan_of(tmp_path)
+    assert plan.groups and plan.going == 0
+    assert any("have called" in file.why for file in plan.groups[0].files)
+    shutil.copy(tmp_path / name, tmp_path / "same bytes.jpg")
+    assert [file.path.name for group in plan_of(tmp_path).groups for file in group.files if file.goes] == [
+        "same bytes.jpg"
+    ]
