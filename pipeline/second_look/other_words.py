@@ -16,8 +16,9 @@ SOFT = 1.0  # px: sigma that both get
 SHIFTS = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]  # px: thin letters of a copy may lie off
 SAME, STRUCTURE = 0.6, 8.0  # correlation of a cell from which letters are the same; levels of deviation of any
 # cells that hold letters on both sides, and not the same: so many are a line of words (a mark in a corner has fewer),
-# if they are so large a share of the words around them (of the same words, badly aligned or worn, they are not)
-CELLS, SHARE = 10, 0.35
+# if so large a share of it differs however it is moved (of the same words, badly aligned or worn, less does); and the
+# cells that words lie apart
+CELLS, SHARE, SPACE = 10, 0.25, (3, 5)
 
 
 def hold_other_words(aligned: Aligned) -> bool:
@@ -39,13 +40,13 @@ def hold_other_words(aligned: Aligned) -> bool:
         if (words & differing).sum() < CELLS:
             return False
     moved = [correlate(a, np.roll(b, shift, (0, 1)), CELL)[0] for shift in SHIFTS]
-    return any(_is_another(line, moved) for line in _lines(words))
+    return any(_is_another(line, moved) for line in _lines(words, words & differing))
 
 
 def _is_another(line: NDArray[np.bool_], moved: Sequence[Plane]) -> bool:
     # not the same words, as well as they lie on one another however the whole line is moved by a px
     best = max((likeness[line] for likeness in moved), key=np.mean)
-    return bool((best < SAME).sum() >= max(CELLS, SHARE * len(best)))
+    return bool((best < SAME).mean() >= SHARE)
 
 
 def _soft(luma: NDArray[np.uint8]) -> Plane:
@@ -57,8 +58,9 @@ def _whole_cells(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(inside[: down * CELL, : across * CELL].reshape(down, CELL, across, CELL).all((1, 3)))
 
 
-def _lines(words: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    # words that lie near together, bool (down, across) each
-    near = import_cv2().dilate(words.astype(np.uint8), np.ones((3, 3), np.uint8))
+def _lines(words: NDArray[np.bool_], differing: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    # words that lie near where some differ, line by line, bool (down, across) each, if those are enough
+    near = import_cv2().dilate(differing.astype(np.uint8), np.ones(SPACE, np.uint8))
     count, label = import_cv2().connectedComponents(near, connectivity=8)
-    return [words & (label == number) for number in range(1, count)]
+    lines = [label == number for number in range(1, count)]
+    return [words & line for line in lines if (differing & line).sum() >= CELLS]
