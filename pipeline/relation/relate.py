@@ -30,6 +30,7 @@ from twinpix.pipeline.second_look.tiles import Plane
 from twinpix.pipeline.second_look.verify import SOUND, Examination, examine_without_borders, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
+SHADED = 4.0  # levels of a channel; blank pictures have less
 GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
 # the same for each level of `Facts.coarseness`: nine in ten JPEGs have less; and px, longer side: of larger ones it is
 # smoothed away
@@ -80,7 +81,8 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         facts: of the query and of the reference.
     """
     # what was aligned is not plain: its features need not be sought for that
-    if query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference)):
+    little = query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference))
+    if little and not (seen.outcome is Outcome.CONFIRMED and _are_shaded(query, reference)):
         return Relation(Kind.TOO_LITTLE, facts=facts)
     if seen.outcome is Outcome.ANIMATED:
         original = Side.QUERY if query.is_animated else Side.REFERENCE
@@ -92,6 +94,11 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         return Relation(Kind.TOO_LITTLE, facts=facts)
     one_scene = seen.finding is not None and not seen.say_otherwise and _is_one_scene(seen.finding)
     return Relation(Kind.SAME_SCENE if one_scene else Kind.DIFFERENT, facts=facts)
+
+
+def _are_shaded(query: Look, reference: Look) -> bool:
+    # whether an edit of them could be seen at all: flags, gradients, thin strips
+    return min(float(look.colours.std((0, 1)).max()) for look in (query, reference)) >= SHADED
 
 
 def _is_one_scene(finding: Finding) -> bool:

@@ -9,7 +9,8 @@ from twinpix.pipeline.relation.kinds import Box, Edits, Facts, Kind, Relation, S
 NO_COPY = {
     Kind.SAME_SCENE: "{a} and {b} show the same scene, but are two shots of it: things lie in other places",
     Kind.DIFFERENT: "{a} and {b} are different pictures",
-    Kind.TOO_LITTLE: "{a} and {b} show too little to tell them by: only equal pixels make them one picture",
+    # of duplicates, too
+    Kind.TOO_LITTLE: "{a} and {b} show too little, as small as they are compared, to tell what one is to the other",
 }
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 THIRD = 0.04  # of a side, by which a crop lies to one side

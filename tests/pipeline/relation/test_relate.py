@@ -123,6 +123,22 @@ def test_flat_pictures_hold_too_little_unless_their_pixels_agree() -> None:
     assert relation_of(flat[0], Image.new("RGB", (150, 100), "white")).kind is Kind.TOO_LITTLE
 
 
+# a flag; a strip so narrow that it has no local features
+@pytest.mark.parametrize(
+    ("blocks", "size", "way"),
+    [((1, 3, 3), (600, 400), Image.Resampling.NEAREST), ((8, 160, 3), (3200, 150), Image.Resampling.BICUBIC)],
+)
+def test_confirmed_copies_of_plain_and_of_narrow_pictures_are_called_so(
+    blocks: tuple[int, int, int], size: tuple[int, int], way: Image.Resampling
+) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, blocks, dtype=np.uint8)
+    picture = Image.fromarray(levels).resize(size, way)
+    half = picture.resize((size[0] // 2, size[1] // 2), Image.Resampling.BOX)
+    original = _file(picture, "PNG")
+    assert relation_of(original, _file(picture, "JPEG", quality=90)).kind is Kind.RE_ENCODED
+    assert relation_of(original, _file(half, "PNG")).kind is Kind.RESIZED
+
+
 def test_things_that_moved_make_it_the_same_scene(pictures: list[Image.Image]) -> None:
     ground, thing = pictures[0], pictures[1].resize((150, 150))
     one, other = ground.copy(), ground.copy()
@@ -240,6 +256,7 @@ def test_words() -> None:
     assert short(Relation(Kind.EDITED, Side.REFERENCE, Edits(mirror="left-right"))) == (
         "edited: the first is this one, mirrored"
     )
+    assert "one picture" not in sentence(Relation(Kind.TOO_LITTLE), "a", "b"), "they may be duplicates, or not"
     for kind in Kind:
         assert "a" in sentence(Relation(kind), "a", "b") and short(Relation(kind)).startswith(str(kind))
     assert Relation(Kind.EDITED, edits=edits).to_dict()["edits"].keys() == {"crop", "zoom", "brightness"}
