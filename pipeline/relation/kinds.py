@@ -169,7 +169,8 @@ class Relation:
     Attributes:
         kind: in one word.
         original: which of the two holds more, and so counts as the original; the first where nothing tells.
-        edits: from the original to the copy; of `same scene` and all that is no copy, nothing.
+        edits: from the original to the copy; of what is no copy nothing, but of `same scene` whether the two are
+            `altered` alone: everything lies in the same place, and some of it differs.
         facts: of the query and of the reference; None where there is no file to ask, and no need.
     """
 

@@ -26,6 +26,7 @@ from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import Look
 from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.things import have_moved
 from twinpix.pipeline.second_look.tiles import Plane
 from twinpix.pipeline.second_look.verify import SOUND, Examination, examine_without_borders, is_plain
 
@@ -92,8 +93,9 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
     if seen.outcome is Outcome.UNCLEAR:
         return Relation(Kind.TOO_LITTLE, facts=facts)
-    one_scene = seen.finding is not None and not seen.say_otherwise and _is_one_scene(seen.finding)
-    return Relation(Kind.SAME_SCENE if one_scene else Kind.DIFFERENT, facts=facts)
+    if seen.finding is None or seen.say_otherwise or not _is_one_scene(seen.finding):
+        return Relation(Kind.DIFFERENT, facts=facts)
+    return Relation(Kind.SAME_SCENE, edits=Edits(altered=not _has_moved(query, reference, seen)), facts=facts)
 
 
 def _are_shaded(query: Look, reference: Look) -> bool:
@@ -103,6 +105,13 @@ def _are_shaded(query: Look, reference: Look) -> bool:
 
 def _is_one_scene(finding: Finding) -> bool:
     return finding.moved or (finding.agreement.median >= SOUND and finding.agreement.agreeing >= SHARED)
+
+
+def _has_moved(query: Look, reference: Look, seen: Examination) -> bool:
+    # whether the camera has, or a thing before it
+    if seen.finding is None or not seen.finding.still:
+        return True
+    return have_moved(superpose(*seen.in_order(*seen.aligned(query, reference)), seen.finding.alignment))
 
 
 def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:

@@ -16,9 +16,13 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of
 from twinpix.pipeline.relation.kinds import Box, Edits, Kind, Relation, Side
 from twinpix.pipeline.relation.pairs import relation_of, with_relations
+from twinpix.pipeline.relation.relate import relate
 from twinpix.pipeline.relation.words import sentence, short
 from twinpix.pipeline.report import Group
+from twinpix.pipeline.second_look.agreement import Agreement
+from twinpix.pipeline.second_look.align import Alignment
 from twinpix.pipeline.second_look.delicate import have_same_bytes
+from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import features_only, look
 from twinpix.pipeline.second_look.look_again import look_again
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -146,6 +150,18 @@ def test_things_that_moved_make_it_the_same_scene(pictures: list[Image.Image]) -
     other.paste(thing, (130, 140))
     assert relation_of(one, other).kind in (Kind.SAME_SCENE, Kind.EDITED)
     assert not relation_of(one, other).is_unedited
+
+
+@pytest.mark.parametrize(("motion", "said"), [(0.0, "nearly the same, but differ in places"), (1.0, "two shots")])
+def test_of_what_is_refuted_without_any_motion_nothing_is_said_to_lie_elsewhere(
+    pictures: list[Image.Image], motion: float, said: str
+) -> None:
+    page, agreement = look(pictures[0]), Agreement(tiles=20, agreeing=1.0, contradicting=0.0, median=0.99, tone=0)
+    finding = Finding(Outcome.REFUTED, agreement, Alignment(np.eye(3), False, 0, 0), motion)
+    facts = facts_of(pictures[0])
+    relation = relate(page, page, Examination(Outcome.REFUTED, finding), (facts, facts))
+    assert relation.kind is Kind.SAME_SCENE and said in sentence(relation, "a", "b")
+    assert Relation.from_json(relation.to_json()) == relation
 
 
 def test_which_one_is_the_original_does_not_depend_on_the_order(pictures: list[Image.Image]) -> None:
