@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -183,6 +183,11 @@ class Relation:
     def is_unedited(self) -> bool:
         """Whether the two differ by encoding and size at most."""
         return self.kind in UNEDITED
+
+    @property
+    def swapped(self) -> Relation:
+        """The same with the query as the reference."""
+        return replace(self, original=self.original.other, facts=None if self.facts is None else self.facts[::-1])
 
     @property
     def copy(self) -> Facts | None:

@@ -17,6 +17,7 @@ from twinpix.pipeline.relation.place import (
     has_filled_surroundings,
     per_look,
     place_of,
+    turned_round,
 )
 from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, has_other_ink, lay_colours, tone_edits
 from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
@@ -76,11 +77,25 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
     """What two pictures are to one another, by a second look at them.
 
     It is never `identical …`, which takes the files, and `re-encoded` or `resized` only where nothing else differs.
+    Which of the two comes first changes nothing, but where nothing else tells which is the original.
 
     Args:
         seen: `examine(query, reference)`.
         facts: of the query and of the reference.
     """
+    if is_in_order((query, reference), facts):
+        return _relate(query, reference, seen, facts, Side.QUERY)
+    return _relate(reference, query, seen.swapped, facts[::-1], Side.REFERENCE).swapped
+
+
+def is_in_order(looks: tuple[Look, Look], facts: tuple[Facts, Facts]) -> bool:
+    """Whether two pictures are in the order in which they are related, whichever comes first: the larger before."""
+    one, other = ((told.pixels, told.bytes, seen.tones.tobytes()) for told, seen in zip(facts, looks, strict=True))
+    return one >= other
+
+
+def _relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts], otherwise: Side) -> Relation:
+    # otherwise: the original where nothing tells
     # what was aligned is not plain: its features need not be sought for that
     little = query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference))
     if little and not (seen.outcome is Outcome.CONFIRMED and _are_shaded(query, reference)):
@@ -89,7 +104,7 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
         original = Side.QUERY if query.is_animated else Side.REFERENCE
         return Relation(Kind.EDITED, original, Edits(still=True), facts)
     if seen.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
-        relation = _copy(lay_pair(query, reference, seen, facts))
+        relation = _copy(lay_pair(query, reference, seen, facts), otherwise)
         return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
     if seen.outcome is Outcome.UNCLEAR:
         return Relation(Kind.TOO_LITTLE, facts=facts)
@@ -133,15 +148,21 @@ def _lay(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Fa
     alignment = (
         seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
     )
-    source, target = (reference, query) if turned else (query, reference)
-    aligned, colours = superpose(source, target, alignment), lay_colours(source, target, alignment)
-    place = place_of(query, reference, alignment.matrix, alignment.mirrored, turned)
-    in_source = zoom(alignment.matrix) > 1  # see `superpose`
-    frame = Side.QUERY if in_source is not turned else Side.REFERENCE
-    pair = (colours.query, colours.reference)
     if turned:
-        aligned, pair = replace(aligned, query=aligned.reference, reference=aligned.query), pair[::-1]
-    return Pair((query, reference), facts, inner, place, aligned, frame, in_source and alignment.mirrored, pair)
+        alignment = turned_round(alignment, query, reference)
+    aligned, colours = superpose(query, reference, alignment), lay_colours(query, reference, alignment)
+    place = place_of(query, reference, alignment.matrix, alignment.mirrored)
+    in_query = zoom(alignment.matrix) > 1  # see `superpose`
+    return Pair(
+        (query, reference),
+        facts,
+        inner,
+        place,
+        aligned,
+        Side.QUERY if in_query else Side.REFERENCE,
+        in_query and alignment.mirrored,
+        (colours.query, colours.reference),
+    )
 
 
 def _hides_something(pair: Pair) -> bool:
@@ -161,10 +182,10 @@ def _within(look: Look, border: Border | None) -> Box:
     return Box(border.left / wide, border.top / high, 1 - border.right / wide, 1 - border.bottom / high)
 
 
-def _copy(pair: Pair) -> Relation:
+def _copy(pair: Pair, otherwise: Side) -> Relation:
     place_edits, by_place = _placed(pair)
     wear, by_wear = _worn(pair)
-    original = by_place or _by_border(pair) or by_wear or _by_file(pair)
+    original = by_place or _by_border(pair) or by_wear or _by_file(pair) or otherwise
     edits = _round_borders(_from(original, pair, place_edits, wear), original, pair)
     if edits == Edits(scale=edits.scale) and not _is_clean(pair):
         edits = replace(edits, altered=True)
@@ -302,16 +323,18 @@ def _as_box(pair: Pair, edges: Edges) -> Box:
     return Box(max(0, left) / wide, max(0, top) / high, min(wide, right) / wide, min(high, bottom) / high)
 
 
-def _by_file(pair: Pair) -> Side:
-    # the larger one, or else the one that was compressed less; the first where nothing tells
+def _by_file(pair: Pair) -> Side | None:
+    # the larger one, or else the one that was compressed less
     one, other = pair.facts
     if abs(one.pixels - other.pixels) > SAME_SIZE * max(one.pixels, other.pixels):
         return Side.QUERY if one.pixels > other.pixels else Side.REFERENCE
     lossless = [facts.format in LOSSLESS for facts in pair.facts]
     if lossless[0] != lossless[1]:
         return Side.QUERY if lossless[0] else Side.REFERENCE
-    # bytes say nothing of lossless files
-    return Side.REFERENCE if not lossless[0] and other.bytes > MORE_BYTES * one.bytes else Side.QUERY
+    fewer, more = sorted((one.bytes, other.bytes))
+    if lossless[0] or more <= MORE_BYTES * fewer:  # bytes say nothing of lossless files
+        return None
+    return Side.QUERY if one.bytes == more else Side.REFERENCE
 
 
 def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:

@@ -67,9 +67,7 @@ def test_what_jpeg_adds_is_no_noise(pictures: list[Image.Image], quality: int) -
 @pytest.mark.parametrize(("sigma", "quality"), [(16, 95), (20, 95), (20, 60)])
 def test_noise_is_told_from_sharpness_and_from_jpeg(pictures: list[Image.Image], sigma: float, quality: int) -> None:
     picture = pictures[0]
-    noise = np.random.default_rng(1).normal(0, sigma, (*picture.size[::-1], 3))
-    noisy = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
-    relation = relation_of(_file(picture, "PNG"), _file(noisy, "JPEG", quality=quality))
+    relation = relation_of(_file(picture, "PNG"), _file(_noisy(picture, sigma), "JPEG", quality=quality))
     assert (relation.kind, relation.original, relation.edits.blur) == (Kind.EDITED, Side.QUERY, 0)
     assert relation.edits.noise
 
@@ -170,6 +168,30 @@ def test_which_one_is_the_original_does_not_depend_on_the_order(pictures: list[I
     assert (there.original, back.original) == (Side.QUERY, Side.REFERENCE)
     assert there.edits.crop is not None and back.edits.crop is not None
     assert there.edits.crop.overlap(back.edits.crop) > 0.98
+
+
+def test_which_one_comes_first_changes_nothing(pictures: list[Image.Image]) -> None:
+    picture = pictures[1]
+    across, down = (np.linspace(-1, 1, side) ** 2 for side in picture.size)
+    vignette = (np.asarray(picture) * (1 - 0.22 * (across + down[:, None]))[..., None]).astype(np.uint8)
+    small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
+    copies = (_noisy(picture, 12), Image.fromarray(vignette), small.resize(picture.size, Image.Resampling.NEAREST))
+    original = _file(picture, "JPEG", quality=90)
+    for copy in (*(_file(copy, "PNG") for copy in copies), _file(picture.rotate(180), "JPEG", quality=75)):
+        assert relation_of(original, copy) == relation_of(copy, original).swapped
+
+
+def test_noise_on_the_even_ground_of_a_drawn_picture_is_seen() -> None:
+    page = outlined((245, 224, 220))
+    noisy = _file(_noisy(page, 12), "PNG")
+    for pair, side in (((_file(page, "PNG"), noisy), Side.QUERY), ((noisy, _file(page, "PNG")), Side.REFERENCE)):
+        relation = relation_of(*pair)
+        assert (relation.kind, relation.original, relation.edits.noise) == (Kind.EDITED, side, "grain")
+
+
+def _noisy(picture: Image.Image, sigma: float) -> Image.Image:
+    noise = np.random.default_rng(1).normal(0, sigma, (*picture.size[::-1], 3))
+    return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
 
 
 def test_a_plain_margin_that_goes_on_inside_is_a_crop_not_a_border() -> None:
