@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 
@@ -45,7 +46,9 @@ HIDING, RIM = 0.02, 0.03  # of a side: from which a border covers something; how
 LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE, RESIZED = 0.02, 0.003  # share of the sides; alignments are no more exact
 MORE_BYTES = 1.05  # times
-LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+LOSSLESS = ("PNG", "BMP", "TIFF")
+# of the strength of colours: all are of one hue, as in sepia, whose tones are not quite; times, more hues than that
+ONE_HUE, MORE_HUES = 0.2, 2.0
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
 
 
@@ -272,11 +275,9 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
         return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
     if fine is not None and fine.between >= grain:
         return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
-    strengths = [_colourfulness(levels) for levels in pair.colours]
-    for k, side in enumerate(Side):
-        if strengths[k] < COLOURLESS and strengths[1 - k] > COLOURED:
-            return worn, side.other
-    return worn, None
+    colours = [_colourfulness(levels) for levels in pair.colours]
+    sides = [side.other for side, one, other in zip(Side, colours, colours[::-1], strict=True) if one.lost_from(other)]
+    return worn, sides[0] if sides else None
 
 
 def _quantized(facts: Facts) -> float:
@@ -304,8 +305,24 @@ def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:
     return replace(aligned, inside=inside)
 
 
-def _colourfulness(levels: Plane) -> float:
-    return float(np.sqrt(((levels - levels.mean(1, keepdims=True)) ** 2).mean())) if len(levels) else 0.0
+@dataclass(frozen=True)
+class _Colourfulness:
+    # levels, root mean square: of all colours, and of what is not of the main hue
+    strength: float
+    variety: float
+
+    def lost_from(self, other: _Colourfulness) -> bool:
+        grey = self.strength < COLOURLESS and other.strength > COLOURED
+        one_hue = self.variety < ONE_HUE * self.strength
+        return grey or (one_hue and other.variety > max(COLOURED, MORE_HUES * self.variety))
+
+
+def _colourfulness(levels: Plane) -> _Colourfulness:
+    if not len(levels):
+        return _Colourfulness(0.0, 0.0)
+    apart = (levels - levels.mean(1, keepdims=True)).astype(np.float64)
+    across, along = np.linalg.eigvalsh(apart.T @ apart / apart.size)[1:]
+    return _Colourfulness(float(np.sqrt(max(0.0, across + along))), float(np.sqrt(max(0.0, across))))
 
 
 def _density(pair: Pair) -> float:
@@ -323,16 +340,29 @@ def _as_box(pair: Pair, edges: Edges) -> Box:
     return Box(max(0, left) / wide, max(0, top) / high, min(wide, right) / wide, min(high, bottom) / high)
 
 
+class _Kept(IntEnum):
+    # how much of a picture its format keeps
+    FEW_COLOURS = 0
+    MOST = 1
+    ALL = 2
+
+
+def _kept(facts: Facts, look: Look) -> _Kept:
+    if facts.format == "GIF":  # 256 colours are all that a drawing needs, but not a photo
+        return _Kept.ALL if look.is_on_ground else _Kept.FEW_COLOURS
+    return _Kept.ALL if facts.format in LOSSLESS else _Kept.MOST
+
+
 def _by_file(pair: Pair) -> Side | None:
     # the larger one, or else the one that was compressed less
     one, other = pair.facts
     if abs(one.pixels - other.pixels) > SAME_SIZE * max(one.pixels, other.pixels):
         return Side.QUERY if one.pixels > other.pixels else Side.REFERENCE
-    lossless = [facts.format in LOSSLESS for facts in pair.facts]
-    if lossless[0] != lossless[1]:
-        return Side.QUERY if lossless[0] else Side.REFERENCE
+    kept = [_kept(*one) for one in zip(pair.facts, pair.looks, strict=True)]
+    if kept[0] is not kept[1]:
+        return Side.QUERY if kept[0] > kept[1] else Side.REFERENCE
     fewer, more = sorted((one.bytes, other.bytes))
-    if lossless[0] or more <= MORE_BYTES * fewer:  # bytes say nothing of lossless files
+    if kept[0] is not _Kept.MOST or more <= MORE_BYTES * fewer:  # bytes say nothing of lossless files
         return None
     return Side.QUERY if one.bytes == more else Side.REFERENCE
 

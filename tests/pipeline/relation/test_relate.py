@@ -170,6 +170,17 @@ def test_which_one_is_the_original_does_not_depend_on_the_order(pictures: list[I
     assert there.edits.crop.overlap(back.edits.crop) > 0.98
 
 
+def test_neither_sepia_nor_256_colours_are_the_original_of_a_jpeg(pictures: list[Image.Image]) -> None:
+    colours, to_sepia = np.asarray(pictures[0]), ((0.39, 0.77, 0.19), (0.35, 0.69, 0.17), (0.27, 0.53, 0.13))
+    sepia = Image.fromarray((0.7 * colours @ np.array(to_sepia).T).clip(0, 255).astype(np.uint8))
+    copies = _file(sepia, "PNG"), _file(pictures[0].convert("P", palette=Image.Palette.ADAPTIVE), "GIF")
+    original = _file(pictures[0], "JPEG", quality=80)
+    for copy in copies:
+        assert (relation_of(copy, original).original, relation_of(original, copy).original) == tuple(Side)[::-1]
+    drawn = outlined((245, 224, 220)).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert relation_of(_file(drawn.convert("RGB"), "JPEG", quality=80), _file(drawn, "GIF")).original is Side.REFERENCE
+
+
 def test_which_one_comes_first_changes_nothing(pictures: list[Image.Image]) -> None:
     picture = pictures[1]
     across, down = (np.linspace(-1, 1, side) ** 2 for side in picture.size)
