@@ -77,14 +77,11 @@ def fineness(aligned: Aligned, density: float) -> Fineness | None:
         return None
     # noise on an even ground becomes one level where it is mapped to the levels of a clean picture, so either is mapped
     contrast = [max(float(side[inside].std()), 1.0) for side in (query, reference)]
-    laid = (
-        (query.astype(np.float32), level_out(reference, query, inside)),
-        (
-            level_out(query, reference, inside),
-            reference.astype(np.float32),
-        ),
+    of_query, of_reference = (min(contrast) / own for own in contrast)
+    ways = (
+        _compared(query.astype(np.float32), level_out(reference, query, inside), shown, of_query),
+        _compared(level_out(query, reference, inside), reference.astype(np.float32), shown, of_reference),
     )
-    ways = (_compared(a, b, shown, min(contrast) / own) for (a, b), own in zip(laid, contrast, strict=True))
     return max(ways, key=lambda way: abs(way.noisier))
 
 
