@@ -16,6 +16,8 @@ PID_BYTES = 20
 LAST_BREATH = 2.0  # s
 LOCKED_BYTE = 1 << 30  # Windows locks bytes, and readers of the pid must not be kept out
 
+_ours: set[int] = set()  # open lock files of this process
+
 
 @contextmanager
 def writer_lock(folder: Path, busy: str = "") -> Iterator[None]:
@@ -38,6 +40,7 @@ def writer_lock(folder: Path, busy: str = "") -> Iterator[None]:
 @contextmanager
 def _lock(folder: Path, busy: str = "") -> Iterator[int]:
     file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    _ours.add(file)
     try:
         if not (_take(file) or _take_from_the_dead(file)):
             owner = _owner(file)
@@ -48,7 +51,10 @@ def _lock(folder: Path, busy: str = "") -> Iterator[int]:
             raise LibraryBusyError(busy or said)
         yield file
     finally:
-        os.close(file)
+        if file in _ours:  # not in a forked child, whose parent goes on
+            _ours.remove(file)
+            _release(file)
+            os.close(file)
 
 
 def refuse_busy(folder: Path) -> None:
@@ -97,6 +103,9 @@ if sys.platform == "win32":
         os.lseek(file, 0, os.SEEK_SET)
         return True
 
+    def _release(file: int) -> None:
+        pass  # it ends as the file is closed
+
 else:
     import fcntl
 
@@ -106,3 +115,13 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _release(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)  # to close it is not enough: a process that was forked meanwhile has it open
+
+    def _leave_to_the_parent() -> None:
+        # a forked child shares the lock: it must neither give it back nor hold it beyond the parent's end
+        while _ours:
+            os.close(_ours.pop())
+
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -18,6 +19,7 @@ HEADER = 64  # bytes that tell an image from another file
 IN_MEMORY = 64 << 20  # bytes; larger files are hashed block by block, and then decoded from the disk
 BLOCK = 1 << 20
 CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT)
+UNWRITTEN = 60_000_000_000  # ns; what was changed in memory is on the disk by then (Linux: after half a minute)
 OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file
 INT64 = (1 << 63) - 1
 
@@ -120,7 +122,9 @@ def _check_header(file: IO[bytes]) -> None:
 
 
 def _read(path: Path, file: IO[bytes]) -> Reading:
-    now, before = time.time_ns(), stamp_of(os.fstat(file.fileno()))
+    now = time.time_ns()
+    _write_out(file, now)
+    before = stamp_of(os.fstat(file.fileno()))
     source: bytes | Path = path
     if before.size <= IN_MEMORY:
         source = file.read()
@@ -129,6 +133,13 @@ def _read(path: Path, file: IO[bytes]) -> Reading:
         content = _hash(file)
     unchanged = before == stamp_of(os.fstat(file.fileno()))
     return Reading(before, unchanged and before.is_settled(now), content, source)
+
+
+def _write_out(file: IO[bytes], now: int) -> None:
+    # while a page that a program has mapped waits to be written, further writes to it change no time; the next one does
+    if hasattr(os, "fdatasync") and abs(now - os.fstat(file.fileno()).st_ctime_ns) < UNWRITTEN:
+        with suppress(OSError):  # there are file systems that can't
+            os.fdatasync(file.fileno())
 
 
 def _hash(file: IO[bytes]) -> bytes:

@@ -17,7 +17,7 @@ from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.duplicates import compare
 from twinpix.pipeline.limits import SURE
 from twinpix.pipeline.relation.kinds import Kind, Relation
-from twinpix.pipeline.relation.pairs import relation_of_looks
+from twinpix.pipeline.relation.pairs import examine_either_way, relation_of_looks
 from twinpix.pipeline.relation.words import sentence
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.delicate import have_same_bytes
@@ -119,7 +119,9 @@ def explain(
     encoder = encoder or load_encoder()
     match = compare(query, reference, threshold, encoder, verify, animated_with_stills)
     looks = look(query), look(reference)
-    seen = examine(*looks)
+    seen = examine_either_way(query, reference, looks)
+    if match.second_look not in (None, seen.outcome):  # one way round it is a copy, and the other way not
+        seen = examine(*looks)
     if have_same_bytes(query, reference):
         relation = Relation(Kind.IDENTICAL_FILE)
     else:

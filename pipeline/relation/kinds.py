@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -169,7 +169,8 @@ class Relation:
     Attributes:
         kind: in one word.
         original: which of the two holds more, and so counts as the original; the first where nothing tells.
-        edits: from the original to the copy; of `same scene` and all that is no copy, nothing.
+        edits: from the original to the copy; of what is no copy nothing, but of `same scene` whether the two are
+            `altered` alone: everything lies in the same place, and some of it differs.
         facts: of the query and of the reference; None where there is no file to ask, and no need.
     """
 
@@ -182,6 +183,11 @@ class Relation:
     def is_unedited(self) -> bool:
         """Whether the two differ by encoding and size at most."""
         return self.kind in UNEDITED
+
+    @property
+    def swapped(self) -> Relation:
+        """The same with the query as the reference."""
+        return replace(self, original=self.original.other, facts=None if self.facts is None else self.facts[::-1])
 
     @property
     def copy(self) -> Facts | None:

@@ -15,7 +15,7 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of, have_same_pixels
 from twinpix.pipeline.relation.kinds import Facts, Kind, Relation
-from twinpix.pipeline.relation.relate import relate
+from twinpix.pipeline.relation.relate import is_in_order, relate
 from twinpix.pipeline.relation.remembered import PathPair, RememberedRelations, way_of
 from twinpix.pipeline.report import Group
 from twinpix.pipeline.second_look.delicate import have_same_bytes
@@ -40,7 +40,17 @@ def relation_of(query: ImageLike, reference: ImageLike) -> Relation:
     if have_same_bytes(query, reference):
         return Relation(Kind.IDENTICAL_FILE, facts=(facts_of(query), facts_of(reference)))
     looks = look(query), look(reference)
-    return relation_of_looks(query, reference, looks, examine(*looks))
+    return relation_of_looks(query, reference, looks, examine_either_way(query, reference, looks))
+
+
+def examine_either_way(query: ImageLike, reference: ImageLike, looks: tuple[Look, Look]) -> Examination:
+    """`examine`, which may find another alignment the other way round, from the same side whichever comes first.
+
+    Raises:
+        ImageError: a header can't be read (any more).
+    """
+    facts = facts_of(query), facts_of(reference)
+    return examine(*looks) if is_in_order(looks, facts) else examine(*looks[::-1]).swapped
 
 
 def relation_of_looks(query: ImageLike, reference: ImageLike, looks: tuple[Look, Look], seen: Examination) -> Relation:
@@ -102,7 +112,7 @@ def relations_of(
     def examination(pair: PathPair, looks: tuple[Look, Look]) -> Examination:
         if pair[::-1] in examined:
             return (examined[pair[::-1]] or examine(*looks[::-1])).swapped
-        return examined.get(pair) or examine(*looks)
+        return examined.get(pair) or (examine(*looks) if pair in examined else examine_either_way(*pair, looks))
 
     def one(pair: PathPair) -> Relation | None:
         try:

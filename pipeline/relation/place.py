@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.pipeline.relation.kinds import WHOLE, Box, Facts
+from twinpix.pipeline.second_look.align import Alignment
 from twinpix.pipeline.second_look.look import LOOK_PX, Levels, Look, import_cv2
 
 CUT = 0.006  # of a side, from which it is no rounding any more
@@ -128,13 +129,21 @@ def _corners(size: Size, box: Box) -> NDArray[np.float64]:
     return np.array([(xs[0], ys[0]), (xs[1], ys[0]), (xs[1], ys[1]), (xs[0], ys[1])])
 
 
-def place_of(query: Look, reference: Look, matrix: Matrix, mirrored: bool, turned_round: bool) -> Place:
+def place_of(query: Look, reference: Look, matrix: Matrix, mirrored: bool) -> Place:
     """Where the query lies in the reference, from an alignment of the second look."""
-    source, target = (reference, query) if turned_round else (query, reference)
-    if mirrored:
-        matrix = matrix @ np.array([[-1.0, 0, source.size[0] - 1], [0, 1, 0], [0, 0, 1]])
-    place = Place(matrix, source.size, target.size)
-    return place.back if turned_round else place
+    return Place(matrix @ _mirroring(query) if mirrored else matrix, query.size, reference.size)
+
+
+def turned_round(alignment: Alignment, query: Look, reference: Look) -> Alignment:
+    """An alignment of the reference with the query as one of the query with the reference."""
+    back = np.linalg.inv(alignment.matrix)
+    if alignment.mirrored:
+        back = _mirroring(reference) @ back @ _mirroring(query)
+    return replace(alignment, matrix=np.asarray(back / back[2, 2], np.float64))
+
+
+def _mirroring(look: Look) -> Matrix:
+    return np.array([[-1.0, 0, look.size[0] - 1], [0, 1, 0], [0, 0, 1]])
 
 
 def has_filled_surroundings(place: Place, target: Look) -> bool:

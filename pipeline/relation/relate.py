@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from twinpix.pipeline.relation.place import (
     has_filled_surroundings,
     per_look,
     place_of,
+    turned_round,
 )
 from twinpix.pipeline.relation.tones import COLOURED, COLOURLESS, ToneEdits, has_other_ink, lay_colours, tone_edits
 from twinpix.pipeline.relation.wear import Edges, Fineness, fineness, things_on
@@ -26,10 +28,12 @@ from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import Look
 from twinpix.pipeline.second_look.outcome import Outcome
+from twinpix.pipeline.second_look.things import have_moved
 from twinpix.pipeline.second_look.tiles import Plane
 from twinpix.pipeline.second_look.verify import SOUND, Examination, examine_without_borders, is_plain
 
 SHARED = 0.5  # share of agreeing tiles from which a refuted pair shows one scene
+SHADED = 4.0  # levels of a channel; blank pictures have less
 GRAIN = 0.42  # levels of fine noise, a third of what it is before it is smoothed
 # the same for each level of `Facts.coarseness`: nine in ten JPEGs have less; and px, longer side: of larger ones it is
 # smoothed away
@@ -42,7 +46,9 @@ HIDING, RIM = 0.02, 0.03  # of a side: from which a border covers something; how
 LEAK = 6  # px round a thing that lies on a picture
 SAME_SIZE, RESIZED = 0.02, 0.003  # share of the sides; alignments are no more exact
 MORE_BYTES = 1.05  # times
-LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
+LOSSLESS = ("PNG", "BMP", "TIFF")
+# of the strength of colours: all are of one hue, as in sepia, whose tones are not quite; times, more hues than that
+ONE_HUE, MORE_HUES = 0.2, 2.0
 CLEAN_MEAN, CLEAN_MOST = 3.0, 24.0  # levels: what compression may change of a small picture
 
 
@@ -74,28 +80,56 @@ def relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, 
     """What two pictures are to one another, by a second look at them.
 
     It is never `identical …`, which takes the files, and `re-encoded` or `resized` only where nothing else differs.
+    Which of the two comes first changes nothing, but where nothing else tells which is the original.
 
     Args:
         seen: `examine(query, reference)`.
         facts: of the query and of the reference.
     """
+    if is_in_order((query, reference), facts):
+        return _relate(query, reference, seen, facts, Side.QUERY)
+    return _relate(reference, query, seen.swapped, facts[::-1], Side.REFERENCE).swapped
+
+
+def is_in_order(looks: tuple[Look, Look], facts: tuple[Facts, Facts]) -> bool:
+    """Whether two pictures are in the order in which they are related, whichever comes first: the larger before."""
+    one, other = ((told.pixels, told.bytes, seen.tones.tobytes()) for told, seen in zip(facts, looks, strict=True))
+    return one >= other
+
+
+def _relate(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts], otherwise: Side) -> Relation:
+    # otherwise: the original where nothing tells
     # what was aligned is not plain: its features need not be sought for that
-    if query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference)):
+    little = query.has_little or reference.has_little or (seen.finding is None and is_plain(query, reference))
+    if little and not (seen.outcome is Outcome.CONFIRMED and _are_shaded(query, reference)):
         return Relation(Kind.TOO_LITTLE, facts=facts)
     if seen.outcome is Outcome.ANIMATED:
         original = Side.QUERY if query.is_animated else Side.REFERENCE
         return Relation(Kind.EDITED, original, Edits(still=True), facts)
     if seen.outcome in (Outcome.CONFIRMED, Outcome.LIKELY):
-        relation = _copy(lay_pair(query, reference, seen, facts))
+        relation = _copy(lay_pair(query, reference, seen, facts), otherwise)
         return relation if seen.outcome is Outcome.CONFIRMED else replace(relation, kind=Kind.EDITED)
     if seen.outcome is Outcome.UNCLEAR:
         return Relation(Kind.TOO_LITTLE, facts=facts)
-    one_scene = seen.finding is not None and not seen.say_otherwise and _is_one_scene(seen.finding)
-    return Relation(Kind.SAME_SCENE if one_scene else Kind.DIFFERENT, facts=facts)
+    if seen.finding is None or seen.say_otherwise or not _is_one_scene(seen.finding):
+        return Relation(Kind.DIFFERENT, facts=facts)
+    return Relation(Kind.SAME_SCENE, edits=Edits(altered=not _has_moved(query, reference, seen)), facts=facts)
+
+
+def _are_shaded(query: Look, reference: Look) -> bool:
+    # whether an edit of them could be seen at all: flags, gradients, thin strips
+    return min(float(look.colours.std((0, 1)).max()) for look in (query, reference)) >= SHADED
 
 
 def _is_one_scene(finding: Finding) -> bool:
     return finding.moved or (finding.agreement.median >= SOUND and finding.agreement.agreeing >= SHARED)
+
+
+def _has_moved(query: Look, reference: Look, seen: Examination) -> bool:
+    # whether the camera has, or a thing before it
+    if seen.finding is None or not seen.finding.still:
+        return True
+    return have_moved(superpose(*seen.in_order(*seen.aligned(query, reference)), seen.finding.alignment))
 
 
 def lay_pair(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Facts]) -> Pair:
@@ -117,15 +151,21 @@ def _lay(query: Look, reference: Look, seen: Examination, facts: tuple[Facts, Fa
     alignment = (
         seen.finding.alignment if seen.finding is not None else Alignment(lay_upon(query, reference), False, 0, 0)
     )
-    source, target = (reference, query) if turned else (query, reference)
-    aligned, colours = superpose(source, target, alignment), lay_colours(source, target, alignment)
-    place = place_of(query, reference, alignment.matrix, alignment.mirrored, turned)
-    in_source = zoom(alignment.matrix) > 1  # see `superpose`
-    frame = Side.QUERY if in_source is not turned else Side.REFERENCE
-    pair = (colours.query, colours.reference)
     if turned:
-        aligned, pair = replace(aligned, query=aligned.reference, reference=aligned.query), pair[::-1]
-    return Pair((query, reference), facts, inner, place, aligned, frame, in_source and alignment.mirrored, pair)
+        alignment = turned_round(alignment, query, reference)
+    aligned, colours = superpose(query, reference, alignment), lay_colours(query, reference, alignment)
+    place = place_of(query, reference, alignment.matrix, alignment.mirrored)
+    in_query = zoom(alignment.matrix) > 1  # see `superpose`
+    return Pair(
+        (query, reference),
+        facts,
+        inner,
+        place,
+        aligned,
+        Side.QUERY if in_query else Side.REFERENCE,
+        in_query and alignment.mirrored,
+        (colours.query, colours.reference),
+    )
 
 
 def _hides_something(pair: Pair) -> bool:
@@ -145,10 +185,10 @@ def _within(look: Look, border: Border | None) -> Box:
     return Box(border.left / wide, border.top / high, 1 - border.right / wide, 1 - border.bottom / high)
 
 
-def _copy(pair: Pair) -> Relation:
+def _copy(pair: Pair, otherwise: Side) -> Relation:
     place_edits, by_place = _placed(pair)
     wear, by_wear = _worn(pair)
-    original = by_place or _by_border(pair) or by_wear or _by_file(pair)
+    original = by_place or _by_border(pair) or by_wear or _by_file(pair) or otherwise
     edits = _round_borders(_from(original, pair, place_edits, wear), original, pair)
     if edits == Edits(scale=edits.scale) and not _is_clean(pair):
         edits = replace(edits, altered=True)
@@ -235,11 +275,9 @@ def _worn(pair: Pair) -> tuple[_Worn, Side | None]:
         return replace(worn, blur=abs(fine.sharper)), Side.QUERY if fine.sharper > 0 else Side.REFERENCE
     if fine is not None and fine.between >= grain:
         return replace(worn, noise="grain"), Side.REFERENCE if fine.noisier < 0 else Side.QUERY
-    strengths = [_colourfulness(levels) for levels in pair.colours]
-    for k, side in enumerate(Side):
-        if strengths[k] < COLOURLESS and strengths[1 - k] > COLOURED:
-            return worn, side.other
-    return worn, None
+    colours = [_colourfulness(levels) for levels in pair.colours]
+    sides = [side.other for side, one, other in zip(Side, colours, colours[::-1], strict=True) if one.lost_from(other)]
+    return worn, sides[0] if sides else None
 
 
 def _quantized(facts: Facts) -> float:
@@ -267,8 +305,24 @@ def _beside(aligned: Aligned, things: Sequence[Edges]) -> Aligned:
     return replace(aligned, inside=inside)
 
 
-def _colourfulness(levels: Plane) -> float:
-    return float(np.sqrt(((levels - levels.mean(1, keepdims=True)) ** 2).mean())) if len(levels) else 0.0
+@dataclass(frozen=True)
+class _Colourfulness:
+    # levels, root mean square: of all colours, and of what is not of the main hue
+    strength: float
+    variety: float
+
+    def lost_from(self, other: _Colourfulness) -> bool:
+        grey = self.strength < COLOURLESS and other.strength > COLOURED
+        one_hue = self.variety < ONE_HUE * self.strength
+        return grey or (one_hue and other.variety > max(COLOURED, MORE_HUES * self.variety))
+
+
+def _colourfulness(levels: Plane) -> _Colourfulness:
+    if not len(levels):
+        return _Colourfulness(0.0, 0.0)
+    apart = (levels - levels.mean(1, keepdims=True)).astype(np.float64)
+    across, along = np.linalg.eigvalsh(apart.T @ apart / apart.size)[1:]
+    return _Colourfulness(float(np.sqrt(max(0.0, across + along))), float(np.sqrt(max(0.0, across))))
 
 
 def _density(pair: Pair) -> float:
@@ -286,16 +340,31 @@ def _as_box(pair: Pair, edges: Edges) -> Box:
     return Box(max(0, left) / wide, max(0, top) / high, min(wide, right) / wide, min(high, bottom) / high)
 
 
-def _by_file(pair: Pair) -> Side:
-    # the larger one, or else the one that was compressed less; the first where nothing tells
+class _Kept(IntEnum):
+    # how much of a picture its format keeps
+    FEW_COLOURS = 0
+    MOST = 1
+    ALL = 2
+
+
+def _kept(facts: Facts, look: Look) -> _Kept:
+    if facts.format == "GIF":  # 256 colours are all that a drawing needs, but not a photo
+        return _Kept.ALL if look.is_on_ground else _Kept.FEW_COLOURS
+    return _Kept.ALL if facts.format in LOSSLESS else _Kept.MOST
+
+
+def _by_file(pair: Pair) -> Side | None:
+    # the larger one, or else the one that was compressed less
     one, other = pair.facts
     if abs(one.pixels - other.pixels) > SAME_SIZE * max(one.pixels, other.pixels):
         return Side.QUERY if one.pixels > other.pixels else Side.REFERENCE
-    lossless = [facts.format in LOSSLESS for facts in pair.facts]
-    if lossless[0] != lossless[1]:
-        return Side.QUERY if lossless[0] else Side.REFERENCE
-    # bytes say nothing of lossless files
-    return Side.REFERENCE if not lossless[0] and other.bytes > MORE_BYTES * one.bytes else Side.QUERY
+    kept = [_kept(*one) for one in zip(pair.facts, pair.looks, strict=True)]
+    if kept[0] is not kept[1]:
+        return Side.QUERY if kept[0] > kept[1] else Side.REFERENCE
+    fewer, more = sorted((one.bytes, other.bytes))
+    if kept[0] is not _Kept.MOST or more <= MORE_BYTES * fewer:  # bytes say nothing of lossless files
+        return None
+    return Side.QUERY if one.bytes == more else Side.REFERENCE
 
 
 def _from(original: Side, pair: Pair, placed: _Placed, worn: _Worn) -> Edits:

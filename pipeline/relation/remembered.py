@@ -15,7 +15,7 @@ from twinpix.pipeline.relation.kinds import Relation
 if TYPE_CHECKING:  # who only encodes need not load the second look
     from twinpix.pipeline.second_look.verify import Examination
 
-RELATIONS_VERSION = 8  # to be raised whenever any two pictures could get another relation
+RELATIONS_VERSION = 9  # to be raised whenever any two pictures could get another relation
 
 PathPair = tuple[Path, Path]
 

@@ -75,10 +75,23 @@ def fineness(aligned: Aligned, density: float) -> Fineness | None:
     shown = tile_means(inside.astype(np.float32)) > 1 - 1e-6
     if shown.sum() < FEWEST_TILES:
         return None
-    a, b = query.astype(np.float32), level_out(reference, query, inside)
-    first, second, between = (_deviation(_fine(plane))[shown] for plane in (a, b, a - b))
+    # noise on an even ground becomes one level where it is mapped to the levels of a clean picture, so either is mapped
+    contrast = [max(float(side[inside].std()), 1.0) for side in (query, reference)]
+    of_query, of_reference = (min(contrast) / own for own in contrast)
+    ways = (
+        _compared(query.astype(np.float32), level_out(reference, query, inside), shown, of_query),
+        _compared(level_out(query, reference, inside), reference.astype(np.float32), shown, of_reference),
+    )
+    return max(ways, key=lambda way: abs(way.noisier))
+
+
+def _compared(a: Plane, b: Plane, shown: NDArray[np.bool_], gain: float) -> Fineness:
+    # gain: to the levels of the one that has less contrast; in brighter ones there is more of everything
+    first, second, between = (gain * _deviation(_fine(plane))[shown] for plane in (a, b, a - b))
     rank = np.argsort(np.maximum(first, second), kind="stable")
     calm, busy = rank[: max(1, len(rank) // CALMEST)], rank[len(rank) // 2 :]
+    drawn = busy[np.minimum(first, second)[busy] > SOFTEST]
+    busy = drawn if len(drawn) >= FEWEST_TILES else busy  # noise on an even ground makes nothing sharper
     detail = float(np.median(np.maximum(first, second)[busy]))
     textured = float(np.median(np.minimum(first, second)[calm]))
     return Fineness(

@@ -9,8 +9,10 @@ from twinpix.pipeline.relation.kinds import Box, Edits, Facts, Kind, Relation, S
 NO_COPY = {
     Kind.SAME_SCENE: "{a} and {b} show the same scene, but are two shots of it: things lie in other places",
     Kind.DIFFERENT: "{a} and {b} are different pictures",
-    Kind.TOO_LITTLE: "{a} and {b} show too little to tell them by: only equal pixels make them one picture",
+    # of duplicates, too
+    Kind.TOO_LITTLE: "{a} and {b} show too little, as small as they are compared, to tell what one is to the other",
 }
+NEARLY = "{a} and {b} are nearly the same, but differ in places"
 LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 THIRD = 0.04  # of a side, by which a crop lies to one side
 
@@ -21,6 +23,8 @@ def sentence(relation: Relation, query: str, reference: str) -> str:
     Args:
         query, reference: what to call the two; harmless to show.
     """
+    if relation.kind is Kind.SAME_SCENE and relation.edits.altered:
+        return NEARLY.format(a=query, b=reference)
     if relation.kind in NO_COPY:
         return NO_COPY[relation.kind].format(a=query, b=reference)
     original, copy = (query, reference) if relation.original is Side.QUERY else (reference, query)

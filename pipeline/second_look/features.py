@@ -46,12 +46,15 @@ def import_cv2() -> Any:
     """The OpenCV module.
 
     Raises:
-        MissingPackageError: it is not installed.
+        MissingPackageError: it is not installed, or can't be loaded.
     """
     try:
         import cv2
-    except ImportError:
+    except ModuleNotFoundError:
         raise MissingPackageError("OpenCV is not installed: pip install 'twinpix[cpu]' (or 'twinpix[gpu]')") from None
+    except ImportError as error:  # too little memory (ulimit -v), a library of the system that it needs
+        why = " ".join(str(error).split())
+        raise MissingPackageError(f"OpenCV is installed, but can't be loaded: {why}") from None
     return cv2
 
 

@@ -31,6 +31,33 @@ add.BATCH_IMAGES, scan.CHUNK = 12, 3
 print("ready", flush=True)
 Library(sys.argv[1], Tiny(hook=lambda: time.sleep(0.004))).add(sys.argv[2], workers=2)
 """
+FORKER = """
+import os, signal, sys, time
+from pathlib import Path
+from twinpix.pipeline.library.errors import LibraryBusyError
+from twinpix.pipeline.library.lock import writer_lock
+folder, case = Path(sys.argv[1]), sys.argv[2]
+with writer_lock(folder):
+    child = os.fork()
+    if child == 0 and case == "leaves":
+        sys.exit()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    if case == "leaves":
+        os.waitpid(child, 0)
+        try:
+            with writer_lock(folder):
+                pass
+        except LibraryBusyError:
+            print("busy", flush=True)
+        sys.exit()
+    if case == "is killed":
+        print(child, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+with writer_lock(folder):
+    print(child, flush=True)
+"""
 
 
 def start_writer(library: Path, photos: Path) -> subprocess.Popen[str]:
@@ -128,3 +155,28 @@ def test_the_lock_names_its_owner(shelf: Shelf, photos: Path) -> None:
     library = shelf()
     library.add(photos)
     assert (library.path / "lock").read_text() == str(os.getpid())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+@pytest.mark.parametrize("case", ["goes on", "is killed"])
+def test_a_forked_child_does_not_keep_the_lock_of_its_parent(shelf: Shelf, photos: Path, case: str) -> None:
+    library = shelf()
+    library.add(photos / "old")
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKER, library.path, case], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        child = process.stdout.readline()
+        try:
+            assert child, "the parent could not take it again"
+            process.wait(20)
+            assert library.add(photos).images == 13
+        finally:
+            if child:
+                os.kill(int(child), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+def test_a_forked_child_that_leaves_does_not_give_the_lock_back(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKER, str(tmp_path), "leaves"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "busy\n"

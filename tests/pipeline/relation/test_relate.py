@@ -16,9 +16,13 @@ from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.relation.facts import facts_of
 from twinpix.pipeline.relation.kinds import Box, Edits, Kind, Relation, Side
 from twinpix.pipeline.relation.pairs import relation_of, with_relations
+from twinpix.pipeline.relation.relate import relate
 from twinpix.pipeline.relation.words import sentence, short
 from twinpix.pipeline.report import Group
+from twinpix.pipeline.second_look.agreement import Agreement
+from twinpix.pipeline.second_look.align import Alignment
 from twinpix.pipeline.second_look.delicate import have_same_bytes
+from twinpix.pipeline.second_look.judge import Finding
 from twinpix.pipeline.second_look.look import features_only, look
 from twinpix.pipeline.second_look.look_again import look_again
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -63,9 +67,7 @@ def test_what_jpeg_adds_is_no_noise(pictures: list[Image.Image], quality: int) -
 @pytest.mark.parametrize(("sigma", "quality"), [(16, 95), (20, 95), (20, 60)])
 def test_noise_is_told_from_sharpness_and_from_jpeg(pictures: list[Image.Image], sigma: float, quality: int) -> None:
     picture = pictures[0]
-    noise = np.random.default_rng(1).normal(0, sigma, (*picture.size[::-1], 3))
-    noisy = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
-    relation = relation_of(_file(picture, "PNG"), _file(noisy, "JPEG", quality=quality))
+    relation = relation_of(_file(picture, "PNG"), _file(_noisy(picture, sigma), "JPEG", quality=quality))
     assert (relation.kind, relation.original, relation.edits.blur) == (Kind.EDITED, Side.QUERY, 0)
     assert relation.edits.noise
 
@@ -123,6 +125,22 @@ def test_flat_pictures_hold_too_little_unless_their_pixels_agree() -> None:
     assert relation_of(flat[0], Image.new("RGB", (150, 100), "white")).kind is Kind.TOO_LITTLE
 
 
+# a flag; a strip so narrow that it has no local features
+@pytest.mark.parametrize(
+    ("blocks", "size", "way"),
+    [((1, 3, 3), (600, 400), Image.Resampling.NEAREST), ((8, 160, 3), (3200, 150), Image.Resampling.BICUBIC)],
+)
+def test_confirmed_copies_of_plain_and_of_narrow_pictures_are_called_so(
+    blocks: tuple[int, int, int], size: tuple[int, int], way: Image.Resampling
+) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, blocks, dtype=np.uint8)
+    picture = Image.fromarray(levels).resize(size, way)
+    half = picture.resize((size[0] // 2, size[1] // 2), Image.Resampling.BOX)
+    original = _file(picture, "PNG")
+    assert relation_of(original, _file(picture, "JPEG", quality=90)).kind is Kind.RE_ENCODED
+    assert relation_of(original, _file(half, "PNG")).kind is Kind.RESIZED
+
+
 def test_things_that_moved_make_it_the_same_scene(pictures: list[Image.Image]) -> None:
     ground, thing = pictures[0], pictures[1].resize((150, 150))
     one, other = ground.copy(), ground.copy()
@@ -132,12 +150,59 @@ def test_things_that_moved_make_it_the_same_scene(pictures: list[Image.Image]) -
     assert not relation_of(one, other).is_unedited
 
 
+@pytest.mark.parametrize(("motion", "said"), [(0.0, "nearly the same, but differ in places"), (1.0, "two shots")])
+def test_of_what_is_refuted_without_any_motion_nothing_is_said_to_lie_elsewhere(
+    pictures: list[Image.Image], motion: float, said: str
+) -> None:
+    page, agreement = look(pictures[0]), Agreement(tiles=20, agreeing=1.0, contradicting=0.0, median=0.99, tone=0)
+    finding = Finding(Outcome.REFUTED, agreement, Alignment(np.eye(3), False, 0, 0), motion)
+    facts = facts_of(pictures[0])
+    relation = relate(page, page, Examination(Outcome.REFUTED, finding), (facts, facts))
+    assert relation.kind is Kind.SAME_SCENE and said in sentence(relation, "a", "b")
+    assert Relation.from_json(relation.to_json()) == relation
+
+
 def test_which_one_is_the_original_does_not_depend_on_the_order(pictures: list[Image.Image]) -> None:
     part = pictures[0].crop((50, 40, 400, 330))
     there, back = relation_of(pictures[0], part), relation_of(part, pictures[0])
     assert (there.original, back.original) == (Side.QUERY, Side.REFERENCE)
     assert there.edits.crop is not None and back.edits.crop is not None
     assert there.edits.crop.overlap(back.edits.crop) > 0.98
+
+
+def test_neither_sepia_nor_256_colours_are_the_original_of_a_jpeg(pictures: list[Image.Image]) -> None:
+    colours, to_sepia = np.asarray(pictures[0]), ((0.39, 0.77, 0.19), (0.35, 0.69, 0.17), (0.27, 0.53, 0.13))
+    sepia = Image.fromarray((0.7 * colours @ np.array(to_sepia).T).clip(0, 255).astype(np.uint8))
+    copies = _file(sepia, "PNG"), _file(pictures[0].convert("P", palette=Image.Palette.ADAPTIVE), "GIF")
+    original = _file(pictures[0], "JPEG", quality=80)
+    for copy in copies:
+        assert (relation_of(copy, original).original, relation_of(original, copy).original) == tuple(Side)[::-1]
+    drawn = outlined((245, 224, 220)).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert relation_of(_file(drawn.convert("RGB"), "JPEG", quality=80), _file(drawn, "GIF")).original is Side.REFERENCE
+
+
+def test_which_one_comes_first_changes_nothing(pictures: list[Image.Image]) -> None:
+    picture = pictures[1]
+    across, down = (np.linspace(-1, 1, side) ** 2 for side in picture.size)
+    vignette = (np.asarray(picture) * (1 - 0.22 * (across + down[:, None]))[..., None]).astype(np.uint8)
+    small = picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.BOX)
+    copies = (_noisy(picture, 12), Image.fromarray(vignette), small.resize(picture.size, Image.Resampling.NEAREST))
+    original = _file(picture, "JPEG", quality=90)
+    for copy in (*(_file(copy, "PNG") for copy in copies), _file(picture.rotate(180), "JPEG", quality=75)):
+        assert relation_of(original, copy) == relation_of(copy, original).swapped
+
+
+def test_noise_on_the_even_ground_of_a_drawn_picture_is_seen() -> None:
+    page = outlined((245, 224, 220))
+    noisy = _file(_noisy(page, 12), "PNG")
+    for pair, side in (((_file(page, "PNG"), noisy), Side.QUERY), ((noisy, _file(page, "PNG")), Side.REFERENCE)):
+        relation = relation_of(*pair)
+        assert (relation.kind, relation.original, relation.edits.noise) == (Kind.EDITED, side, "grain")
+
+
+def _noisy(picture: Image.Image, sigma: float) -> Image.Image:
+    noise = np.random.default_rng(1).normal(0, sigma, (*picture.size[::-1], 3))
+    return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
 
 
 def test_a_plain_margin_that_goes_on_inside_is_a_crop_not_a_border() -> None:
@@ -240,6 +305,7 @@ def test_words() -> None:
     assert short(Relation(Kind.EDITED, Side.REFERENCE, Edits(mirror="left-right"))) == (
         "edited: the first is this one, mirrored"
     )
+    assert "one picture" not in sentence(Relation(Kind.TOO_LITTLE), "a", "b"), "they may be duplicates, or not"
     for kind in Kind:
         assert "a" in sentence(Relation(kind), "a", "b") and short(Relation(kind)).startswith(str(kind))
     assert Relation(Kind.EDITED, edits=edits).to_dict()["edits"].keys() == {"crop", "zoom", "brightness"}

@@ -220,6 +220,14 @@ def test_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
         look(noise(40, 30))
 
 
+def test_an_opencv_that_can_not_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libav.so: failed to map segment')")
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingPackageError, match=r"can't be loaded: libav\.so: failed to map"):
+        look(noise(40, 30))
+
+
 def test_features_are_spread_over_the_picture() -> None:
     """Letters would take all of them: then a picture in the frame of an app could not be aligned."""
     page = Image.new("RGB", (384, 384), "white")
