@@ -196,6 +196,22 @@ def test_what_was_shrunk_and_enlarged_does_not_stay_alone(tmp_path: Path, paint:
     assert plan_of(tmp_path).going == 0
 
 
+@pytest.mark.parametrize("worse", ["blurred", "enlarged"])
+def test_crisp_edges_go_for_no_soft_ones(tmp_path: Path, worse: str) -> None:
+    chart = Image.new("RGB", (900, 640), "white")
+    draw, dice = ImageDraw.Draw(chart), np.random.default_rng(4)
+    for at in range(40):
+        draw.rectangle(
+            [20 + 22 * at, int(dice.integers(40, 600)), 36 + 22 * at, 610], fill=(30 + 5 * at, 90, 200 - 4 * at)
+        )
+        draw.text((20 + 22 * at, 615), str(at), fill="black")
+    chart.save(tmp_path / "crisp.png")
+    half = chart.resize((450, 320), Image.Resampling.LANCZOS).resize((1080, 768), Image.Resampling.BICUBIC)
+    {"blurred": chart.filter(ImageFilter.GaussianBlur(0.8)), "enlarged": half}[worse].save(tmp_path / "soft.png")
+    plan = plan_of(tmp_path)
+    assert plan.groups and "crisp.png" not in {file.path.name for file in plan.groups[0].files if file.goes}
+
+
 @pytest.mark.parametrize("sigma", [1.5, 1.8])
 def test_a_sharp_photo_goes_for_none_with_a_blurred_part(tmp_path: Path, grainy: Any, sigma: float) -> None:
     grainy.save(tmp_path / "sharp.jpg", quality=91)

@@ -90,7 +90,7 @@ def test_relations_are_examined_the_way_round_that_was_looked_at(
     # the representative, which is like both others, is the second of the pairs that were looked at
     middle, dice = zoom(1.25)(paint(0, 160, 120, 30), np.random.default_rng(0)), np.random.default_rng(0)
     middle.save(folder / "y.png")
-    zoom(1.25)(middle, dice).save(folder / "1z.png")
+    zoom(1.6)(middle, dice).save(folder / "1z.png")
     (folder / "5.png").unlink()
     library, ways, real = Library(tmp_path / "library"), list[tuple[str, str]](), examine
 
