@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from twinpix.encoder.network import ResidualBlock, conv_norm_relu
 
-CELL = 8  # px, each way, of which one number tells
-
 
 @dataclass(frozen=True)
 class WordArchitecture:

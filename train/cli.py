@@ -12,6 +12,15 @@ from twinpix.encoder.errors import InputError, MissingPackageError
 from twinpix.pipeline.show import message
 
 Paths = list[Path]
+# options of several trainings
+HeldBack = Annotated[
+    Paths | None,
+    typer.Option("--held-back", help="Other pictures, to measure on.", show_default="a tenth of the data"),
+]
+Models = Annotated[Path, typer.Option(help="Folder for the model; twinpix itself uses the one it was installed with.")]
+Work = Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")]
 RENDERED_EPOCHS = 8  # a few minutes: it shows that everything works, and makes no model to keep
 
 
@@ -36,9 +45,7 @@ def train(
     ] = None,
     name: Annotated[str, typer.Option(help="Writes NAME.onnx, NAME.safetensors and NAME.json into --models.")] = "mine",
     models: Annotated[Path, typer.Option(help="Folder for the model.")] = Path("models"),
-    work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")] = Path(
-        ".train"
-    ),
+    work: Work = Path(".train"),
     preset: Annotated[Literal["hard", "card"], typer.Option(help="Which edits the views get.")] = "hard",
     loss: Annotated[Literal["infonce", "margin", "triplet"], typer.Option(help="Siamese loss.")] = "infonce",
     koleo: Annotated[
@@ -79,11 +86,9 @@ def train(
         Literal["autoencoder"] | None,
         typer.Option(help="Train this instead, to compare with; no other knob but --epochs and --seed counts then."),
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
+    device: Device = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that make views (CPU).")] = 2,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")
-    ] = None,
+    threads: Threads = None,
     compile: Annotated[
         bool, typer.Option(help="Fuse the network first: needs a C++ compiler, takes a minute.")
     ] = False,

@@ -34,7 +34,7 @@ class ParityError(TwinpixError):
     """The exported model does not compute what the trained one does."""
 
 
-class _FromBytes(nn.Module):
+class FromBytes(nn.Module):
     """The exported graph takes uint8 pictures, so that a batch costs a quarter of the memory."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -42,7 +42,7 @@ class _FromBytes(nn.Module):
         self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 (n, 3, size, size) -> float32 (n, dim), L2 norm 1."""
+        """uint8 -> whatever the network makes of the same levels in float32."""
         return self.net(images.float())  # type: ignore[no-any-return]
 
 
@@ -68,7 +68,7 @@ def export_onnx(
     net = net.cpu().eval()
     lean = net if seen is None or weights != "int8" else within_subspaces(net, seen)
     example = torch.zeros(2, 3, preprocess.size, preprocess.size, dtype=torch.uint8)
-    model = graph_of(_FromBytes(lean), {"images": example}, "embeddings")
+    model = graph_of(FromBytes(lean), {"images": example}, "embeddings")
     draft = path.with_suffix(".draft")  # an earlier model stays as it is until this one is known to be right
     try:
         _write_checked(model, lean, preprocess, draft, PARITY)

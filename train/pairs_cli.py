@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from twinpix.pipeline.show import message
-from twinpix.train.cli import check_packages, expanded, pick_device, say
+from twinpix.train.cli import Device, HeldBack, Models, Threads, Work, check_packages, expanded, pick_device, say
 
 
 def train_pairs(
     data: Annotated[list[Path], typer.Option("--data", help="Folders of images or .tar shards. Repeat for more.")],
-    held_back: Annotated[
-        list[Path] | None,
-        typer.Option("--held-back", help="Other pictures, to measure on.", show_default="a tenth of the data"),
-    ] = None,  # fmt: skip
-    models: Annotated[
-        Path, typer.Option(help="Folder for the model; twinpix itself uses the one it was installed with.")
-    ] = Path("models"),
-    work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")] = Path(
-        ".train"
-    ),
+    held_back: HeldBack = None,
+    models: Models = Path("models"),
+    work: Work = Path(".train"),
     init: Annotated[
         Path | None,
         typer.Option(help="A .safetensors file to start from: of pairs, or of an encoder.", show_default="random"),
@@ -30,10 +23,8 @@ def train_pairs(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Of training.", show_default="8.75")] = None,
     batch: Annotated[int, typer.Option(min=2, help="Pairs per step; 512 needs a GPU.")] = 512,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and edits.")] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> int:
     """Train the pair model of the coarse look, and export it to ONNX: parts, glance and pairs.onnx.
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from twinpix.encoder.session import import_onnxruntime, sha256_of
 from twinpix.encoder.word_network import WordArchitecture, WordNet
 from twinpix.encoder.words import SIDE, WORDS
 from twinpix.train.data import Pictures
-from twinpix.train.export import ParityError, graph_of, save_weights, write_graph
+from twinpix.train.export import FromBytes, ParityError, graph_of, save_weights, write_graph
 from twinpix.train.loop import Say, origin_of, rate_at, update_average
 from twinpix.train.make import load_sets, source_name
 from twinpix.train.recipe import Recipe
@@ -172,15 +172,6 @@ def _above(logits: Tensor) -> float:
     return float((logits > 0).float().mean())
 
 
-class _FromBytes(nn.Module):
-    def __init__(self, net: WordNet) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, luma: Tensor) -> Tensor:
-        return self.net(luma.float())  # type: ignore[no-any-return]
-
-
 def export_words(net: WordNet, path: Path) -> None:
     """Write the graph: uint8 (n, 384, 384) -> float32 (n, 48, 48).
 
@@ -189,7 +180,7 @@ def export_words(net: WordNet, path: Path) -> None:
     """
     luma = torch.randint(0, 256, (2, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     draft = path.with_suffix(".draft")  # an earlier model stays until this one is known to be right
-    write_graph(graph_of(_FromBytes(net), {"luma": luma}, "logits"), draft)
+    write_graph(graph_of(FromBytes(net), {"luma": luma}, "logits"), draft)
     session = import_onnxruntime().InferenceSession(draft, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         gap = float(np.abs(net(luma.float()).numpy() - session.run(None, {"luma": luma.numpy()})[0]).max())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from twinpix.pipeline.show import message
-from twinpix.train.cli import check_packages, expanded, pick_device, say
+from twinpix.train.cli import Device, HeldBack, Models, Threads, Work, check_packages, expanded, pick_device, say
 
 
 def train_words(
@@ -16,23 +16,14 @@ def train_words(
         list[Path],
         typer.Option("--data", help="Folders of images or .tar shards, best without words on them. Repeat for more."),
     ],
-    held_back: Annotated[
-        list[Path] | None,
-        typer.Option("--held-back", help="Other pictures, to measure on.", show_default="a tenth of the data"),
-    ] = None,  # fmt: skip
-    models: Annotated[
-        Path, typer.Option(help="Folder for the model; twinpix itself uses the one it was installed with.")
-    ] = Path("models"),
-    work: Annotated[Path, typer.Option(help="Folder for the checkpoint; a killed run goes on from it.")] = Path(
-        ".train"
-    ),
+    held_back: HeldBack = None,
+    models: Models = Path("models"),
+    work: Work = Path(".train"),
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Of training.", show_default="25")] = None,
     batch: Annotated[int, typer.Option(min=2, help="Crops per step.")] = 64,
     seed: Annotated[int, typer.Option(help="Of initial weights, words and edits.")] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the network.", show_default="all cores")
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw words.")] = 1,
 ) -> int:
     """Train the word model, by which a second look tells memes with other words apart, and export it to ONNX.

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from twinpix.encoder.word_network import CELL
+from twinpix.encoder.words import CELL
 from twinpix.train.data import Pictures
 from twinpix.train.rendered import Picture, Random, gradient_field, landscape, leaves, paint, shape, shapes, texture
 

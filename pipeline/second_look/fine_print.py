@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.second_look.agreement import CLIPPED
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, between, superpose
 from twinpix.pipeline.second_look.in_place import lay_upon
 from twinpix.pipeline.second_look.look import LEGIBLE, Look, import_cv2
@@ -37,7 +38,6 @@ COARSE_OTHER, COARSE_SPOT = 0.85, 40  # and at half that size: copies have 24, o
 SPREAD = 0.5  # of the height and of the width that they lie apart
 WHOLE_TEMPLATE = 0.7  # share of tiles; nearly all that there is: then a single other one is enough
 OTHER_TILE, OTHER_TILES = 0.6, 3  # correlation; so many such tiles hold something else
-CLIPPED = (4, 251)  # levels
 TURNED_SAME = 0.9  # share of the tiles of a page that agree with those of its mirror image, a px or so beside them
 ROUNDS = 2  # of fitting one to the other, at each size
 NUDGE = 3.0  # px of a look; alignments that are no farther apart are one
