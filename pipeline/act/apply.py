@@ -66,6 +66,7 @@ class _Run:
         self._plan, self._action, self._writer = plan, action, writer
         self._guard, self._spots = Guard(plan), Spots(plan, action, to)
         self._done: set[Path] = set()
+        self._arrived: set[Path] = set()  # places into which something was moved
         self._stopped = ""
         self._earlier: dict[tuple[str, str], Path] | None = None
 
@@ -163,9 +164,8 @@ class _Run:
         held.check("it")
         survivor.check(f"{survivor.path}, which stays,")
         move(held.folder, held.path.name, spot.folder, spot.name, spot.private)
-        Held(spot.path, spot.folder, held.state).check("it")
-        held.check_left()
-        survivor.check(f"{survivor.path}, which stays,")
+        self._arrived.add(spot.path)
+        held.check_moved(spot.path, spot.folder, survivor)
 
     def _taken_back(self, touched: list[tuple[Held, Spot]], stopped_at: Held, error: Unusable) -> list[ActedFile]:
         """A shot that could not be moved whole is not moved at all."""
@@ -188,13 +188,16 @@ class _Run:
             if not stuck:
                 spot.remove_info()
             return stuck
-        return not _put_back(held, spot)
+        return not _put_back(held, spot, spot.path in self._arrived)
 
 
-def _put_back(held: Held, spot: Spot) -> bool:
-    """Whether nothing is left in the place: a file that was moved goes back, if its path is free."""
+def _put_back(held: Held, spot: Spot, has_arrived: bool) -> bool:
+    """Whether nothing is left in the place: a file that was moved goes back, if its path is free.
+
+    So does one that another program changed just before. What else has the name of the place is none of ours.
+    """
     try:
-        if is_still(spot.folder, spot.name, held.state):  # what else has that name is none of ours
+        if has_arrived or is_still(spot.folder, spot.name, held.state):  # a network disk may do it and say that it didn't
             move_back(spot.folder, spot.name, held.folder, held.path.name)
     except OSError:
         return False

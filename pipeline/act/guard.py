@@ -45,6 +45,12 @@ class Held:
                 return
         raise Unusable("changed", f"{what} changed at this moment")
 
+    def check_moved(self, place: Path, folder: int, survivor: Held) -> None:
+        """Raises Unusable if what lies in its new place is another file, or its survivor is not there any more."""
+        Held(place, folder, self.state).check("it")
+        self.check_left()
+        survivor.check(f"{survivor.path}, which stays,")
+
     def check_left(self) -> None:
         """Raises Unusable if its folder is not where it was: what was taken from there was another's."""
         with suppress(Unusable), folder(self.path.parent, self.forbidden) as now:

@@ -42,9 +42,7 @@ def replace(action: str, held: Held, spot: Spot, survivor: Held) -> None:
         survivor.check(f"{survivor.path}, which stays,")
         exchange(held.folder, held.path.name, spot.folder, spot.name)
         try:
-            Held(spot.path, spot.folder, held.state).check("it")
-            held.check_left()
-            survivor.check(f"{survivor.path}, which stays,")
+            held.check_moved(spot.path, spot.folder, survivor)
         except Unusable:
             exchange(held.folder, held.path.name, spot.folder, spot.name)
             raise

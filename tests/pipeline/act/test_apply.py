@@ -198,6 +198,27 @@ def test_a_shot_that_can_not_go_whole_does_not_go(
     assert account(tree) == before
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_another_program_writes_at_that_moment_goes_back(
+    tree: Path, copies: Plan, account: Any, monkeypatch: Any, is_replaced: bool
+) -> None:
+    move, before = disk._rename, account(tree)
+
+    def overtaken(from_folder: int, name: str, to_folder: int, new_name: str, flags: int) -> None:
+        if name == "copy.png" and is_replaced:
+            (tree / "new").write_bytes(b"another file")
+            (tree / "new").replace(tree / "sub" / "copy.png")
+        elif name == "copy.png":
+            (tree / "sub" / "copy.png").write_bytes(b"edited")
+        move(from_folder, name, to_folder, new_name, flags)
+
+    monkeypatch.setattr(disk, "_rename", overtaken)
+    done = apply_plan(copies, yes=True)
+    assert reasons(done) == ["changed", "done"]
+    assert (tree / "sub" / "copy.png").read_bytes() == (b"another file" if is_replaced else b"edited")
+    assert account(tree).keys() == before.keys() - {tree / "sub/deep/copy2.png"}
+
+
 def test_the_video_of_two_pictures_goes_with_the_last(tree: Path, planned: Any, plan_for: Any, png: Any) -> None:
     for name in ("live.jpg", "live.heic"):
         (tree / "sub" / name).write_bytes(png(0))

@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,9 +192,12 @@ def legitimate(oracle: Oracle, plan: Plan, before: Account, action: str) -> set[
 
 def _has_partners(path: Path) -> bool:
     # by any spelling
-    stem = path.stem.casefold()
-    return any(other.stem.casefold() in (stem, path.name.casefold()) and other.suffix in (".xmp", ".mov", ".nef")
+    return any(_spelt(other.stem) in (_spelt(path.stem), _spelt(path.name)) and other.suffix in (".xmp", ".mov", ".nef")
                for other in path.parent.iterdir())  # fmt: skip
+
+
+def _spelt(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_straight(world: World, path: Path) -> bool:
