@@ -13,6 +13,8 @@ from twinpix.pipeline.second_look.tiles import Plane
 # degrees by which an edit turns all hues, at most; levels: of colour that has a hue; by which a colour is another one,
 # and by which the ground has a cast; px of 256 that must differ so, and their share; what grey has left of its colour
 OTHER_HUE, COLOURFUL, OTHER_COLOUR, CAST, HUED, HUED_SHARE, FAINT = 50.0, 25.0, 45.0, 12.0, 30, 0.02, 0.2
+# levels by which what has lost its colour is lighter or darker than any way to make it grey explains, and how much of it
+OTHER_LIGHT, OTHER_SHARE = 40.0, 0.3
 # levels, of any channel, by which thumbnails differ on the whole once one was recoloured; px of a thing that stands out
 RECOLOURED, SHARES, OTHER_THING = 6.0, (5, 25, 50, 75, 95), 8
 
@@ -49,21 +51,26 @@ def has_other_hues(query: Look, reference: Look, laid: Alignment) -> bool:
     """
     looks, coloured = (query.grey, reference.grey), (Look(query.colours), Look(reference.colours))
     aligned = superpose(*coloured, between(laid, looks, coloured))
-    a, b = (_colour(side[aligned.inside].astype(np.float32)) for side in (aligned.query, aligned.reference))
+    sides = [_colour(side[aligned.inside].astype(np.float32)) for side in (aligned.query, aligned.reference)]
+    (a, light), (b, other_light) = sorted(sides, key=lambda side: -float(np.abs(side[0]).sum()))  # the paler one last
     hued = np.maximum(np.abs(a), np.abs(b)) > COLOURFUL
     if hued.sum() < HUED or abs(_median(a) - _median(b)) > CAST:
         return False
     ratio = b[np.abs(a) > COLOURFUL] / a[np.abs(a) > COLOURFUL]
     gain = _median(ratio) if len(ratio) else 1.0 + 0.0j
-    turned = abs(gain) > FAINT and abs(np.degrees(np.angle(gain))) > OTHER_HUE  # shades of grey have no hue
+    if abs(gain) <= FAINT:  # shades of grey have no hue, but they are as light: a black shirt is no grey copy of a blue
+        as_lit = other_light * (np.median(light) / max(float(np.median(other_light)), 1.0))
+        others = np.abs(light - as_lit)[hued] > OTHER_LIGHT
+        return bool(others.sum() >= OTHER_SHARE * hued.sum())
     elsewhere = np.abs(b[hued] - gain * a[hued]) > OTHER_COLOUR
+    turned = abs(np.degrees(np.angle(gain))) > OTHER_HUE
     return bool(turned or elsewhere.sum() >= max(HUED, HUED_SHARE * hued.sum()))
 
 
-def _colour(levels: Plane) -> NDArray[np.complex64]:
-    # what is beyond its light: as long as it is colourful, at the angle of its hue
+def _colour(levels: Plane) -> tuple[NDArray[np.complex64], Plane]:
+    # what is beyond its light: as long as it is colourful, at the angle of its hue; and its light
     light = levels @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.asarray(levels[:, 0] - light + 1j * (levels[:, 2] - light), np.complex64)
+    return np.asarray(levels[:, 0] - light + 1j * (levels[:, 2] - light), np.complex64), light
 
 
 def _median(colours: NDArray[np.complex64]) -> complex:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look.outcome import Outcome
 
-LOOKS_VERSION = 9  # to be raised whenever any second look could come to another outcome
+LOOKS_VERSION = 10  # to be raised whenever any second look could come to another outcome
 # by code, never to be reordered; None: it is so near that its kind needs no look
 OUTCOMES: tuple[Outcome | None, ...] = (
     None, Outcome.CONFIRMED, Outcome.LIKELY, Outcome.REFUTED, Outcome.UNCLEAR, Outcome.ANIMATED
