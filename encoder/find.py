@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
 
 QUARANTINE = ".twinpix-quarantine"  # what was removed, here or with the user's number behind it
@@ -16,6 +17,7 @@ TRASH = re.compile(
     rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|RECYCLER|RECYCLED|(?i:\$recycle\.bin|[#@.]recycle)"
     r"|\.dtrash|files_trashbin|\.stversions|\.snapshots?|#snapshot|@eaDir|\.cache|lost\+found"
 )
+LENT = ".twinpix-review"  # in a folder with what was unpacked for a review: it goes with that
 TRASHED = ".trashed-"  # what a file's name begins with that Android deletes in a month
 
 
@@ -26,7 +28,8 @@ def find_files(
 
     Whether a file is an image is found out by its content when it is decoded, not by its name.
     Symbolic links below a root are not followed. A file that several roots reach comes once. What was removed is not
-    found again: quarantines, trash, snapshots and caches are left out (see `is_trash`), unless a root lies in one.
+    found again: quarantines, trash, snapshots and caches are left out (see `is_trash`), and so are twinpix's data
+    folder and what a review has unpacked, unless a root lies in one.
 
     Args:
         roots: folders (or single files).
@@ -62,7 +65,7 @@ def _start(root: str | os.PathLike[str]) -> Path:
 
 
 def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Iterator[Path]:
-    pending = [str(folder)]
+    own, pending = own_folder(), [str(folder)]
     while pending:
         current = pending.pop()
         try:
@@ -73,11 +76,25 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
                 raise
             on_error(Path(current), error)
             continue
+        if current != str(folder) and any(entry.name == LENT for entry in entries):
+            continue
         parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
         files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
         yield from (parent / name for name in files if not name.startswith(TRASHED))
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
-        pending += [path for path in folders if not is_trash(path)]
+        pending += [path for path in folders if not is_trash(path) and path != own]
+
+
+def own_folder() -> str:
+    """twinpix's data folder, without symbolic links: what lies in it is no one's original."""
+    return os.path.realpath(data_folder())
+
+
+def is_passing(path: Path) -> bool:
+    """Whether a file lies in a trash, in twinpix's data folder, or among what was unpacked for a review."""
+    if path.is_relative_to(own_folder()):
+        return True
+    return any(is_trash(str(place)) or os.path.exists(place / LENT) for place in (path, *path.parents))
 
 
 def is_trash(path: str) -> bool:

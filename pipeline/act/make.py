@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.find import is_trash
+from twinpix.encoder.find import is_passing
 from twinpix.pipeline.act.keep import DEFAULT, Ranked, parse_keep
 from twinpix.pipeline.act.partners import is_raw, partners_of, shot
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
@@ -136,8 +136,9 @@ def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tu
     """
     searched, references_too = _folders(roots), _folders(references)
     for root in searched:
-        if any(is_trash(str(folder)) for folder in (root, *root.parents)):
-            raise InputError(f"{root}: lies in a quarantine, trash, snapshot or cache, in which nothing is touched")
+        if is_passing(root):
+            said = "lies in a quarantine, trash, snapshot or cache, or in twinpix's data folder"
+            raise InputError(f"{root}: {said}, in which nothing is touched")
         if any(root.is_relative_to(reference) for reference in references_too):
             raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
     return searched, references_too

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import Content, Pair, append_lines, sealed, unsealed
 from twinpix.pipeline.library.lock import writer_lock
 
