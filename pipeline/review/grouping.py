@@ -93,6 +93,10 @@ class Grouping:
             self._wanted = value
             self._regroup()
 
+    def is_unpacked(self, path: Path) -> bool:
+        """Whether a file is a copy of a picture in an archive, there for the time being."""
+        return self._unpacked is not None and path.is_relative_to(self._unpacked)
+
     def _regroup(self) -> None:
         self._candidates = replace(self._candidates, decisions=read_decisions())
         limit = None if self._wanted is None else self._all.limit.at(min(self._wanted, self.loosest_threshold))
