@@ -15,7 +15,15 @@ QUARANTINE = ".twinpix-quarantine"  # what was removed, here or with the user's 
 # of the system, of a NAS, of programs that sync or show photos: sooner or later each empties itself, or is made anew
 TRASH = re.compile(
     rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|RECYCLER|RECYCLED|(?i:\$recycle\.bin|[#@.]recycle)"
-    r"|\.dtrash|files_trashbin|\.stversions|\.snapshots?|#snapshot|@eaDir|\.cache|lost\+found"
+    r"|\.dtrash|\.caltrash|\.trash|\.debris|files_trashbin|files_versions|\.stversions|\.sync|\.SyncArchive"
+    r"|\.snapshots?|[#~]snapshot|@Recently-Snapshot|@eaDir|\.zfs|\.snap|Backups\.backupdb|\.MobileBackups"
+    r"|\.DocumentRevisions-V100|\.TemporaryItems|System Volume Information"
+    r"|\.cache|\.dropbox\.cache|\.tmp\.drive(up|down)load|\.thumbnails|\.dthumb|lost\+found"
+)
+# what people call such folders, too, and what is hidden: a file there stays for none outside
+FLEETING = re.compile(
+    r"\..+|(?i:(.*[\W_])?(te?mp|temporary|trash|recycled?|deleted|rubbish|cache|thumbs|thumbnails"
+    r"|papierkorb|corbeille|papelera|cestino|lixeira)([\W_].*)?)"
 )
 LENT = ".twinpix-review"  # in a folder with what was unpacked for a review: it goes with that
 TRASHED = ".trashed-"  # what a file's name begins with that Android deletes in a month
@@ -83,6 +91,11 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
         yield from (parent / name for name in files if not name.startswith(TRASHED))
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         pending += [path for path in folders if not is_trash(path) and path != own]
+
+
+def fleeting(path: Path) -> int:
+    """In how many folders a file lies that are hidden, or may be emptied, by their names; what lies in fewer lasts."""
+    return sum(FLEETING.fullmatch(name) is not None for name in path.parts[:-1])
 
 
 def own_folder() -> str:

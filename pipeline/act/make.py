@@ -176,7 +176,7 @@ def _partner(path: Path) -> Partner:
 
 def _choose(candidates: Sequence[Candidate], among: Iterable[Match], told: Told) -> list[Chosen]:
     loose = (c for c in candidates if not (c.trouble or c.is_unpacked))
-    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.ranks))
+    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.order))
     sureness = Sureness([c.seen for c in sound], among, told)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
