@@ -27,11 +27,10 @@ FLEETING = re.compile(
 )
 LENT = ".twinpix-review"  # in a folder with what was unpacked for a review: it goes with that
 TRASHED = ".trashed-"  # what a file's name begins with that Android deletes in a month
+OnError = Callable[[Path, OSError], None]
 
 
-def find_files(
-    roots: Iterable[str | os.PathLike[str]], on_error: Callable[[Path, OSError], None] | None = None
-) -> Iterator[Path]:
+def find_files(roots: Iterable[str | os.PathLike[str]], on_error: OnError | None = None) -> Iterator[Path]:
     """Absolute paths of all regular files under `roots`, hidden ones included, sorted folder by folder.
 
     Whether a file is an image is found out by its content when it is decoded, not by its name.
@@ -51,11 +50,18 @@ def find_files(
         start = _start(root)
         if not start.is_dir() and not start.is_file():
             raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
-        walk = iter([start]) if start.is_file() else _walk(start, on_error)
+        walk = iter([start]) if start.is_file() else _files(start, on_error)
         for path in walk:
             if (name := str(path)) not in seen:
                 seen.add(name)
                 yield path
+
+
+def find_links(roots: Iterable[Path]) -> Iterator[Path]:
+    """The symbolic links in the folders that `find_files` walks through; one that can't be listed has none."""
+    for root in roots:
+        for parent, entries in _walk(Path(os.path.realpath(root)), lambda folder, error: None):
+            yield from (parent / entry.name for entry in entries if entry.is_symlink())
 
 
 def _start(root: str | os.PathLike[str]) -> Path:
@@ -72,7 +78,14 @@ def _start(root: str | os.PathLike[str]) -> Path:
     return start
 
 
-def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Iterator[Path]:
+def _files(folder: Path, on_error: OnError | None) -> Iterator[Path]:
+    for parent, entries in _walk(folder, on_error):  # a name is joined to it in less time than a path is taken apart
+        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (parent / name for name in files if not name.startswith(TRASHED))
+
+
+def _walk(folder: Path, on_error: OnError | None) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    # each folder with what is in it
     own, pending = own_folder(), [str(folder)]
     while pending:
         current = pending.pop()
@@ -86,9 +99,7 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
             continue
         if current != str(folder) and any(entry.name == LENT for entry in entries):
             continue
-        parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
-        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        yield from (parent / name for name in files if not name.startswith(TRASHED))
+        yield Path(current), entries
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         pending += [path for path in folders if not is_trash(path) and path != own]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.keep import DEFAULT
+from twinpix.pipeline.act.links import links_below
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup, decide
 from twinpix.pipeline.candidates import Candidates
@@ -39,7 +40,8 @@ class Review(Grouping):
     ) -> None:
         self.roots = tuple(roots)
         self.log = Log([*roots, *references])
-        super().__init__(candidates, references, keep, since_ns, self.log.threshold, unpacked)
+        links = links_below([*roots, *references])
+        super().__init__(candidates, references, keep, since_ns, self.log.threshold, unpacked, links)
 
     def set_threshold(self, value: float | None) -> None:
         """As of `Grouping`; it is kept."""
@@ -219,7 +221,8 @@ class Review(Grouping):
             groups = [group for group in self.decided if self.going(group)]
             going = [path for group in groups for path in self.going(group)]
         planned = tuple(self._without_apart(self.planned(group)) for group in groups)
-        empty = make_plan(replace(self.report, groups=(), matches=()), self.keep, self.references, roots=self.roots)
+        nothing = replace(self.report, groups=(), matches=())
+        empty = make_plan(nothing, self.keep, self.references, roots=self.roots, links={})
         return decide(replace(empty, groups=planned), going)
 
     def _without_apart(self, group: PlannedGroup) -> PlannedGroup:

@@ -159,6 +159,14 @@ def test_no_file_goes_for_one_in_a_folder_that_may_be_emptied(album: Path, name:
     assert file.path == album / name / "a.png" and "hidden folder" in file.why
 
 
+def test_what_a_symbolic_link_leads_to_is_left_to_a_person(album: Path) -> None:
+    (album / "favourites").mkdir()
+    (album / "favourites" / "best.png").symlink_to("../sub/a copy.png")
+    plan = plan_of(album)
+    assert {f.path.name for f in plan.groups[0].files if f.goes} == {"a.webp"} and not plan.groups[0].sure
+    assert "best.png leads to it" in why(plan, "a copy.png")
+
+
 def test_hard_links_stay(album: Path) -> None:
     os.link(album / "a.png", album / "linked.png")
     plan = plan_of(album)

@@ -56,6 +56,8 @@ def test_only_sure_groups_are_preselected(pictures: Path, make_review: MakeRevie
         assert all(file.why for file in planned.files)
     identical = next(group for group in review.groups if group.max_l2_distance == 0)
     assert [review.goes(file) for file in review.planned(identical).files] == [False, True]
+    (pictures / "favourite").symlink_to(review.planned(identical).files[1].path)
+    assert not make_review(pictures).planned(identical).sure
 
 
 def test_choices_are_kept_across_a_restart_and_can_be_taken_back(pictures: Path, make_review: MakeReview) -> None:
