@@ -138,10 +138,10 @@ class Review(Grouping):
                 raise InputError("a file is not in this group (any more)")
             if len(wanted) == len(files):
                 raise InputError("one file of a group always stays")
-            if wanted and all(path in wanted or self.is_unpacked(path) for path in files):
-                raise InputError("no file goes for a picture of an archive: one that is a file always stays")
             if any(path.is_relative_to(folder) for path in wanted for folder in self.references):
                 raise InputError("nothing goes from a reference folder")
+            if wanted and all(path in wanted or self.is_unpacked(path) for path in files):
+                raise InputError("no file goes for a picture of an archive: one that is a file always stays")
             self._choose({path: path in wanted for path in files}, [len(files)])
 
     def choose_sure(self, progress: Callable[[int, int], None] | None = None) -> int:
