@@ -8,25 +8,35 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
 
 QUARANTINE = ".twinpix-quarantine"  # what was removed, here or with the user's number behind it
 # of the system, of a NAS, of programs that sync or show photos: sooner or later each empties itself, or is made anew
 TRASH = re.compile(
     rf"{re.escape(QUARANTINE)}(-\d+)?|\.Trash(-\d+)?|\.Trashes|RECYCLER|RECYCLED|(?i:\$recycle\.bin|[#@.]recycle)"
-    r"|\.dtrash|files_trashbin|\.stversions|\.snapshots?|#snapshot|@eaDir|\.cache|lost\+found"
+    r"|\.dtrash|\.caltrash|\.trash|\.debris|files_trashbin|files_versions|\.stversions|\.sync|\.SyncArchive"
+    r"|\.snapshots?|[#~]snapshot|@Recently-Snapshot|@eaDir|\.zfs|\.snap|Backups\.backupdb|\.MobileBackups"
+    r"|\.DocumentRevisions-V100|\.TemporaryItems|System Volume Information"
+    r"|\.cache|\.dropbox\.cache|\.tmp\.drive(up|down)load|\.thumbnails|\.dthumb|lost\+found"
 )
+# what people call such folders, too, and what is hidden: a file there stays for none outside
+FLEETING = re.compile(
+    r"\..+|(?i:(.*[\W_])?(te?mp|temporary|trash|recycled?|deleted|rubbish|cache|thumbs|thumbnails"
+    r"|papierkorb|corbeille|papelera|cestino|lixeira)([\W_].*)?)"
+)
+LENT = ".twinpix-review"  # in a folder with what was unpacked for a review: it goes with that
 TRASHED = ".trashed-"  # what a file's name begins with that Android deletes in a month
+OnError = Callable[[Path, OSError], None]
 
 
-def find_files(
-    roots: Iterable[str | os.PathLike[str]], on_error: Callable[[Path, OSError], None] | None = None
-) -> Iterator[Path]:
+def find_files(roots: Iterable[str | os.PathLike[str]], on_error: OnError | None = None) -> Iterator[Path]:
     """Absolute paths of all regular files under `roots`, hidden ones included, sorted folder by folder.
 
     Whether a file is an image is found out by its content when it is decoded, not by its name.
     Symbolic links below a root are not followed. A file that several roots reach comes once. What was removed is not
-    found again: quarantines, trash, snapshots and caches are left out (see `is_trash`), unless a root lies in one.
+    found again: quarantines, trash, snapshots and caches are left out (see `is_trash`), and so are twinpix's data
+    folder and what a review has unpacked, unless a root lies in one.
 
     Args:
         roots: folders (or single files).
@@ -40,11 +50,18 @@ def find_files(
         start = _start(root)
         if not start.is_dir() and not start.is_file():
             raise InputError(f"{os.fspath(root)}: neither a folder nor a regular file")
-        walk = iter([start]) if start.is_file() else _walk(start, on_error)
+        walk = iter([start]) if start.is_file() else _files(start, on_error)
         for path in walk:
             if (name := str(path)) not in seen:
                 seen.add(name)
                 yield path
+
+
+def find_links(roots: Iterable[Path]) -> Iterator[Path]:
+    """The symbolic links in the folders that `find_files` walks through; one that can't be listed has none."""
+    for root in roots:
+        for parent, entries in _walk(Path(os.path.realpath(root)), lambda folder, error: None):
+            yield from (parent / entry.name for entry in entries if entry.is_symlink())
 
 
 def _start(root: str | os.PathLike[str]) -> Path:
@@ -61,8 +78,15 @@ def _start(root: str | os.PathLike[str]) -> Path:
     return start
 
 
-def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Iterator[Path]:
-    pending = [str(folder)]
+def _files(folder: Path, on_error: OnError | None) -> Iterator[Path]:
+    for parent, entries in _walk(folder, on_error):  # a name is joined to it in less time than a path is taken apart
+        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        yield from (parent / name for name in files if not name.startswith(TRASHED))
+
+
+def _walk(folder: Path, on_error: OnError | None) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    # each folder with what is in it
+    own, pending = own_folder(), [str(folder)]
     while pending:
         current = pending.pop()
         try:
@@ -73,11 +97,28 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
                 raise
             on_error(Path(current), error)
             continue
-        parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
-        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-        yield from (parent / name for name in files if not name.startswith(TRASHED))
+        if current != str(folder) and any(entry.name == LENT for entry in entries):
+            continue
+        yield Path(current), entries
         folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
-        pending += [path for path in folders if not is_trash(path)]
+        pending += [path for path in folders if not is_trash(path) and path != own]
+
+
+def fleeting(path: Path) -> int:
+    """In how many folders a file lies that are hidden, or may be emptied, by their names; what lies in fewer lasts."""
+    return sum(FLEETING.fullmatch(name) is not None for name in path.parts[:-1])
+
+
+def own_folder() -> str:
+    """twinpix's data folder, without symbolic links: what lies in it is no one's original."""
+    return os.path.realpath(data_folder())
+
+
+def is_passing(path: Path) -> bool:
+    """Whether a file lies in a trash, in twinpix's data folder, or among what was unpacked for a review."""
+    if path.is_relative_to(own_folder()):
+        return True
+    return any(is_trash(str(place)) or os.path.exists(place / LENT) for place in (path, *path.parents))
 
 
 def is_trash(path: str) -> bool:

@@ -18,8 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.data_folder import data_folder
 
 SCHEMA = 1
 BLOCK = 1 << 20  # bytes

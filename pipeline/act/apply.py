@@ -197,7 +197,7 @@ def _put_back(held: Held, spot: Spot, has_arrived: bool) -> bool:
     So does one that another program changed just before. What else has the name of the place is none of ours.
     """
     try:
-        if has_arrived or is_still(spot.folder, spot.name, held.state):  # a network disk may do it and say that it didn't
+        if has_arrived or is_still(spot.folder, spot.name, held.state):  # a network disk may do it and deny it
             move_back(spot.folder, spot.name, held.folder, held.path.name)
     except OSError:
         return False

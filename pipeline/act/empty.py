@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
+from math import inf, isfinite
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
@@ -14,6 +15,8 @@ from twinpix.pipeline.act.journal import EMPTIED, Entry, Journal, locked, open_j
 from twinpix.pipeline.act.state import Unusable, unusable
 
 DAYS = 30
+DAY = 86400  # s
+CLOCK = "kept: {}: was the clock wrong? --older-than 0 deletes all, whatever their dates"
 OURS = ("quarantine", "hardlink", "reflink")  # the trash is the desktop's to empty, a folder its owner's
 LOST = "not at {}: was that emptied, or is its disk not connected?"
 
@@ -22,10 +25,11 @@ def empty_quarantine(older_than_days: float = DAYS, *, yes: bool = False) -> Act
     """Delete what was put into the quarantine longer ago than that.
 
     A file is deleted only if one that stayed in its place still holds what it held. Without that it is kept: it may be
-    the last one by now. One that is not there is taken for gone only if its disk is there, and what stayed.
+    the last one by now. One that is not there is taken for gone only if its disk is there, and what stayed. So is one
+    kept whose dates contradict one another: by a clock that was wrong, thirty days may be none.
 
     Args:
-        older_than_days: days since the apply; 0 for all.
+        older_than_days: days since the apply; 0 for all, whatever their dates.
         yes: without it, it is only said what would be deleted.
 
     Raises:
@@ -36,31 +40,40 @@ def empty_quarantine(older_than_days: float = DAYS, *, yes: bool = False) -> Act
     check_system()
     if not older_than_days >= 0:
         raise InputError(f"an age is 0 days or more, not {older_than_days}")
-    if not yes:
-        rows = [_one(entry, yes) for journal in _expired(older_than_days) for entry in journal.entries]
-        return Acted("", "empty", True, tuple(row for row in rows if row is not None))
-    with locked():
-        return Acted("", "empty", False, tuple(row for j in _expired(older_than_days) for row in _empty(j)))
+    with locked() if yes else nullcontext():
+        ours = [journal for journal in open_journals() if journal.action in OURS and isfinite(journal.started)]
+        return Acted("", "empty", not yes, tuple(row for one in ours for row in _empty(one, older_than_days, yes)))
 
 
-def _expired(days: float) -> list[Journal]:
-    limit = time.time() - days * 86400
-    return [journal for journal in open_journals() if journal.action in OURS and journal.started <= limit]
+def _empty(journal: Journal, days: float, yes: bool) -> list[ActedFile]:
+    now = time.time()
+    if days and journal.started > now + DAY:
+        return [ActedFile(journal.file, ActStatus.REFUSED, "clock", CLOCK.format("this apply is of a day to come"))]
+    if days and journal.started > now - days * DAY:
+        return []
+    day_after = journal.started + DAY  # an apply may take hours
+    latest = (day_after, max(day_after, now - days * DAY)) if days else (inf, inf)
+    rows = {entry: row for entry in journal.entries if (row := _one(entry, latest, yes)) is not None}
+    if yes:
+        _close(journal, rows)
+    return list(rows.values())
 
 
-def _empty(journal: Journal) -> list[ActedFile]:
-    rows = {entry: row for entry in journal.entries if (row := _one(entry, yes=True)) is not None}
+def _close(journal: Journal, rows: dict[Entry, ActedFile]) -> None:
     done = [entry for entry, row in rows.items() if row.status is ActStatus.DONE]
     with suppress(OSError):  # the next one finds out again what is gone
         if len(done) == len(rows) and not journal.damaged:
             journal.close(EMPTIED)
         elif done:
             journal.drop(done)
-    return list(rows.values())
 
 
-def _one(entry: Entry, yes: bool) -> ActedFile | None:
-    """What became of one file; None if it is back, or was deleted before."""
+def _one(entry: Entry, latest: tuple[float, float], yes: bool) -> ActedFile | None:
+    """What became of one file; None if it is back, or was deleted before.
+
+    Args:
+        latest: when it can have been changed at the latest, and moved, seconds since 1970.
+    """
     path, place = Path(entry.path), Path(entry.place)
     try:
         with ExitStack() as stack:
@@ -68,6 +81,8 @@ def _one(entry: Entry, yes: bool) -> ActedFile | None:
             _, state = stack.enter_context(opened(away, place.name))
             if state.content != entry.content:
                 raise Unusable("changed", f"{place} holds something else now")
+            if entry.mtime_ns / 1e9 > latest[0] or state.ctime_ns / 1e9 > latest[1]:
+                raise Unusable("clock", CLOCK.format("by its dates it came there later than the journal says"))
             _check_kept(entry, state.identity)
             if not yes:
                 return ActedFile(path, ActStatus.WOULD, "", "would be deleted for good", place)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from twinpix.encoder.decode import decode
 from twinpix.encoder.errors import ImageError, InputError
-from twinpix.encoder.find import is_trash
+from twinpix.encoder.find import is_passing
 from twinpix.pipeline.act.disk import folder, is_still, opened
 from twinpix.pipeline.act.partners import owners_of, partners_of
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
@@ -117,6 +117,7 @@ class Guard:
         self._kept = Identities(self._staying)
         self._forbidden = Identities(plan.references)
         self._decoded: set[str] = set()
+        self._beside: set[Path] = set()  # what stays beside a person's choice, and was verified
         self._verdicts = read_decisions().verdicts
         self.gone: set[Path] = set()  # what was moved in this run
 
@@ -130,7 +131,7 @@ class Guard:
             raise Unusable("unread", "could not be read when the plan was made")
         subject = self._subject(stack, file)
         partners = [self._subject(stack, partner) for partner in self._partners(file)]
-        survivor = self._survivor(stack, _standing_in(group, file), [subject, *partners])
+        survivor = self._survivor(stack, group, file, [subject, *partners])
         return [Going(subject, survivor), *(self._partner(stack, group, one, survivor) for one in partners)]
 
     def _partner(self, stack: ExitStack, group: PlannedGroup, going: Held, survivor: Held) -> Going:
@@ -157,8 +158,8 @@ class Guard:
             raise Unusable("kept_elsewhere", "the plan keeps it, too, on another line: take one of the two out")
         if any(path.is_relative_to(folder) for folder in self._references):
             raise Unusable("reference", "in a reference folder")
-        if _is_removed(path):
-            raise Unusable("quarantine", "lies in a quarantine or trash already")
+        if is_passing(path):
+            raise Unusable("quarantine", "lies in a quarantine or trash already, or among twinpix's own files")
         if self._roots and not any(path.is_relative_to(root) for root in self._roots):
             raise Unusable("outside", "in none of the folders that were searched for this plan")
         forbidden, kept = self._forbidden.now(), self._kept.now()
@@ -187,27 +188,54 @@ class Guard:
             going -= needed
         return [partner for partner in file.partners if partner.path in going]
 
-    def _survivor(self, stack: ExitStack, staying: Sequence[PlannedFile], going: Sequence[Held]) -> Held:
-        trouble = "nothing of its group stays"
-        for file in staying:
-            if not file.content or file.path in self.gone:
-                continue
+    def _survivor(self, stack: ExitStack, group: PlannedGroup, file: PlannedFile, going: Sequence[Held]) -> Held:
+        # the same bytes first, then what the plan lets it go for: any other may be a crop, or another version
+        staying = [one for one in group.files if not one.goes and not is_passing(one.path)]
+        trouble = "nothing of its group stays, but in a trash or for the time being"
+        for one in (*_same(staying, file), *(one for one in staying if one.path == file.instead)):
             try:
-                held = self._verified(stack, file)
+                return self._standing_in(stack, one, going)
             except Unusable as error:
-                trouble = f"{file.path}, which stays, {error}"
-                continue
-            if any(held.state.is_same_file(one.state) for one in going):
-                trouble = f"{file.path}, which stays, is the same file by another name"
-            elif self._verdicts.get(pair_of(_content(held), _content(going[0]))) is Verdict.DIFFERENT:
-                trouble = f"{file.path}, which stays, is no duplicate of it, as you have said"
-            else:
-                return held
+                trouble = f"{one.path}, which stays, {error}"
+        if staying and _is_chosen(group, file):
+            return self._of_choice(stack, staying, going)
         raise Unusable("no_survivor", f"the last one of its picture: {trouble}")
 
+    def _of_choice(self, stack: ExitStack, staying: Sequence[PlannedFile], going: Sequence[Held]) -> Held:
+        # a person has seen all that stays, and only they know which of it shows the picture: all of it must be there
+        for one in staying:
+            if one.path not in self._beside:
+                self._check_beside(one)
+        trouble = ""
+        for one in staying:
+            try:
+                return self._standing_in(stack, one, going)
+            except Unusable as error:
+                trouble = f"{one.path}, which stays, {error}"
+                if error.reason != "unfit":
+                    break
+        raise Unusable("no_survivor", f"the last one of its picture: {trouble}")
+
+    def _check_beside(self, file: PlannedFile) -> None:
+        try:
+            with ExitStack() as passing:
+                self._verified(passing, file)
+        except Unusable as error:
+            said = f"you chose that it goes while {file.path} stays, and that {error}: plan again"
+            raise Unusable("no_survivor", said) from None
+        self._beside.add(file.path)
+
+    def _standing_in(self, stack: ExitStack, file: PlannedFile, going: Sequence[Held]) -> Held:
+        held = self._verified(stack, file)
+        if any(held.state.is_same_file(one.state) for one in going):
+            raise Unusable("unfit", "is the same file by another name")
+        if self._verdicts.get(pair_of(_content(held), _content(going[0]))) is Verdict.DIFFERENT:
+            raise Unusable("unfit", "is no duplicate of it, as you have said")
+        return held
+
     def _verified(self, stack: ExitStack, file: PlannedFile) -> Held:
-        if _is_removed(file.path):
-            raise Unusable("quarantine", "lies in a quarantine or trash")
+        if not file.content:
+            raise Unusable("unread", "could not be read when the plan was made")
         held = _hold(stack, file.path)
         if held.state.content != file.content:
             raise Unusable("changed", "no longer holds what it held")
@@ -221,21 +249,17 @@ class Guard:
         return held
 
 
-def _standing_in(group: PlannedGroup, going: PlannedFile) -> list[PlannedFile]:
-    # the same bytes first, then what the plan let it go for; any other of the group may be a crop, or another version,
-    # and does where a person has chosen
-    staying = [file for file in group.files if not file.goes]
-    same = [file for file in staying if file.content == going.content]
-    named = [file for file in staying if file.path == going.instead]
-    return same + (named or staying)
+def _same(staying: Sequence[PlannedFile], going: PlannedFile) -> list[PlannedFile]:
+    return [file for file in staying if file.content == going.content]
+
+
+def _is_chosen(group: PlannedGroup, going: PlannedFile) -> bool:
+    # by a person: or what it was to go for goes itself, as they want
+    return going.instead is None or any(file.goes and file.path == going.instead for file in group.files)
 
 
 def _content(held: Held) -> Content:
     return Content(held.state.content, held.state.size)
-
-
-def _is_removed(path: Path) -> bool:
-    return any(is_trash(str(place)) for place in (path, *path.parents))
 
 
 def _hold(stack: ExitStack, path: Path, forbidden: frozenset[tuple[int, int]] = frozenset()) -> Held:

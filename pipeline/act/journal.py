@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import TwinpixError
-from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.library.errors import LibraryBusyError
 from twinpix.pipeline.library.lock import writer_lock
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.errors import ImageError, InputError
+from twinpix.encoder.find import fleeting
 from twinpix.pipeline.explore.where import Photo
 
 DEFAULT = "resolution,format,size,oldest,path"
@@ -70,14 +71,21 @@ def parse_keep(text: str) -> tuple[str, ...]:
 
 
 class Ranked:
-    """A file with its rank by each rule; what can't be read of it ranks behind all that can."""
+    """A file with its rank by each rule; what can't be read of it ranks behind all that can.
+
+    Whatever the rules are, one in a folder that may be emptied ranks behind all that lie outside.
+    """
 
     def __init__(self, path: Path, keep: Sequence[str]) -> None:
-        self._photo, self._keep = Photo(path), keep
+        self._photo, self._keep, self._fleeting = Photo(path), keep, fleeting(path)
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """To sort by."""
+        return self._fleeting, self._ranks
 
     @cached_property
-    def ranks(self) -> tuple[Any, ...]:
-        """One for each rule, to sort by."""
+    def _ranks(self) -> tuple[Any, ...]:
         return tuple(self._rank(RULES[name]) for name in self._keep)
 
     def _rank(self, rule: Rule) -> tuple[int, Any]:
@@ -88,7 +96,9 @@ class Ranked:
 
     def against(self, other: Ranked) -> str:
         """Why this one and not the other, in words: the first rule that tells them apart."""
-        name = next((n for n, a, b in zip(self._keep, self.ranks, other.ranks, strict=True) if a != b), "path")
+        if self._fleeting < other._fleeting:
+            return "the other lies in a hidden folder, or one that may be emptied"
+        name = next((n for n, a, b in zip(self._keep, self._ranks, other._ranks, strict=True) if a != b), "path")
         if name == "path":
             return "path: the shorter, or first by name"
         return f"{name}: {self._say(name)} against {other._say(name)}"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from twinpix.encoder.errors import InputError
-from twinpix.encoder.find import is_trash
+from twinpix.encoder.find import is_passing
 from twinpix.pipeline.act.keep import DEFAULT, Ranked, parse_keep
+from twinpix.pipeline.act.links import links_below
 from twinpix.pipeline.act.partners import is_raw, partners_of, shot
 from twinpix.pipeline.act.plan import Partner, Plan, PlannedFile, PlannedGroup
 from twinpix.pipeline.act.state import State, Unusable, state_at
@@ -36,6 +37,7 @@ class Candidate:
         partners: what goes with it.
         is_reference: lies in a reference folder.
         trouble: why it can neither go nor stand in for another; empty if it can.
+        link: a symbolic link that leads to it, and would lead nowhere.
         is_unpacked: was taken out of an archive: it does neither, and a person may still call it different.
     """
 
@@ -45,6 +47,7 @@ class Candidate:
     partners: tuple[Partner, ...]
     is_reference: bool
     trouble: str
+    link: Path | None = None
     is_unpacked: bool = False
 
 
@@ -67,6 +70,7 @@ def make_plan(
     roots: Roots = (),
     since_ns: int | None = None,
     unpacked: Path | None = None,
+    links: Mapping[Path, Path] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
@@ -82,6 +86,7 @@ def make_plan(
         roots: the folders that were searched; the quarantine is put outside them.
         since_ns: when the search began, ns since 1970: what changed later is left alone.
         unpacked: absolute, a folder with pictures that were taken out of archives since then: they have not changed.
+        links: files that a symbolic link leads to, each with that link; None: they are looked for below the roots.
         workers: threads; all cores by default.
         progress: called with the number of groups done, and of all.
 
@@ -90,6 +95,7 @@ def make_plan(
             decisions can't be read.
     """
     rules, (searched, kept_whole), decisions = parse_keep(keep), check_folders(roots, references), read_decisions()
+    linked = links_below([*searched, *kept_whole]) if links is None else links
     matches = defaultdict[Path | str, list[Match]](list)
     for match in report.matches:
         matches[match.query].append(match)
@@ -98,7 +104,7 @@ def make_plan(
         candidates = [
             replace(_read(path, rules, (), None), is_unpacked=True)
             if unpacked and path.is_relative_to(unpacked)
-            else _read(path, rules, kept_whole, since_ns)
+            else replace(_read(path, rules, kept_whole, since_ns), link=linked.get(path))
             for path in group.files
         ]
         among = [match for path in group.files for match in matches.get(path, ())]
@@ -136,8 +142,9 @@ def check_folders(roots: Roots, references: Roots) -> tuple[tuple[Path, ...], tu
     """
     searched, references_too = _folders(roots), _folders(references)
     for root in searched:
-        if any(is_trash(str(folder)) for folder in (root, *root.parents)):
-            raise InputError(f"{root}: lies in a quarantine, trash, snapshot or cache, in which nothing is touched")
+        if is_passing(root):
+            said = "lies in a quarantine, trash, snapshot or cache, or in twinpix's data folder"
+            raise InputError(f"{root}: {said}, in which nothing is touched")
         if any(root.is_relative_to(reference) for reference in references_too):
             raise InputError(f"{root}: lies in a reference folder, in which nothing is touched")
     return searched, references_too
@@ -175,7 +182,7 @@ def _partner(path: Path) -> Partner:
 
 def _choose(candidates: Sequence[Candidate], among: Iterable[Match], told: Told) -> list[Chosen]:
     loose = (c for c in candidates if not (c.trouble or c.is_unpacked))
-    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.ranks))
+    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.order))
     sureness = Sureness([c.seen for c in sound], among, told)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
@@ -224,6 +231,8 @@ def _choose_one(c: Candidate, staying: Sequence[Candidate], sureness: Sureness) 
 
 
 def _without_loss(c: Candidate, stays: Candidate, staying: Sequence[Candidate], words: str) -> Chosen:
+    if c.link is not None:
+        return Chosen(c, False, f"stays: the symbolic link {c.link} leads to it", doubt=True)
     held = {partner.content for s in staying for partner in s.partners}
     alone = next((partner for partner in c.partners if partner.content not in held), None)
     if alone is not None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.find import QUARANTINE
 from twinpix.pipeline.act.state import Unusable
-from twinpix.pipeline.data_folder import data_folder
 
 NO_PLACE = "no usable {kind} on its volume ({why}); --to FOLDER moves it to a folder of yours on that volume"
 OCTAL = re.compile(rb"\\([0-7]{3})")

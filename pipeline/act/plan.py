@@ -42,7 +42,8 @@ class PlannedFile:
         content: BLAKE2b-128 of its bytes, hex; empty if it could not be read: it can neither go nor stand in for
             another.
         partners: what goes with it, if nothing that stays needs it.
-        instead: of one that goes, the path of the one that stays for it; None: a person has chosen.
+        instead: of one that goes, the path of the one that stays for it; None: a person has chosen, with all that stays
+            of the group in view.
     """
 
     path: Path
@@ -113,10 +114,11 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of what goes, partners included; another path or other contents, and it is another. Hex."""
-        files = (file for group in self.groups for file in group.files if file.goes)
-        going = sorted((str(one.path), one.content) for file in files for one in file.shot)
-        return hashlib.blake2b(json.dumps(going).encode("ascii"), digest_size=16).hexdigest()
+        """Of what goes, and of what stays of its groups, partners included; another path or other contents, and it is
+        another. Hex."""
+        files = (file for group in self.groups if any(file.goes for file in group.files) for file in group.files)
+        rows = sorted((str(one.path), one.content, file.goes) for file in files for one in file.shot)
+        return hashlib.blake2b(json.dumps(rows).encode("ascii"), digest_size=16).hexdigest()
 
 
 def decide(plan: Plan, going: Collection[str | os.PathLike[str]]) -> Plan:

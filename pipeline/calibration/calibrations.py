@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from twinpix.encoder.calibration import Calibration, read_calibration
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError, ModelError
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.replace import replace_synced
 
 SCHEMA, WITHOUT_DIGEST = 2, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twinpix.pipeline.data_folder import data_folder
+from twinpix.encoder.data_folder import data_folder
 
 NAME, LOCK, LOOKS, RELATIONS = "library.sqlite", "lock", "looks", "relations"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -34,7 +34,7 @@ class Grouping:
         keep: rules as of `make_plan`.
         since_ns: when the search began, ns since 1970: what changed later is left alone.
         threshold: L2; None: the default one.
-        unpacked: as of `make_plan`.
+        unpacked, links: as of `make_plan`.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class Grouping:
         since_ns: int | None,
         threshold: float | None,
         unpacked: Path | None = None,
+        links: Mapping[Path, Path] | None = None,
     ) -> None:
         self._all = self._candidates = candidates
         self.references, self.keep, self._since, self._unpacked = tuple(references), keep, since_ns, unpacked
-        self._wanted = threshold
+        self._wanted, self._links = threshold, links or {}
         self.lock = RLock()
         self._contents: dict[Path, str] = {}  # of files that had not changed since the search began
         self._restored: set[Path] = set()
@@ -92,6 +93,10 @@ class Grouping:
         with self.lock:
             self._wanted = value
             self._regroup()
+
+    def is_unpacked(self, path: Path) -> bool:
+        """Whether a file is a copy of a picture in an archive, there for the time being."""
+        return self._unpacked is not None and path.is_relative_to(self._unpacked)
 
     def _regroup(self) -> None:
         self._candidates = replace(self._candidates, decisions=read_decisions())
@@ -145,11 +150,17 @@ class Grouping:
     def _plan_group(self, group: Group) -> PlannedGroup:
         alone = replace(self.report, groups=(group,), matches=tuple(self.matches_of(group)))
         if not self._restored.isdisjoint(group.files):  # to move a file back changes its times, but not what it holds
-            (again,) = make_plan(alone, self.keep, self.references, workers=1).groups
+            (again,) = make_plan(alone, self.keep, self.references, links=self._links, workers=1).groups
             if all(file.content and file.content == self._contents.get(file.path) for file in again.files):
                 return again
         (planned,) = make_plan(
-            alone, self.keep, self.references, since_ns=self._since, unpacked=self._unpacked, workers=1
+            alone,
+            self.keep,
+            self.references,
+            since_ns=self._since,
+            unpacked=self._unpacked,
+            links=self._links,
+            workers=1,
         ).groups
         self._contents.update((file.path, file.content) for file in planned.files if file.content)
         return planned

@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import Content, Pair, append_lines, sealed, unsealed
 from twinpix.pipeline.library.lock import writer_lock
 
@@ -23,12 +24,35 @@ class Chose:
     """Files were marked to go or to stay.
 
     Attributes:
-        files: whether each goes.
+        files: whether each goes; those of one group follow one another.
         stamps: what they were then: a choice is about a picture, not about a name.
+        sizes: how many files each of the groups had.
     """
 
     files: Mapping[Path, bool]
     stamps: Mapping[Path, Stamp]
+    sizes: tuple[int, ...]
+
+    @property
+    def choices(self) -> dict[Path, Choice]:
+        """The same, with what was to stay of each group."""
+        found, files = dict[Path, Choice](), iter(self.files.items())
+        for group in (list(islice(files, size)) for size in self.sizes):
+            beside = frozenset(path for path, goes in group if not goes)
+            found.update((path, Choice(goes, beside)) for path, goes in group)
+        return found
+
+
+class Choice(NamedTuple):
+    """What was chosen of a file.
+
+    Attributes:
+        goes: whether it is to go.
+        beside: what was to stay of its group: a file goes while that stays, and for nothing else.
+    """
+
+    goes: bool
+    beside: frozenset[Path]
 
 
 @dataclass(frozen=True)
@@ -82,13 +106,13 @@ class Log:
             self.steps.append(_read_step(row))
 
     @property
-    def choices(self) -> dict[Path, bool]:
-        """Whether a file goes, of those that were chosen and have not changed since."""
-        found: dict[Path, tuple[bool, Stamp | None]] = {}
+    def choices(self) -> dict[Path, Choice]:
+        """What was chosen of each file, the last time; of those that have not changed since."""
+        found: dict[Path, tuple[Choice, Stamp | None]] = {}
         for step in self.steps:
             if isinstance(step, Chose):
-                found.update((path, (goes, step.stamps.get(path))) for path, goes in step.files.items())
-        return {path: goes for path, (goes, stamp) in found.items() if stamp is not None and stamp_at(path) == stamp}
+                found.update((path, (choice, step.stamps.get(path))) for path, choice in step.choices.items())
+        return {path: choice for path, (choice, stamp) in found.items() if stamp and stamp_at(path) == stamp}
 
     def add(self, step: Step) -> None:
         """Keep a step.
@@ -156,6 +180,7 @@ def _step_row(step: Step) -> dict[str, Any]:
         return {
             "do": "choose",
             "files": {str(path): [goes, step.stamps.get(path)] for path, goes in step.files.items()},
+            "sizes": step.sizes,
         }
     pairs = [[[content.digest, content.size] for content in pair] for pair in step.pairs]
     return {"do": "part", "files": [str(path) for path in step.files], "pairs": pairs}
@@ -165,7 +190,10 @@ def _read_step(row: dict[str, Any]) -> Step:
     if row["do"] == "choose":
         rows = {Path(name): (bool(goes), stamp) for name, (goes, stamp) in row["files"].items()}
         stamps = {path: (int(stamp[0]), int(stamp[1])) for path, (_, stamp) in rows.items() if stamp is not None}
-        return Chose({path: goes for path, (goes, _) in rows.items()}, stamps)
+        sizes = tuple(map(int, row.get("sizes", [len(rows)])))  # once they were not written
+        if sum(sizes) != len(rows):
+            raise ValueError("groups of other sizes")
+        return Chose({path: goes for path, (goes, _) in rows.items()}, stamps, sizes)
     if row["do"] != "part":
         raise ValueError(row["do"])
     pairs = tuple((_read_content(one), _read_content(other)) for one, other in row["pairs"])

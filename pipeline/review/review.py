@@ -10,6 +10,7 @@ from pathlib import Path
 
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.act.keep import DEFAULT
+from twinpix.pipeline.act.links import links_below
 from twinpix.pipeline.act.make import make_plan
 from twinpix.pipeline.act.plan import Plan, PlannedFile, PlannedGroup, decide
 from twinpix.pipeline.candidates import Candidates
@@ -39,8 +40,8 @@ class Review(Grouping):
     ) -> None:
         self.roots = tuple(roots)
         self.log = Log([*roots, *references])
-        self._choices = self.log.choices
-        super().__init__(candidates, references, keep, since_ns, self.log.threshold, unpacked)
+        links = links_below([*roots, *references])
+        super().__init__(candidates, references, keep, since_ns, self.log.threshold, unpacked, links)
 
     def set_threshold(self, value: float | None) -> None:
         """As of `Grouping`; it is kept."""
@@ -50,6 +51,11 @@ class Review(Grouping):
     def _regroup(self) -> None:
         super()._regroup()
         self._apart: set[Path] = set()
+        self._recall()
+
+    def _recall(self) -> None:
+        # what was chosen, as far as the files are what they were
+        self._choices = self.log.choices
         self._status = [self._status_of(group) for group in self.groups]
         self.counts = Counter(self._status)
 
@@ -76,9 +82,18 @@ class Review(Grouping):
         files = self.together(group)
         if len(files) < 2:
             return "different"
-        # what was chosen before its keeper was called different is no choice any more
-        goes = [self._choices.get(path) for path in files]
-        return "decided" if None not in goes and not all(goes) else "open"
+        self._drop_lapsed(files)
+        chosen = [self._choices.get(path) for path in files]
+        return "open" if None in chosen or all(choice and choice.goes for choice in chosen) else "decided"
+
+    def _drop_lapsed(self, files: Sequence[Path]) -> None:
+        # a file that was to go beside one that is gone, changed, in another group or called different goes no more
+        chosen = {path: self._choices[path] for path in files if path in self._choices}
+        staying = {path for path, choice in chosen.items() if not choice.goes}
+        holding = {beside for beside in {choice.beside for choice in chosen.values()} if beside <= staying}
+        for path, choice in chosen.items():
+            if choice.goes and choice.beside not in holding:
+                del self._choices[path]
 
     def _restate(self, paths: Iterable[Path]) -> None:
         for at in {self.position[self._group_of[path].files[0]] for path in paths if path in self._group_of}:
@@ -98,55 +113,59 @@ class Review(Grouping):
     @property
     def all_going(self) -> int:
         """How many files of decided groups are to go."""
-        return sum(self.is_going(path) for path, goes in self._choices.items() if goes)
+        return sum(self.is_going(path) for path, choice in self._choices.items() if choice.goes)
 
     def goes(self, file: PlannedFile) -> bool:
         """Whether a file is to go: as chosen, else as the plan proposes."""
         # once a file of the group is called different, the proposals that counted on it no longer hold
         proposed = file.goes and self._apart.isdisjoint(self._group_of[file.path].files)
-        return file.path not in self._apart and self._choices.get(file.path, proposed)
+        choice = self._choices.get(file.path)
+        return file.path not in self._apart and (proposed if choice is None else choice.goes)
 
     def going(self, group: Group) -> list[Path]:
         """The files of a decided group that are to go."""
-        return [path for path in self.together(group) if self._choices.get(path, False)]
+        return [path for path in self.together(group) if path in self._choices and self._choices[path].goes]
 
     def choose(self, group: Group, going: Sequence[Path]) -> None:
         """Decide a group: these of its files go, the others stay.
 
         Raises:
-            InputError: nothing would stay, or one of them is not in the group.
+            InputError: nothing would stay but pictures of archives, or one of them is not in the group.
         """
         with self.lock:
-            files = self.together(group)
-            if not set(going) <= set(files):
+            files, wanted = self.together(group), set(going)
+            if not wanted <= set(files):
                 raise InputError("a file is not in this group (any more)")
-            if len(set(going)) == len(files):
+            if len(wanted) == len(files):
                 raise InputError("one file of a group always stays")
-            if any(path.is_relative_to(folder) for path in going for folder in self.references):
+            if any(path.is_relative_to(folder) for path in wanted for folder in self.references):
                 raise InputError("nothing goes from a reference folder")
-            self._choose({path: path in set(going) for path in files})
+            if wanted and all(path in wanted or self.is_unpacked(path) for path in files):
+                raise InputError("no file goes for a picture of an archive: one that is a file always stays")
+            self._choose({path: path in wanted for path in files}, [len(files)])
 
     def choose_sure(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Decide all open groups about which the keep rules are sure, as they propose; how many there were."""
         chosen: dict[Path, bool] = {}
-        sure = 0
+        sizes: list[int] = []
         for done, group in enumerate(self.groups, 1):
             if self.status(group) == "open" and len(self.together(group)) == len(group.files):
                 planned = self.planned(group)
                 if planned.sure:
                     chosen.update((file.path, file.goes) for file in planned.files)
-                    sure += 1
+                    sizes.append(len(planned.files))
             if progress is not None:
                 progress(done, len(self.groups))
         with self.lock:
             if chosen:
-                self._choose(chosen)
-        return sure
+                self._choose(chosen, sizes)
+        return len(sizes)
 
-    def _choose(self, chosen: dict[Path, bool]) -> None:
+    def _choose(self, chosen: dict[Path, bool], sizes: Sequence[int]) -> None:
         stamps = {path: stamp for path in chosen if (stamp := stamp_at(path)) is not None}
-        self.log.add(Chose(chosen, stamps))
-        self._choices.update(chosen)
+        step = Chose(chosen, stamps, tuple(sizes))
+        self.log.add(step)
+        self._choices.update(step.choices)
         self._restate(chosen)
 
     def part(self, group: Group, one: Path | None = None) -> None:
@@ -187,19 +206,23 @@ class Review(Grouping):
                 if self._apart.isdisjoint(step.files):
                     self._regroup()  # of an earlier grouping: they come back
                 self._apart.difference_update(step.files)
-            self._choices = self.log.choices
-            self._restate(path for file in step.files if (group := self._group_of.get(file)) for path in group.files)
+            self._recall()
             return next(iter(step.files), None)
 
     # -- acting
 
     def plan(self) -> Plan:
-        """What was decided, as a plan; reads the files of the groups in which something goes."""
+        """What was decided, as a plan; reads the files of the groups in which something goes.
+
+        A group of which a file is gone or has changed since is open again.
+        """
         with self.lock:
+            self._recall()
             groups = [group for group in self.decided if self.going(group)]
             going = [path for group in groups for path in self.going(group)]
         planned = tuple(self._without_apart(self.planned(group)) for group in groups)
-        empty = make_plan(replace(self.report, groups=(), matches=()), self.keep, self.references, roots=self.roots)
+        nothing = replace(self.report, groups=(), matches=())
+        empty = make_plan(nothing, self.keep, self.references, roots=self.roots, links={})
         return decide(replace(empty, groups=planned), going)
 
     def _without_apart(self, group: PlannedGroup) -> PlannedGroup:

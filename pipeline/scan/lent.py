@@ -1,4 +1,4 @@
-"""A folder in which files lie for the time being: only what was put there is deleted again."""
+"""A folder in which files lie for the time being: only what was put there, as its `LENT` says, is deleted again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from shutil import move
 
 from twinpix.encoder.errors import InputError
+from twinpix.encoder.find import LENT
 from twinpix.pipeline.target import write_text
 
-MARK = ".twinpix-review"  # in the folder: what was put there
 Stamp = list[int]  # size in bytes, and when it was changed, ns since 1970
 
 
@@ -45,12 +45,12 @@ def put(folder: Path, files: Mapping[Path, Path]) -> None:
         InputError, OSError: they can't be written.
     """
     names = {target: str(target.relative_to(folder)) for target in files.values()}
-    write_text(folder / MARK, json.dumps(dict.fromkeys(names.values())))  # before: a kill leaves none that is unknown
+    write_text(folder / LENT, json.dumps(dict.fromkeys(names.values())))  # before: a kill leaves none that is unknown
     for file, target in files.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
             move(file, target)
-    write_text(folder / MARK, json.dumps({name: stamp for path, name in names.items() if (stamp := _stamp(path))}))
+    write_text(folder / LENT, json.dumps({name: stamp for path, name in names.items() if (stamp := _stamp(path))}))
 
 
 def _clear(folder: Path) -> None:
@@ -63,14 +63,14 @@ def _clear(folder: Path) -> None:
         with suppress(OSError):  # not empty
             Path(place).rmdir()
     if made:
-        (folder / MARK).unlink(missing_ok=True)
+        (folder / LENT).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
 
 
 def _read_mark(folder: Path) -> dict[str, Stamp | None]:
     try:
-        made = json.loads((folder / MARK).read_bytes())
+        made = json.loads((folder / LENT).read_bytes())
     except (OSError, ValueError):
         return {}
     return made if isinstance(made, dict) else {}

@@ -19,6 +19,7 @@ import numpy as np
 
 from twinpix.encoder.calibration import read_calibration
 from twinpix.encoder.errors import InputError
+from twinpix.encoder.find import LENT
 from twinpix.pipeline.candidates import Candidates
 from twinpix.pipeline.decisions import Content, read_decisions
 from twinpix.pipeline.export.files import write_report
@@ -31,7 +32,7 @@ from twinpix.pipeline.report import Report, Skipped
 from twinpix.pipeline.save import import_pyarrow
 from twinpix.pipeline.scan import store
 from twinpix.pipeline.scan.embedded import Embedded
-from twinpix.pipeline.scan.lent import MARK, lent, put
+from twinpix.pipeline.scan.lent import lent, put
 from twinpix.pipeline.scan.names import name_of, path_of
 from twinpix.pipeline.scan.places import at_hand
 from twinpix.pipeline.scan.scanned import Scanned
@@ -246,7 +247,7 @@ def as_files(result: Result, folder: Path) -> Iterator[tuple[Candidates, int]]:
     with _alone(folder):
         named = dict[Path, Path]()
         for path in wanted:
-            named[path] = _file_in(folder, path, {*named.values(), folder / MARK})
+            named[path] = _file_in(folder, path, {*named.values(), folder / LENT})
         with at_hand([result.places[path] for path in wanted]) as there:
             put(folder, dict(zip(there, named.values(), strict=True)))
         paths = tuple(named.get(path, path) for path in result.candidates.paths)

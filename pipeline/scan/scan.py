@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.calibration import Calibration
+from twinpix.encoder.data_folder import data_folder
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.protocol import Encoder
 from twinpix.pipeline.calibration.alikeness import alikeness
 from twinpix.pipeline.candidates import Candidates
-from twinpix.pipeline.data_folder import data_folder
 from twinpix.pipeline.decisions import read_decisions
 from twinpix.pipeline.duplicates import look_portions, nearest_first, ranked, settle, without_rows
 from twinpix.pipeline.index import IndexUsed, Pairs

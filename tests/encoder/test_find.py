@@ -120,7 +120,8 @@ def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:
     "name",
     [".twinpix-quarantine", ".twinpix-quarantine-7", ".Trash", ".Trash-7", "$RECYCLE.BIN", ".local/share/Trash",
      "$Recycle.Bin", "RECYCLER", "RECYCLED", "#recycle", "@Recycle", ".recycle", ".stversions", "files_trashbin",
-     ".dtrash", ".snapshots", "@eaDir", ".cache", "lost+found", "own/Trash"],
+     ".dtrash", ".snapshots", "@eaDir", ".cache", "lost+found", "own/Trash", ".sync/Archive", ".dropbox.cache",
+     ".zfs/snapshot", "files_versions", ".debris", "@Recently-Snapshot", "~snapshot", ".thumbnails", ".trash"],
 )  # fmt: skip
 def test_what_was_removed_is_not_found_again(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own"))

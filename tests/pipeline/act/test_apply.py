@@ -289,6 +289,43 @@ def test_what_a_file_goes_for_must_be_there(tree: Path, planned: Any, plan_for: 
     assert row.message == f"{tree / 'sub/deep/copy2.png'} stays", "the same bytes come first"
 
 
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"edited")])
+def test_what_a_person_lets_go_goes_while_all_that_stays_is_there(
+    tree: Path, planned: Any, plan_for: Any, png: Any, harm: Any
+) -> None:
+    (tree / "crop.png").write_bytes(png(2))
+    files = [planned(tree / "a.png", False), planned(tree / "crop.png", False), planned(tree / "b.png", True)]
+    assert reasons(apply_plan(plan_for(files))) == ["would"]
+    swapped = [replace(files[2], goes=False), files[1], replace(files[0], goes=True)]
+    assert reasons(apply_plan(plan_for(swapped))) == ["would"], "keep and remove of two lines exchanged"
+    unread = [replace(files[0], content=""), *files[1:]]
+    harm(tree / "a.png")
+    for some in (files, unread):
+        (row,) = apply_plan(plan_for(some), yes=True).files
+        assert row.reason == "no_survivor" and f"while {tree / 'a.png'} stays" in row.message
+    assert (tree / "b.png").exists()
+    kept = replace(files[2], instead=tree / "a.png")  # that line was taken out, or called different
+    assert reasons(apply_plan(plan_for([files[1], kept]), yes=True)) == ["no_survivor"]
+    both = [replace(files[0], goes=True), files[1], kept]
+    assert reasons(apply_plan(plan_for(both)))[1:] == ["would"], "a person wants both to go for the other"
+
+
+@pytest.mark.parametrize("place", ["data", "unpacked"])
+def test_what_twinpix_keeps_for_itself_does_not_stay(
+    tree: Path, planned: Any, plan_for: Any, png: Any, monkeypatch: Any, place: str
+) -> None:
+    (tree / place / "in").mkdir(parents=True)
+    (tree / place / "in" / "a.png").write_bytes(png(0))
+    if place == "data":
+        monkeypatch.setenv("TWINPIX_DATA", str(tree / "data"))
+    else:
+        (tree / place / ".twinpix-review").touch()
+    own = tree / place / "in" / "a.png"
+    assert reasons(apply_plan(plan_for([planned(own, False), planned(tree / "a.png", True)]))) == ["no_survivor"]
+    assert reasons(apply_plan(plan_for([planned(tree / "a.png", False), planned(own, True)]))) == ["quarantine"]
+    assert own not in set(find_files([tree])) and own in set(find_files([own.parent]))
+
+
 def test_a_dry_run_knows_a_folder_that_can_not_be_written(tree: Path, copies: Plan, monkeypatch: Any) -> None:
     # root may write everywhere, and tests may be run by it
     allowed = os.access

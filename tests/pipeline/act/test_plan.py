@@ -147,6 +147,26 @@ def test_references_stay_and_are_preferred(album: Path, tmp_path: Path) -> None:
     assert why(plan, "small.png") == "stays: in a reference folder"
 
 
+@pytest.mark.parametrize("name", ["tmp", "Trash", ".hidden", "Recycle Bin", "old_cache"])
+def test_no_file_goes_for_one_in_a_folder_that_may_be_emptied(album: Path, name: str) -> None:
+    for path in (album / "sub" / "a copy.png", album / "a.webp"):
+        path.unlink()
+    (album / name).mkdir()
+    (album / "sub" / "deep").mkdir()
+    shutil.copy(album / "a.png", album / name / "a.png")
+    (album / "a.png").rename(album / "sub" / "deep" / "the original, on a longer path.png")
+    (file,) = [file for group in plan_of(album).groups for file in group.files if file.goes]
+    assert file.path == album / name / "a.png" and "hidden folder" in file.why
+
+
+def test_what_a_symbolic_link_leads_to_is_left_to_a_person(album: Path) -> None:
+    (album / "favourites").mkdir()
+    (album / "favourites" / "best.png").symlink_to("../sub/a copy.png")
+    plan = plan_of(album)
+    assert {f.path.name for f in plan.groups[0].files if f.goes} == {"a.webp"} and not plan.groups[0].sure
+    assert "best.png leads to it" in why(plan, "a copy.png")
+
+
 def test_hard_links_stay(album: Path) -> None:
     os.link(album / "a.png", album / "linked.png")
     plan = plan_of(album)

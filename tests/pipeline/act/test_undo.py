@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from twinpix.pipeline.act.apply import apply_plan
 from twinpix.pipeline.act.empty import empty_quarantine
 from twinpix.pipeline.act.journal import journals, open_journals
 from twinpix.pipeline.act.undo import _restore, undo
+
+COPIES = ("sub/copy.png", "sub/deep/copy2.png")
 
 
 @pytest.fixture
@@ -168,6 +171,29 @@ def test_the_quarantine_is_emptied_when_told_to(tree: Path, done: Acted) -> None
         undo()
     with pytest.raises(twinpix.InputError):
         empty_quarantine(-1)
+
+
+@pytest.mark.parametrize(
+    ("applied", "emptied", "said"),
+    [
+        (lambda now: now - 40 * 86400, 0, ["clock", "clock"]),
+        (lambda now: 1e9, 400, ["clock", "done"]),  # the first copy was changed later, the other earlier
+        (lambda now: now + 90 * 86400, 0, ["clock"]),
+        (lambda now: now, 31, ["done", "done"]),
+    ],
+)
+def test_a_wrong_clock_voids_no_thirty_days(
+    tree: Path, planned: Any, plan_for: Any, monkeypatch: Any, applied: Any, emptied: int, said: list[str]
+) -> None:
+    files = [planned(tree / "a.png", False), *(planned(tree / name, True) for name in COPIES)]
+    now = time.time()
+    with monkeypatch.context() as wrong:
+        wrong.setattr("twinpix.pipeline.act.journal.time.time", lambda: applied(now))
+        apply_plan(plan_for(files), yes=True)
+    monkeypatch.setattr("twinpix.pipeline.act.empty.time.time", lambda: now + emptied * 86400 + 60)
+    assert reasons(empty_quarantine(yes=True)) == said
+    assert not (set(said) & {"clock"}) or "--older-than 0" in empty_quarantine().files[0].message
+    assert reasons(empty_quarantine(0, yes=True)) == ["done"] * (2 - said.count("done"))
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"edited")])

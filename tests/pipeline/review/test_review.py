@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from twinpix.encoder.errors import InputError
 from twinpix.pipeline.decisions import Verdict, read_decisions
 from twinpix.pipeline.duplicates import find_duplicates
+from twinpix.pipeline.report import Group
 from twinpix.pipeline.review import acting, tell
 from twinpix.pipeline.review.acting import carry_out, take_back
 from twinpix.pipeline.review.desk import Desk
@@ -55,6 +56,8 @@ def test_only_sure_groups_are_preselected(pictures: Path, make_review: MakeRevie
         assert all(file.why for file in planned.files)
     identical = next(group for group in review.groups if group.max_l2_distance == 0)
     assert [review.goes(file) for file in review.planned(identical).files] == [False, True]
+    (pictures / "favourite").symlink_to(review.planned(identical).files[1].path)
+    assert not make_review(pictures).planned(identical).sure
 
 
 def test_choices_are_kept_across_a_restart_and_can_be_taken_back(pictures: Path, make_review: MakeReview) -> None:
@@ -139,6 +142,71 @@ def test_a_group_whose_keeper_is_called_different_is_open_again(pictures: Path, 
     assert review.status(group) == "decided" and review.all_going == 1
 
 
+@pytest.fixture
+def three(pictures: Path) -> Path:
+    """`pictures`, with a third file of one group, which is no byte copy."""
+    (pictures / "copies" / "1 too.webp").write_bytes((pictures / "copies" / "1.jpg").read_bytes() + b"\0")
+    return pictures
+
+
+def of_three(review: Review) -> Group:
+    """The group of three files."""
+    return next(group for group in review.groups if len(group.files) == 3)
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"another")])
+def test_a_choice_does_not_outlive_what_it_was_made_beside(three: Path, make_review: MakeReview, harm: Any) -> None:
+    review = make_review(three)
+    group = of_three(review)
+    keeper, goes, other = group.files
+    review.choose(group, [goes])
+    agreed = review.plan().digest
+    harm(keeper)
+    with pytest.raises(InputError, match="confirm again"):
+        carry_out(review, agreed, quiet)
+    assert apply(review)["done"] == apply(review)["done"] == 0 and goes.exists()
+    again = make_review(three)
+    assert not any(path in (goes, other) for group in again.decided for path in again.going(group))
+    assert apply(again)["done"] == 0 and goes.exists()
+
+
+def test_a_choice_beside_a_file_that_is_called_different_is_none(three: Path, make_review: MakeReview) -> None:
+    review = make_review(three)
+    group = of_three(review)
+    keeper, goes, other = group.files
+    review.choose(group, [goes])
+    agreed = review.plan().digest
+    review.part(group, keeper)
+    assert review.status(group) == "open" and review.all_going == 0
+    assert not any(review.goes(file) for file in review.planned(group).files)
+    with pytest.raises(InputError, match="confirm again"):
+        carry_out(review, agreed, quiet)
+    assert not make_review(three).decided and goes.exists() and other.exists()
+    review.undo()
+    assert review.going(group) == [goes]
+
+
+def test_another_file_that_stays_is_another_plan(three: Path, make_review: MakeReview) -> None:
+    review = make_review(three)
+    group = of_three(review)
+    review.choose(group, [group.files[1]])
+    agreed = review.plan().digest
+    review.part(group, group.files[2])
+    review.choose(group, [group.files[1]])
+    with pytest.raises(InputError, match="confirm again"):
+        carry_out(review, agreed, quiet)
+
+
+def test_no_file_goes_for_a_picture_of_an_archive(three: Path, make_review: MakeReview) -> None:
+    copies = three / "copies"
+    review = make_review(three, references=[copies], unpacked=copies)
+    group = of_three(review)
+    with pytest.raises(InputError, match="picture of an archive"):
+        review.choose(group, [three / "1.png"])
+    review.choose(group, [])
+    assert review.status(group) == "decided"
+
+
 def test_the_same_bytes_are_no_matter_of_opinion(pictures: Path, make_review: MakeReview) -> None:
     review = make_review(pictures)
     group = next(group for group in review.groups if group.max_l2_distance == 0)
@@ -182,7 +250,7 @@ def test_all_sure_groups_are_one_step(pictures: Path, make_review: MakeReview) -
     review = make_review(pictures)
     sure = [group for group in review.groups if review.planned(group).sure]
     assert review.choose_sure(quiet) == len(sure) > 0
-    assert review.decided == sure
+    assert review.decided == sure == make_review(pictures).decided, "each group by what stays of it alone"
     review.undo()
     assert review.counts["open"] == 3
 

@@ -174,13 +174,16 @@ def legitimate(oracle: Oracle, plan: Plan, before: Account, action: str) -> set[
         return due
     kept_inodes = {old[real][0] for p in oracle.stays() if (real := os.path.realpath(p)) in old}
     for group in plan.groups:
-        survivors = [f for f in group.files if not f.goes and f.content and is_straight(oracle.world, f.path) and
-                     oracle.holds(f, old)]  # fmt: skip
+        staying = [f for f in group.files if not f.goes]
+        survivors = [f for f in staying if f.content and is_straight(oracle.world, f.path) and oracle.holds(f, old)]
+        held = {f.content for f in survivors}
+        is_whole = 0 < len(staying) == len(survivors)  # other bytes go only while all that stays is there
         for file in group.files:
             path = oracle.true[file.path]
             entries = [f for g in plan.groups for f in g.files if oracle.true[f.path] == path]
             if (
-                file.goes and survivors and oracle.matches(file, old) and is_straight(oracle.world, file.path)
+                file.goes and (is_whole or file.content in held) and oracle.matches(file, old)
+                and is_straight(oracle.world, file.path)
                 and (action != "folder" or file.path.is_relative_to(oracle.world.top))
                 and (not plan.roots or any(file.path.is_relative_to(root) for root in plan.roots))
                 and not oracle.in_reference(path) and old[path][0] not in kept_inodes and len(entries) == 1
