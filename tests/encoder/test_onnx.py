@@ -162,6 +162,18 @@ def test_fingerprint_covers_network_and_preprocessing() -> None:
     assert base != fingerprint(b"network", Preprocess(112, "box"))
 
 
+def test_a_copy_with_other_weights_is_another_model(encoder: OnnxEncoder, tmp_path: Path) -> None:
+    data, path = (MODELS / "twinpix.onnx").read_bytes(), tmp_path / "copy.onnx"
+    path.write_bytes(data)  # no NAME.json vouches for it
+    assert load_encoder(path).fingerprint == encoder.fingerprint
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(path)
+    largest = max(model.graph.initializer, key=lambda weights: len(weights.raw_data))
+    largest.raw_data = largest.raw_data[:-1] + bytes([largest.raw_data[-1] ^ 1])
+    onnx.save(model, path)
+    assert load_encoder(path).fingerprint != encoder.fingerprint
+
+
 @pytest.mark.parametrize("content", [b"", b"no model", None])
 def test_no_model(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.onnx"
