@@ -41,7 +41,7 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     count = sum(connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()[0]
                 for where, values in clauses)  # fmt: skip
     vectors = np.empty((count, generation.dim), np.float32)
-    failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
+    failed, paths, skipped = known_failures(connection, generation.fingerprint), list[Path](), list[Skipped]()
     for row in _rows(connection, generation.fingerprint, clauses):
         name, *columns, settled, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
