@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ModelError
+from twinpix.encoder.graph import digest_of, weight_files
 from twinpix.encoder.onnx import BATCH, OnnxEncoder
 from twinpix.encoder.protocol import Vectors
 from twinpix.encoder.recipe import Recipe, find_recipe, image_input
@@ -114,9 +115,12 @@ class ForeignEncoder(OnnxEncoder):
 
 
 def _fingerprint(path: Path, recipe: Recipe) -> str:
-    """16 hex digits of the file, weights kept beside it (`NAME.onnx.data`, `NAME.onnx_data`) and the preprocessing."""
+    """16 hex digits of the file, of weights kept beside it, and of the preprocessing.
+
+    Weights are in `NAME.onnx.data` or `NAME.onnx_data`, or wherever the graph says.
+    """
     digest = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode())
-    for part in (path, *sorted(path.parent.glob(f"{escape(path.name)}?data"))):
-        with open(part, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    usual = sorted(path.parent.glob(f"{escape(path.name)}?data"))
+    for part in (path, *usual, *(other for other in weight_files(path) if other not in usual)):
+        digest.update(digest_of(part))
     return digest.hexdigest()[:16]

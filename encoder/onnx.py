@@ -20,6 +20,7 @@ from twinpix.encoder.calibration import Calibration, read_calibration
 from twinpix.encoder.decode import ImageLike, as_file, read_picture
 from twinpix.encoder.door import elsewhere
 from twinpix.encoder.errors import ImageError, InputError, ModelError
+from twinpix.encoder.graph import network_of
 from twinpix.encoder.preprocess import Preprocess, prepared
 from twinpix.encoder.protocol import Vectors
 from twinpix.encoder.session import check_onnxruntime, open_session, told_aside
@@ -73,7 +74,9 @@ class OnnxEncoder:
         try:
             self.preprocess = Preprocess(**facts["preprocess"])
             self.dim = int(facts["dim"])
-            self.fingerprint = str(facts["fingerprint"])
+            # that of a file which no NAME.json vouches for may be of other weights than its own
+            network = None if self._told else network_of(self.path)
+            self.fingerprint = str(facts["fingerprint"]) if network is None else fingerprint(network, self.preprocess)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: the metadata of the model is damaged ({error})") from None
         self._curve = facts.get("calibration")
@@ -108,8 +111,10 @@ class OnnxEncoder:
             return self._opened
 
     def _metadata(self) -> str | None:
-        if self._opened is None and (told := self._told or told_aside(self.path, INSIDE)):
-            return told
+        if self._opened is None:
+            self._told = self._told or told_aside(self.path, INSIDE)
+        if self._told:
+            return self._told
         text: str | None = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         return text
 

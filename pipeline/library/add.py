@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.protocol import Encoder
-from twinpix.pipeline.library.generations import begin_generation, finish_generation
+from twinpix.pipeline.library.generations import begin_generation, finish_generation, try_out
 from twinpix.pipeline.library.read import stamp_at
-from twinpix.pipeline.library.scan import OF_THE_CONTENT, Found, scan
+from twinpix.pipeline.library.scan import OF_THE_CONTENT, OF_THE_MODEL, Found, scan
 from twinpix.pipeline.library.schema import Row
 from twinpix.pipeline.library.store import put, rows_by_key, sound_rows, transaction
 from twinpix.pipeline.report import Skipped
 from twinpix.pipeline.stream import Chunk
 
 BATCH_IMAGES, BATCH_SECONDS = 256, 3.0  # what a kill can cost
+HASH = 16  # bytes of a content
 # reasons for which a file is forgotten; one that has vanished may lie on a disk that was unplugged just now
 NO_PICTURE = ("empty_file", "not_an_image", "unsupported_format")
 Roots = Sequence[str | os.PathLike[str]]
@@ -58,6 +59,7 @@ class Addition:
         encoded: how many pictures were.
         skipped: files that could not be read.
         fresh: of what was encoded, what is not in the file yet, by content.
+        is_trial: the model is only tried out: readers are not to see it.
     """
 
     connection: sqlite3.Connection
@@ -67,25 +69,35 @@ class Addition:
     encoded: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     fresh: dict[bytes, NDArray[np.float32]] = field(default_factory=dict)
+    is_trial: bool = False
     _batch: list[Found] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
     _known: set[bytes] = field(default_factory=set)
 
     def run(self, roots: Roots, files: Sequence[Path], workers: int | None, progress: Progress | None) -> None:
-        """Read what may have changed, encode what is new, and keep it; from then on this model is the current one."""
+        """Read what may have changed, encode what is new, and keep it; from then on this model is the current one.
+
+        Unless it still lacks what the current one has.
+        """
         rest = self.begin(roots, files)
         for found in self.read(rest, workers):
             if progress is not None:
                 progress(_progress_chunk(found), len(rest))
-        finish_generation(self.connection, self.encoder.fingerprint)
+        self.finish()
+
+    def finish(self) -> None:
+        """Let readers see this model, if they are to, and it has everything."""
+        if not self.is_trial:
+            finish_generation(self.connection, self.encoder.fingerprint)
 
     def begin(self, roots: Roots, files: Sequence[Path]) -> list[Path]:
         """Find out what is known; the files that must be read."""
         folders = [(os.fsencode(os.path.realpath(root)),) for root in roots if Path(root).is_dir()]
         with transaction(self.connection):
             put(self.connection, "roots", folders)
-        begin_generation(self.connection, self.encoder)
-        self.failed = known_failures(self.connection)
+        begin = try_out if self.is_trial else begin_generation
+        begin(self.connection, self.encoder)
+        self.failed = known_failures(self.connection, self.encoder.fingerprint)
         self._known = known_contents(self.connection, self.encoder.fingerprint) | set(self.failed)
         self.contents = unchanged(self.connection, files, self._known)
         return [path for path in files if str(path) not in self.contents]
@@ -114,7 +126,7 @@ class Addition:
         with transaction(self.connection):
             for found in self._batch:
                 put(self.connection, "vectors", vector_rows(found, self.encoder.fingerprint))
-                put(self.connection, "failures", failure_rows(found))
+                put(self.connection, "failures", failure_rows(found, self.encoder.fingerprint))
                 put(self.connection, "files", file_rows(found))
                 # no picture any more: what it was would be "changed" for ever
                 lost = [(os.fsencode(one.path),) for one in found.skipped if one.reason in NO_PICTURE]
@@ -145,12 +157,13 @@ def known_contents(connection: sqlite3.Connection, fingerprint: str) -> set[byte
     return {content for (content,) in rows}
 
 
-def known_failures(connection: sqlite3.Connection) -> dict[bytes, ImageError]:
-    """What this decoder can't read, by content."""
+def known_failures(connection: sqlite3.Connection, fingerprint: str) -> dict[bytes, ImageError]:
+    """What this decoder can't read, or this model gives no vector for, by content."""
     return {
-        content: ImageError(reason.decode(), os.fsdecode(message))
-        for content, by, reason, message in sound_rows(connection, "failures")
-        if by == decoder()  # asked for only where there are any: what is installed takes long to find out
+        name[:HASH]: ImageError(reason.decode(), os.fsdecode(message))
+        for name, by, reason, message in sound_rows(connection, "failures")
+        if name[HASH:] in (b"", fingerprint.encode())
+        and by == decoder()  # asked for only where there are any: what is installed takes long to find out
     }
 
 
@@ -175,10 +188,14 @@ def vector_rows(found: Found, fingerprint: str) -> list[Row]:
     return [(fingerprint.encode(), content, np.asarray(vector, "<f4").tobytes()) for content, vector in rows]
 
 
-def failure_rows(found: Found) -> list[Row]:
+def failure_rows(found: Found, fingerprint: str) -> list[Row]:
     """For the table `failures`: permissions and the like are not remembered."""
-    rows = ((content, error) for content, error in found.failed.items() if error.reason in OF_THE_CONTENT)
-    return [(content, decoder(), error.reason.encode(), os.fsencode(str(error))) for content, error in rows]
+    whose = {**dict.fromkeys(OF_THE_CONTENT, b""), **dict.fromkeys(OF_THE_MODEL, fingerprint.encode())}
+    rows = ((content, error) for content, error in found.failed.items() if error.reason in whose)
+    return [
+        (content + whose[error.reason], decoder(), error.reason.encode(), os.fsencode(str(error)))
+        for content, error in rows
+    ]
 
 
 def file_rows(found: Found) -> list[Row]:

@@ -111,6 +111,19 @@ def forget_missing(
     return FINE
 
 
+@app.command("forget-model")
+def forget_model(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its fingerprint, as `library status` tells it.")],
+    library: LibraryPath = None,
+) -> int:
+    """Forget the vectors of a model, say one that was tried out; `compact` then gives the room back.
+
+    Exit codes: 0 done; 2 error, also where it is the current model; 11 library busy.
+    """
+    print(f"{_open(library).forget_model(model)} vectors forgotten")
+    return FINE
+
+
 @app.command()
 def status(library: LibraryPath = None, json: Json = False) -> int:
     """Say how much there is, and how far each model is.

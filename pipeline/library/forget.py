@@ -18,8 +18,10 @@ from twinpix.pipeline.library.store import below, sound_rows, transaction
 
 ORPHANS = (
     "DELETE FROM vectors WHERE content NOT IN (SELECT content FROM files)",
-    "DELETE FROM failures WHERE content NOT IN (SELECT content FROM files)",
+    "DELETE FROM failures WHERE substr(content, 1, 16) NOT IN (SELECT content FROM files)",
     "DELETE FROM vectors WHERE fingerprint NOT IN (SELECT fingerprint FROM generations)",
+    "DELETE FROM failures WHERE length(content) > 16 "
+    "AND substr(content, 17) NOT IN (SELECT fingerprint FROM generations)",
 )
 
 

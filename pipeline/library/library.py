@@ -13,6 +13,7 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import FingerprintError, InputError
 from twinpix.encoder.onnx import load_encoder
 from twinpix.encoder.protocol import Encoder
+from twinpix.encoder.shipped import SHIPPED
 from twinpix.pipeline.explore.search import Neighbours, search_embeddings
 from twinpix.pipeline.index import Index
 from twinpix.pipeline.library.add import Added, Addition, Progress
@@ -27,7 +28,15 @@ from twinpix.pipeline.library.forget import (
     remove_files,
     stored_contents,
 )
-from twinpix.pipeline.library.generations import Generation, State, finish_generation, generations
+from twinpix.pipeline.library.generations import (
+    Generation,
+    State,
+    current_model,
+    finish_begun,
+    forget_generation,
+    generations,
+    is_next_shipped,
+)
 from twinpix.pipeline.library.lock import refuse_busy, writer_lock
 from twinpix.pipeline.library.log import refuse_damaged_log
 from twinpix.pipeline.library.looks import KeptLooks
@@ -38,6 +47,7 @@ from twinpix.pipeline.library.relations import KEPT_FILES, KeptRelations
 from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
 from twinpix.pipeline.library.store import open_to_read, open_to_write
+from twinpix.pipeline.library.taken import note_taken, taken, taken_encoder
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.stream import Chunk, check_encoder, list_files
 
@@ -45,7 +55,8 @@ from twinpix.pipeline.stream import Chunk, check_encoder, list_files
 class Library:
     """Images and their vectors, kept in a folder of its own: `library.sqlite` and `lock`, and `looks`.
 
-    In `looks` are the outcomes of second looks, which are only taken again where it is lost.
+    In `looks` are the outcomes of second looks, which are only taken again where it is lost; in `taken` the files of
+    models that you added folders with.
 
     Nothing is written among your pictures. Any number of processes may read, one at a time may write; whatever ends a
     process, what it had added is kept, but for the last batch (256 images or 3 seconds).
@@ -53,7 +64,8 @@ class Library:
     Args:
         path: the folder; by default the one library in your data folder (TWINPIX_DATA names another).
         encoder: the shipped one by default. Vectors of different encoders are never mixed: with an encoder given here
-            its vectors are read, without one those of the current generation, the last that was encoded completely.
+            its vectors are read, without one those of the current generation, the last that was encoded completely:
+            the shipped one's, or those of a model that folders were added with; its file is remembered.
 
     Every method raises LibraryError, in one line, where the disk fails or the file is not a library;
     LibraryDamagedError where a row is not what was written; InputError where there is nothing to read yet.
@@ -67,7 +79,7 @@ class Library:
             check_encoder(encoder)
         self.path = default_library() if path is None else Path(path).absolute()
         self._given = encoder
-        self._loaded = encoder
+        self._loaded: Encoder | None = None
 
     def __enter__(self) -> Library:
         return self
@@ -79,7 +91,7 @@ class Library:
         return f"Library({str(self.path)!r})"
 
     def __reduce__(self) -> tuple[type[Library], tuple[Path]]:
-        """For pickle: the library is opened anew there, and the shipped encoder loaded anew.
+        """For pickle: the library is opened anew there, and its encoder loaded anew.
 
         Raises:
             TypeError: it has an encoder of its own, and what that has loaded stays in its process.
@@ -90,10 +102,26 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        """The one given, else the shipped one."""
-        if self._loaded is None:
+        """The one given, else that of the current generation, else the shipped one.
+
+        Raises:
+            FingerprintError: the file of the current generation's model is gone, or another one.
+        """
+        if self._given is not None:
+            return self._given
+        current = self._current()
+        if self._loaded is None or current not in (None, self._loaded.fingerprint):
             self._loaded = load_encoder()
+            if current not in (None, self._loaded.fingerprint, *SHIPPED):
+                self._loaded = taken_encoder(self.path, current)
         return self._loaded
+
+    def _current(self) -> str | None:
+        try:
+            with self.reading() as connection:
+                return current_model(connection)
+        except InputError:  # there is none yet
+            return None
 
     # -- writing
 
@@ -125,6 +153,8 @@ class Library:
         files, unlisted = list_files(roots, where)
         encoder = self.encoder
         with self.writing() as connection:
+            if self._given is not None:
+                note_taken(self.path, encoder)
             addition = Addition(connection, encoder, skipped=unlisted)
             addition.run(roots, files, workers, progress)
             return addition.outcome()
@@ -134,13 +164,13 @@ class Library:
     ) -> Iterator[Chunk]:
         """Embeddings of files, in their order, each added to the library on the way: `find_duplicates(library=...)`.
 
-        Which model is current changes only where this library was given none of its own.
+        Another model than the shipped one is only tried out: to let readers see it, `add` with it. A new shipped one
+        takes the place of an earlier one.
         """
         with self.writing() as connection:
-            addition = Addition(connection, encoder)
+            addition = Addition(connection, encoder, is_trial=not is_next_shipped(connection, encoder.fingerprint))
             yield from served(addition, roots, files, workers)
-            if self._given is None:
-                finish_generation(connection, encoder.fingerprint)
+            addition.finish()
 
     def remove(self, *paths: str | os.PathLike[str]) -> int:
         """Forget files, and all files below folders; how many there were. The files themselves are not touched.
@@ -155,7 +185,9 @@ class Library:
         if not all(map(os.fspath, paths)) or not paths:
             raise InputError("name at least one file or folder")
         with self.changing() as connection:
-            return remove_files(connection, paths)
+            forgotten = remove_files(connection, paths)
+            self._finish(connection)
+            return forgotten
 
     def forget_missing(self, force: bool = False) -> Forgotten:
         """Forget the files that are gone.
@@ -166,7 +198,24 @@ class Library:
             force: forget those, too.
         """
         with self.changing() as connection:
-            return forget_missing_files(connection, force)
+            forgotten = forget_missing_files(connection, force)
+            self._finish(connection)
+            return forgotten
+
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        finish_begun(connection, next(reversed(taken(self.path)), None))
+
+    def forget_model(self, fingerprint: str) -> int:
+        """Forget all vectors of a model that is not the current one, say one that was tried out; how many there were.
+
+        Args:
+            fingerprint: as in `status().models`.
+
+        Raises:
+            InputError: it is the current one, or has encoded nothing here.
+        """
+        with self.changing() as connection:
+            return forget_generation(connection, fingerprint)
 
     def compact(self) -> None:
         """Drop vectors and second looks that no file needs, and those of models and code before the current ones."""
@@ -237,15 +286,16 @@ class Library:
             FingerprintError: this encoder has encoded nothing here.
             StoreError: the index can't be reached.
         """
+        encoder = self.encoder
         if index is None:
-            stored = self._own_embeddings()
-            found = search_embeddings(image, stored, k, self.encoder, threshold=threshold)
+            stored = self._embeddings_of(encoder)
+            found = search_embeddings(image, stored, k, encoder, threshold=threshold)
             if all(os.path.exists(near.path) for near in found.nearest):
                 return found
-            return search_embeddings(image, on_disk(stored), k, self.encoder, threshold=threshold)
+            return search_embeddings(image, on_disk(stored), k, encoder, threshold=threshold)
         with self.reading() as connection:
-            generation = _generation(connection, self.encoder.fingerprint)
-            return search_pushed(connection, generation, self.path, image, k, self.encoder, index, threshold)
+            generation = _generation(connection, encoder.fingerprint)
+            return search_pushed(connection, generation, self.path, image, k, encoder, index, threshold)
 
     def push(self, index: Index, progress: Callable[[int, int], None] = lambda done, of: None) -> Pushed:
         """Bring an index in step with the library: a vector for each content that is encoded and that a file has.
@@ -260,8 +310,9 @@ class Library:
             FingerprintError: this encoder has encoded nothing here.
             StoreError: the index can't be reached. What was added is kept; the next push goes on from there.
         """
+        encoder = self.encoder
         with self.reading() as connection:
-            return push_vectors(connection, _generation(connection, self.encoder.fingerprint), index, progress)
+            return push_vectors(connection, _generation(connection, encoder.fingerprint), index, progress)
 
     def duplicates(
         self,
@@ -284,12 +335,13 @@ class Library:
         """
         from twinpix.pipeline.duplicates import group_duplicates  # not loaded by who only encodes
 
-        known = self._own_embeddings(*roots)
+        encoder = self.encoder
+        known = self._embeddings_of(encoder, *roots)
         check_known(roots, known)
         stored = on_disk(known)
         return group_duplicates(
             stored,
-            self.encoder,
+            encoder,
             threshold,
             workers,
             verify,
@@ -320,9 +372,9 @@ class Library:
         with one_line(self.path):
             return problems_of(self.path)
 
-    def _own_embeddings(self, *roots: str | os.PathLike[str]) -> Embeddings:
+    def _embeddings_of(self, encoder: Encoder, *roots: str | os.PathLike[str]) -> Embeddings:
         with self.reading() as connection:
-            return stored_embeddings(connection, _generation(connection, self.encoder.fingerprint), roots)
+            return stored_embeddings(connection, _generation(connection, encoder.fingerprint), roots)
 
     # -- the file
 
@@ -368,9 +420,12 @@ def _generation(connection: sqlite3.Connection, fingerprint: str | None) -> Gene
     for generation in known:
         if generation.fingerprint == fingerprint or (fingerprint is None and generation.state is State.CURRENT):
             return generation
-    if fingerprint is None:
-        raise LibraryError("the library holds no vectors of any model: add a folder first (twinpix library add DIR)")
     others = ", ".join(generation.fingerprint for generation in known) or "none"
+    if fingerprint is None:
+        tried = f", only of models that were tried out ({others})" if known else ""
+        raise LibraryError(
+            f"the library holds no vectors of a current model{tried}: add a folder first (twinpix library add DIR)"
+        )
     raise FingerprintError(
         f"the library holds nothing of encoder {fingerprint}, but of {others}: add the folders with this encoder first"
     )

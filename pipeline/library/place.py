@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twinpix.encoder.data_folder import data_folder
 
-NAME, LOCK, LOOKS, RELATIONS = "library.sqlite", "lock", "looks", "relations"
+NAME, LOCK, LOOKS, RELATIONS, TAKEN = "library.sqlite", "lock", "looks", "relations", "taken"
 
 
 def default_library() -> Path:

@@ -22,6 +22,7 @@ from twinpix.pipeline.stream import CHUNK, NO_EMBEDDING, in_runs, vectors_of
 from twinpix.pipeline.threads import cores, decoding_threads
 
 OF_THE_CONTENT = {"corrupt"}  # reasons that the same bytes will give again
+OF_THE_MODEL = {NO_EMBEDDING[0], "too_large"}  # and these with the same model: how much is decoded is its own affair
 IN_MEMORY_NAME = "the image: "
 
 

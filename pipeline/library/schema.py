@@ -29,7 +29,7 @@ TABLES = {
         fingerprint BLOB NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL, digest BLOB NOT NULL,
         PRIMARY KEY (fingerprint, content)
     ) STRICT""",
-    # content that is no readable picture to this `decoder`
+    # content that is no readable picture to this `decoder`; with a fingerprint behind it, none to this model
     "failures": """CREATE TABLE failures (
         content BLOB PRIMARY KEY, decoder BLOB NOT NULL, reason BLOB NOT NULL, message BLOB NOT NULL,
         digest BLOB NOT NULL

@@ -41,7 +41,7 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
     count = sum(connection.execute(f"SELECT count(*) FROM files {where}", values).fetchone()[0]
                 for where, values in clauses)  # fmt: skip
     vectors = np.empty((count, generation.dim), np.float32)
-    failed, paths, skipped = known_failures(connection), list[Path](), list[Skipped]()
+    failed, paths, skipped = known_failures(connection, generation.fingerprint), list[Path](), list[Skipped]()
     for row in _rows(connection, generation.fingerprint, clauses):
         name, *columns, settled, content, _ = _sound("files", row[:FILE_COLUMNS])
         path, stored = Path(os.fsdecode(name)), row[FILE_COLUMNS:]
@@ -51,13 +51,19 @@ def stored_embeddings(connection: sqlite3.Connection, generation: Generation, ro
             said = f"{path}: not encoded by this model: adding it again does that, or says why not"
             skipped.append(Skipped(path, "not_encoded", said))
         elif is_still(path, Stamp(*columns), settled, content) is False:
-            skipped.append(Skipped(path, "changed", f"{path}: changed since it was added: add it again"))
+            skipped.append(_changed(path))
         elif len(paths) == count:
             raise sqlite3.DatabaseError("more rows in files than there are")
         else:
             vectors[len(paths)] = vector_of(_sound("vectors", stored)[2], generation.dim)
             paths.append(path)
     return _sound_only(Embeddings(tuple(paths), vectors[: len(paths)], generation.fingerprint, tuple(skipped)))
+
+
+def _changed(path: Path) -> Skipped:
+    if path.is_symlink() or path.is_dir():  # adding passes those over
+        return Skipped(path, "vanished", f"{path}: no file any more: twinpix library forget-missing")
+    return Skipped(path, "changed", f"{path}: changed since it was added: add it again")
 
 
 def _sound_only(embeddings: Embeddings) -> Embeddings:

@@ -41,12 +41,14 @@ def status_dict(status: Status) -> dict[str, Any]:
 
 def print_status(status: Status) -> None:
     """On stdout, a few lines."""
-    print(safe(f"{status.path}: {status.size / 1e6:.1f} MB"))
-    print(f"{status.files} files, {status.contents} different ones, {status.unreadable} of them unreadable")
-    print(f"{status.looks} pairs need no second look again")
+    lines = [
+        f"{status.path}: {status.size / 1e6:.1f} MB",
+        f"{status.files} files, {status.contents} different ones, {status.unreadable} of them unreadable",
+        f"{status.looks} pairs need no second look again",
+    ]
     for model in status.models:
         missing = f", {model.missing} to go" if model.missing else ""
         state = model.state.name.lower().replace("_", " ")
-        print(safe(f"model {model.fingerprint} ({state}): {model.pictures} pictures{missing}"))
-    for root in status.roots:
-        print(safe(f"folder {root}"))
+        lines.append(f"model {model.fingerprint} ({state}): {model.pictures} pictures{missing}")
+    lines += [f"folder {root}" for root in status.roots]
+    print("".join(f"{safe(line)}\n" for line in lines), end="")  # at once: `head -1` leaves after the first line

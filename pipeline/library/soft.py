@@ -73,7 +73,7 @@ def memory(named: Path | None, without: bool, encoder: Encoder, is_own_model: bo
     """What a command remembers with: `--library`, `--no-library` (None), or the default library as a cache.
 
     Args:
-        is_own_model: the encoder was named: it does not become the one that readers of the library see.
+        is_own_model: the encoder was named.
 
     Raises:
         InputError: both were given.

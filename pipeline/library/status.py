@@ -12,6 +12,8 @@ from twinpix.pipeline.library.looks_file import LOOKS_FILE
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.store import sound_rows
 
+UNREADABLE = "SELECT count(*) FROM failures WHERE content IN (SELECT content FROM files)"
+
 
 @dataclass(frozen=True)
 class ModelStatus:
@@ -22,7 +24,7 @@ class ModelStatus:
         dim: length of its vectors.
         state: `current` is the one that is read.
         pictures: different contents that it has encoded.
-        missing: contents that another model has encoded, and this one has not.
+        missing: contents that another model has encoded, and this one has not, and could.
     """
 
     fingerprint: str
@@ -60,7 +62,7 @@ class Status:
 def status_of(connection: sqlite3.Connection, folder: Path) -> Status:
     """Count everything."""
     files, contents = connection.execute("SELECT count(*), count(DISTINCT content) FROM files").fetchone()
-    (unreadable,) = connection.execute("SELECT count(*) FROM failures").fetchone()
+    (unreadable,) = connection.execute(UNREADABLE).fetchone()
     roots = tuple(Path(os.fsdecode(row[0])) for row in sound_rows(connection, "roots", "ORDER BY path"))
     size = sum(part.stat().st_size for part in (folder / NAME, folder / f"{NAME}-wal") if part.exists())
     return Status(

@@ -157,6 +157,23 @@ def test_fingerprint_covers_file_weights_beside_it_and_preprocessing(build: Buil
     assert mark() != base
 
 
+@pytest.mark.parametrize("place", ["weights.bin", "deep/weights.bin", "x" * 130])
+def test_fingerprint_covers_weights_wherever_the_graph_says(build: Build, tmp_path: Path, place: str) -> None:
+    path, weights = build(), tmp_path / place
+    model = onnx.load(path)
+    (gain,) = (tensor for tensor in model.graph.initializer if tensor.name == "gain")
+    onnx.external_data_helper.set_external_data(gain, place)
+    gain.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    weights.parent.mkdir(exist_ok=True)
+
+    def mark(gain: float) -> str:
+        weights.write_bytes(np.float32(gain).tobytes())
+        return load_encoder(path, **RGB_MEANS).fingerprint
+
+    assert len({mark(2), mark(3), mark(2)}) == 2
+
+
 def test_it_is_an_encoder_like_any_other(build: Build, album: Path) -> None:
     encoder = load_encoder(build(sidecar={"preset": "imagenet"}))
     assert isinstance(encoder, ForeignEncoder)

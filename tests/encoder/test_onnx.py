@@ -17,6 +17,7 @@ from PIL import Image
 from twinpix.encoder.errors import ImageError, InputError, MissingPackageError, ModelError
 from twinpix.encoder.onnx import BATCH, METADATA_KEY, MODELS, OnnxEncoder, fingerprint, load_encoder
 from twinpix.encoder.preprocess import Preprocess
+from twinpix.encoder.shipped import SHIPPED
 from twinpix.pipeline.duplicates import find_duplicates
 
 Paint = Callable[..., Image.Image]
@@ -147,7 +148,7 @@ def test_lossless_formats_agree(encoder: OnnxEncoder, size: tuple[int, int], pai
 
 def test_known_facts(encoder: OnnxEncoder) -> None:
     card = json.loads((MODELS / "twinpix.json").read_text())
-    assert encoder.fingerprint == card["fingerprint"]
+    assert encoder.fingerprint == card["fingerprint"] == SHIPPED[-1], "the list in encoder/shipped.py has all of them"
     assert encoder.dim == card["dim"]
     assert encoder.preprocess == Preprocess(**card["preprocess"])
     assert encoder.fingerprint in repr(encoder)
@@ -160,6 +161,18 @@ def test_fingerprint_covers_network_and_preprocessing() -> None:
     assert base == fingerprint(b"network", Preprocess(112))
     assert len({base, fingerprint(b"other", Preprocess(112)), fingerprint(b"network", Preprocess(128))}) == 3
     assert base != fingerprint(b"network", Preprocess(112, "box"))
+
+
+def test_a_copy_with_other_weights_is_another_model(encoder: OnnxEncoder, tmp_path: Path) -> None:
+    data, path = (MODELS / "twinpix.onnx").read_bytes(), tmp_path / "copy.onnx"
+    path.write_bytes(data)  # no NAME.json vouches for it
+    assert load_encoder(path).fingerprint == encoder.fingerprint
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(path)
+    largest = max(model.graph.initializer, key=lambda weights: len(weights.raw_data))
+    largest.raw_data = largest.raw_data[:-1] + bytes([largest.raw_data[-1] ^ 1])
+    onnx.save(model, path)
+    assert load_encoder(path).fingerprint != encoder.fingerprint
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", None])

@@ -25,6 +25,14 @@ def test_removed_files_come_back_without_encoding(shelf: Shelf, photos: Path) ->
     assert library.add(photos).encoded == 0
 
 
+def test_nothing_is_unreadable_of_what_was_removed(shelf: Shelf, photos: Path) -> None:
+    library = shelf()
+    library.add(photos)
+    assert (library.status().files, library.status().unreadable) == (14, 1)
+    library.remove(photos)
+    assert (library.status().files, library.status().unreadable) == (0, 0)
+
+
 def test_compacting_drops_what_no_file_needs(shelf: Shelf, photos: Path) -> None:
     library = shelf()
     library.add(photos)
@@ -126,6 +134,9 @@ def test_what_is_no_file_any_more_is_forgotten(shelf: Shelf, photos: Path, fine_
     (photos / "new/06.png").symlink_to("07.png")
     (photos / "new/08.png").unlink()
     (photos / "new/08.png").mkdir()
+    said = {one.path: one.message for one in library.embeddings().skipped}
+    for name in ("new/06.png", "new/08.png"):
+        assert said[photos / name].endswith("no file any more: twinpix library forget-missing")
     assert library.remove(photos / "new/06.png") == 1, "the link's own name, not what it leads to"
     assert library.forget_missing().paths == (photos / "new/08.png",)
     (photos / "new/09.png").write_bytes(b"")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from twinpix.encoder.errors import InputError
 from twinpix.encoder.onnx import OnnxEncoder
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.lock import writer_lock
+from twinpix.pipeline.library.show import print_status
 from twinpix.pipeline.load import load_embeddings
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -44,6 +47,7 @@ def test_the_commands_in_turn(command: Command, album: Path, tmp_path: Path) -> 
     again = library("remove", album / "sub")
     assert (again.stdout, again.stderr) == ("0 files forgotten\n", f"not in the library: {album / 'sub'}\n")
     assert library("export", "-o", tmp_path / "out.npz").returncode == 0
+    assert library("forget-model", "nothing").returncode == 2
     assert [path.name for path in load_embeddings(tmp_path / "out.npz").paths] == ["a.png", "a.webp"]
 
 
@@ -158,3 +162,13 @@ def test_an_index_file_that_is_not_there_is_not_made_by_asking_it(
     done = command("twinpix", "library", "search", album / "a.png", "--library", shelf, "--store", typo)
     assert (done.returncode, done.stdout, typo.exists()) == (2, "", False)
     assert "twinpix library push" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_status_is_written_at_once_for_a_reader_of_its_first_line(
+    encoder: OnnxEncoder, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, written = Library(tmp_path / "shelf", encoder), list[str]()
+    library.add(album)
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=written.append))
+    print_status(library.status())
+    assert [len(text.splitlines()) for text in written if text] == [5]
