@@ -13,7 +13,7 @@ from twinpix.pipeline.second_look.tiles import Plane
 # degrees by which an edit turns all hues, at most; levels: of colour that has a hue; by which a colour is another one,
 # and by which the ground has a cast; px of 256 that must differ so, and their share; what grey has left of its colour
 OTHER_HUE, COLOURFUL, OTHER_COLOUR, CAST, HUED, HUED_SHARE, FAINT = 50.0, 25.0, 45.0, 12.0, 30, 0.02, 0.2
-# levels by which what has lost its colour is lighter or darker than any way to make it grey explains, and how much of it
+# levels by which what lost its colour is lighter or darker than any way to make it grey explains, and how much of it
 OTHER_LIGHT, OTHER_SHARE = 40.0, 0.3
 # levels, of any channel, by which thumbnails differ on the whole once one was recoloured; px of a thing that stands out
 RECOLOURED, SHARES, OTHER_THING = 6.0, (5, 25, 50, 75, 95), 8

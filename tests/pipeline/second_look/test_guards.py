@@ -475,8 +475,9 @@ def of(query: Image.Image, reference: Image.Image) -> Outcome:
         file = io.BytesIO()
         picture.convert("RGB").save(file, "JPEG", quality=90)
         looks.append(look(file.getvalue()))
-    assert verify(*looks) is verify(*looks[::-1])
-    return verify(*looks)
+    outcome = verify(looks[0], looks[1])
+    assert verify(looks[1], looks[0]) is outcome
+    return outcome
 
 
 def calendar(month: int = 3) -> Image.Image:
