@@ -30,7 +30,7 @@ from twinpix.pipeline.keeping import keeping, kept_by
 from twinpix.pipeline.limits import Limits, check_thorough, check_threshold, limits, takes_second_look
 from twinpix.pipeline.relation.pairs import with_relations
 from twinpix.pipeline.report import Embeddings, Match, Report, Skipped, label
-from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
+from twinpix.pipeline.second_look.delicate import glance_at, have_same_bytes, need_a_look
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import (
     NEAREST,
@@ -77,7 +77,7 @@ def compare(
     distance = float(np.linalg.norm(a - b))
     wanted = limit.sure < limit.candidate and distance <= limit.candidate
     if distance <= limit.sure and wanted:
-        wanted = not have_same_bytes(query, reference) and (is_delicate(query) or is_delicate(reference))
+        wanted = not have_same_bytes(query, reference) and need_a_look(glance_at(query), glance_at(reference))
     outcome = second_look(look(query), look(reference), distance > limit.far) if wanted else None
     accepted = limit.accept(distance, outcome)
     return Match(label(query), label(reference), distance, limit.candidate, accepted, outcome, limit.unverified)

@@ -13,7 +13,7 @@ from twinpix.encoder.decode import ImageLike
 from twinpix.encoder.errors import ImageError
 from twinpix.encoder.pairs import Parts
 from twinpix.pipeline.second_look.align import alignments, has_a_glimpse
-from twinpix.pipeline.second_look.delicate import have_same_bytes, seems_delicate
+from twinpix.pipeline.second_look.delicate import glance_at, have_same_bytes, need_a_look
 from twinpix.pipeline.second_look.fine_print import is_printed, readable
 from twinpix.pipeline.second_look.look import Look, features_only, lend_features, look
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -24,7 +24,7 @@ NEAR = 0.3  # L2; pairs so near are looked at closely at once
 PARTS_KEPT = 10_000  # pictures, 32 kB each
 LOOKS_KEPT = 96  # prepared pictures, up to 1 MB each
 FEATURES_KEPT = 2000  # pictures whose local features stay in memory, 65 kB each; of a page 250 kB
-KINDS_KEPT = 100_000  # pictures
+GLANCES_KEPT = 5_000  # pictures, 9 kB each
 
 T = TypeVar("T")
 Pair = tuple[int, int, float]  # rows of the pictures, and the L2 distance of the two
@@ -35,7 +35,7 @@ class Eye:
 
     Args:
         pictures: n paths, or whatever else an image can be.
-        sure: L2; pairs at most so far apart get no second look unless their kind needs one (`is_delicate`).
+        sure: L2; pairs at most so far apart get no second look unless their kind needs one (`need_a_look`).
         close: L2; pairs farther apart are refuted if a coarse look finds nothing in common.
         far: L2; pairs farther apart are refuted unless a glimpse, at a tenth of the cost, finds something in common.
         prepared: a picture as the pair model prepares it, where that is at hand: its file is not read for a coarse
@@ -58,7 +58,7 @@ class Eye:
         self.unread: dict[int, ImageError] = {}
         self._aligned = set[int]()  # rows whose features are known, if not forgotten again
         read = partial(_read, pictures, self.unread)
-        self._is_delicate = lru_cache(KINDS_KEPT)(partial(read, seems_delicate))
+        self._glance = lru_cache(GLANCES_KEPT)(partial(read, glance_at))
         self._parts = lru_cache(PARTS_KEPT)(partial(_parts, partial(read, parts), prepared))
         self._whole = lru_cache(LOOKS_KEPT)(partial(read, look))
         self._features = lru_cache(FEATURES_KEPT)(partial(_features, self._whole, self._aligned))
@@ -92,7 +92,8 @@ class Eye:
     def _needs_a_look(self, query: int, reference: int) -> bool:
         if have_same_bytes(self._pictures[query], self._pictures[reference]):
             return False
-        return bool(self._is_delicate(query) or self._is_delicate(reference))
+        a, b = self._glance(query), self._glance(reference)
+        return a is not None and b is not None and need_a_look(a, b)
 
     def _closely(self, pair: Pair, used: list[Look]) -> Examination:
         query, reference = (self._seen(row) if row in self._aligned else self._whole(row) for row in pair[:2])

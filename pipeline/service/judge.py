@@ -14,7 +14,7 @@ from twinpix.pipeline.decisions import Content, Decisions, Verdict, pair_of
 from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.relation.kinds import Kind, Relation
 from twinpix.pipeline.relation.pairs import relation_of_looks
-from twinpix.pipeline.second_look.delicate import seems_delicate
+from twinpix.pipeline.second_look.delicate import Glance, glance_at, need_a_look
 from twinpix.pipeline.second_look.look import Look, look
 from twinpix.pipeline.second_look.outcome import Outcome
 from twinpix.pipeline.second_look.parts import have_something_in_common, parts
@@ -58,9 +58,9 @@ class Upload:
         self.data, self.content = data, content
 
     @cached_property
-    def is_delicate(self) -> bool:
+    def glance(self) -> Glance:
         """Whether even the nearest of its neighbours need a second look."""
-        return seems_delicate(self.data)
+        return glance_at(self.data)
 
     @cached_property
     def parts(self) -> Parts:
@@ -130,7 +130,7 @@ class Judge:
         if is_beyond and not have_something_in_common(upload.parts, self.parts(file), near.distance):
             return Judged(near, False, Outcome.REFUTED, Relation(Kind.DIFFERENT))
         looks = upload.look, look(path)
-        if near.distance <= self.limit.sure and not (upload.is_delicate or seems_delicate(path)):
+        if near.distance <= self.limit.sure and not need_a_look(upload.glance, glance_at(path)):
             seen, outcome = examine(*looks), None
         else:
             seen = examine(*looks, near.distance > self.limit.far)

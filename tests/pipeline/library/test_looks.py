@@ -68,7 +68,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
         return note
 
-    for name in ("look", "parts", "seems_delicate"):
+    for name in ("look", "parts", "glance_at"):
         monkeypatch.setattr(eye, name, noting(getattr(eye, name)))
     return seen
 

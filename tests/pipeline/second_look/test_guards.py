@@ -16,7 +16,7 @@ import twinpix
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.limits import Limits
 from twinpix.pipeline.second_look import look as look_module
-from twinpix.pipeline.second_look.delicate import have_same_bytes, is_delicate
+from twinpix.pipeline.second_look.delicate import glance_at, have_same_bytes, need_a_look
 from twinpix.pipeline.second_look.look import look
 from twinpix.pipeline.second_look.look_again import look_again, one_thread_each
 from twinpix.pipeline.second_look.outcome import Outcome
@@ -312,7 +312,7 @@ def test_an_animation_that_takes_too_long_settles_nothing(tmp_path: Path, monkey
     path, still = clip(tmp_path / "one.gif", 8), clip(tmp_path / "still.png", 8, first=9)
     monkeypatch.setattr(look_module, "read_film", read)
     assert verify(look(path), look(path)) is Outcome.UNCLEAR
-    assert is_delicate(path) and is_delicate(still)
+    assert glance_at(path).is_delicate and glance_at(still).is_delicate
 
 
 def test_an_animation_is_no_still_picture_unless_wanted(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_the_surest_pairs_are_looked_at_where_their_kind_calls_for_it(tmp_path: 
     pairs = np.array([i for i, _ in rows]), np.array([j for _, j in rows]), np.full(4, 0.01, np.float32)
     assert look_again(paths, pairs, sure=0.04) == (R, C, None, None)
     assert look_again(paths, pairs, sure=0.001)[3] is C
-    assert [is_delicate(path) for path in (paths[0], paths[3], tmp_path / "gone.png")] == [True, False, False]
+    assert [glance_at(path).is_delicate for path in (paths[0], paths[3])] == [True, False]
     assert have_same_bytes(paths[0], paths[5]) and not have_same_bytes(paths[0], tmp_path / "gone.png")
 
 
@@ -390,6 +390,17 @@ def test_two_pages_of_one_template_are_no_duplicates(tmp_path: Path) -> None:
     assert [{Path(m.query).name, Path(m.reference).name} for m in matches] == [{"a.png", "copy.jpg"}]
     match = twinpix.compare(tmp_path / "a.png", tmp_path / "b.png")
     assert not match.is_duplicate and match.second_look is R
+
+
+def test_a_word_on_a_photo_is_a_reason_to_look(tmp_path: Path) -> None:
+    one, other, copy = tmp_path / "one.png", tmp_path / "other.png", tmp_path / "copy.jpg"
+    for path, word in ((one, "never"), (other, "always")):
+        meme = Image.fromarray(data.chelsea()).convert("RGB")  # type: ignore[no-untyped-call]
+        ImageDraw.Draw(meme).text((20, 250), f"I {word} sleep", fill="white", font=ImageFont.load_default(34))
+        meme.save(path)
+    Image.open(one).save(copy, quality=80)
+    assert need_a_look(glance_at(one), glance_at(other))
+    assert not need_a_look(glance_at(one), glance_at(copy))
 
 
 def numbered(number: int) -> Image.Image:

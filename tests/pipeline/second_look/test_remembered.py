@@ -142,7 +142,7 @@ def test_what_is_known_is_neither_looked_at_nor_examined_again(
     assert {first[0], *first} >= {Outcome.CONFIRMED, Outcome.REFUTED} and len(examined) == 2
     monkeypatch.setattr(eye, "look", None)
     monkeypatch.setattr(eye, "parts", None)
-    monkeypatch.setattr(eye, "seems_delicate", None)
+    monkeypatch.setattr(eye, "glance_at", None)
     assert looked(readable) == first
     assert len(examined) == 2
 

@@ -31,7 +31,7 @@ from twinpix.pipeline.second_look import judge as judge_module
 from twinpix.pipeline.second_look.agreement import NOTHING, Agreement, agree, cover, detail_lost, without
 from twinpix.pipeline.second_look.align import Aligned, Alignment, alignments, match_features, superpose
 from twinpix.pipeline.second_look.align import zoom as zoom_of
-from twinpix.pipeline.second_look.delicate import seems_delicate
+from twinpix.pipeline.second_look.delicate import glance_at
 from twinpix.pipeline.second_look.judge import MIN_TILES, judge, look_closer
 from twinpix.pipeline.second_look.look import LOOK_PX, Look, look
 from twinpix.pipeline.second_look.motion import wandered
@@ -267,7 +267,7 @@ def test_gradients_of_another_brightness_are_two() -> None:
     ramp = np.broadcast_to(np.linspace(30, 200, 600)[None, :, None], (400, 600, 3))
     darker, brighter = (Image.fromarray((ramp + step).astype(np.uint8)) for step in (0, 5))
     assert verify(look(darker), look(brighter)) is R and verify(look(darker), look(darker)) is C
-    assert seems_delicate(darker), "near as they are, they get a look"
+    assert glance_at(darker).is_delicate, "near as they are, they get a look"
 
 
 @pytest.mark.parametrize(("step", "spot", "same"), [(2, 0, True), (3, 0, False), (0, 9, False)])
