@@ -422,3 +422,13 @@ def test_not_a_duplicate_holds_through_a_third_file(tmp_path: Path, paint: Any, 
     assert [file.path.name for group in plan_of(tmp_path).groups for file in group.files if file.goes] == [
         "same bytes.jpg"
     ]
+
+
+def test_an_original_goes_for_no_covered_copy_that_is_saved_better(tmp_path: Path, grainy: Any) -> None:
+    grainy.save(tmp_path / "original.jpg", quality=91)
+    os.utime(tmp_path / "original.jpg", (1e9, 1e9))
+    with Image.open(tmp_path / "original.jpg") as original:
+        _blurred(original, (640, 384, 672, 400), 2).save(tmp_path / "covered.jpg", quality=97)
+    plan = plan_of(tmp_path, keep="newest")
+    assert plan.groups and plan.going == 0
+    assert "at full size they differ around 6" in why(plan, "original.jpg")
