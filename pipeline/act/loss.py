@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.beside import beside
+from twinpix.pipeline.act.colours import profile_of
 from twinpix.pipeline.act.notes import notes_of, untold
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.explore.where import Photo
@@ -39,7 +40,7 @@ class Extras:
     Attributes:
         has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
-        profile: hash of its colour profile; empty if it has none, or sRGB.
+        profile: see `profile_of`.
         appended: what lies behind the picture, or beside it: bytes, and their hash: see `beside`.
         notes: what it tells of the picture: see `notes_of`.
         layers: of one with transparent parts, its colours and its opacity at 64 x 64 px, levels, float32 (64, 64, 4).
@@ -110,7 +111,7 @@ def extras_of(path: Path) -> Extras:
         try:
             more = _behind(data, getattr(image, "tag_v2", {}))
             layers = _layers(image) if (has_alpha := _is_transparent(image)) else None
-            return Extras(has_alpha, image.mode == "CMYK", _profile(image), more, notes_of(image), layers)
+            return Extras(has_alpha, image.mode == "CMYK", profile_of(image, data), more, notes_of(image), layers)
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
@@ -139,17 +140,6 @@ def _hides_more(goes: NDArray[np.float32], stays: NDArray[np.float32]) -> bool:
     hidden, other = goes[clear, :3], stays[clear, :3]
     is_picture = clear.any() and hidden.std(0).max() > ONE_TONE
     return bool(is_picture and np.abs(hidden - other).max() > HIDDEN)
-
-
-def _profile(image: Image.Image) -> str:
-    data = image.info.get("icc_profile")
-    if not data:
-        return ""
-    try:
-        said = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(data)))
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        said = ""
-    return "" if "srgb" in said.lower() else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _behind(data: bytes, tags: Mapping[int, Any] = MappingProxyType({})) -> tuple[int, str]:

@@ -74,8 +74,8 @@ SILENT_PNG = re.compile(
 )
 RAW_IPTC = "Raw profile type iptc"
 STARS = {"25": "2", "50": "3", "75": "4", "99": "5"}  # of Windows, percent
-PROGRAMS = ("creator: ", "created with", "lavc", "lead technologies", "intel(r) jpeg", "file source", "fbmd", "applemark",
-            "file written by", "optimized by", "compressed by", "processed by")  # fmt: skip
+PROGRAMS = ("creator: ", "created with", "lavc", "lead technologies", "intel(r) jpeg", "file source", "file written by",
+            "optimized by", "compressed by", "processed by", "fbmd", "applemark")  # fmt: skip
 
 
 def notes_of(image: Image.Image) -> frozenset[tuple[str, str]]:
