@@ -13,7 +13,8 @@ from PIL import Image
 from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.explained import unexplained
-from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_levels
+from twinpix.pipeline.act.labels import labels_of
+from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_labels, loss_of_levels
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.act.told import Told
 from twinpix.pipeline.explore.where import Photo
@@ -69,6 +70,11 @@ class Seen:
         return extras_of(self.path)
 
     @cached_property
+    def labels(self) -> frozenset[tuple[str, str]]:
+        """Tags and such that the file system keeps of it."""
+        return labels_of(self.path)
+
+    @cached_property
     def pixels(self) -> int:
         """Width times height; 0 where the picture can't be read."""
         try:
@@ -95,7 +101,8 @@ class Sureness:
         crop, a caption or another colouring, which somebody made on purpose.
         """
         if a.state.content == b.state.content:
-            return Verdict(True, IDENTICAL)
+            lost = loss_of_labels(a.labels, b.labels)
+            return Verdict(not lost, f"{IDENTICAL}, but {lost}" if lost else IDENTICAL)
         match = self._matches.get(frozenset((a.state.content, b.state.content)))
         if match is None:
             return Verdict(False, "no match with what stays")

@@ -432,3 +432,18 @@ def test_an_original_goes_for_no_covered_copy_that_is_saved_better(tmp_path: Pat
     plan = plan_of(tmp_path, keep="newest")
     assert plan.groups and plan.going == 0
     assert "at full size they differ around 6" in why(plan, "original.jpg")
+
+
+def test_of_the_same_bytes_what_has_tags_stays(album: Path) -> None:
+    copy = album / "sub" / "a copy.png"
+    try:
+        os.setxattr(copy, "user.xdg.tags", b"wedding,aunt May")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    plan = plan_of(album)
+    assert {file.path.name for file in plan.groups[0].files if file.goes} == {"a.png", "a.webp"}
+    assert "it has tags, a comment or a rating" in why(plan, "a.png")
+    os.setxattr(album / "a.webp", "user.baloo.rating", b"10")
+    os.setxattr(album / "a.png", "user.xdg.comment", b"the only portrait")
+    plan = plan_of(album)
+    assert plan.going == 0 and "it tells words" in why(plan, "a.png") and "it tells a rating" in why(plan, "a.webp")
