@@ -19,7 +19,8 @@ def check_replaceable(action: str, held: Held, survivor: Held, references: Seque
     """Whether one file can take the place of another.
 
     Raises:
-        Unusable: they are not the same bytes on one volume, its tags would be lost, or a hard link would tie a reference to a copy.
+        Unusable: they are not the same bytes on one volume, its tags would be lost, or a hard link would tie a
+            reference to a copy.
     """
     if held.state.content != survivor.state.content:
         raise Unusable("not_identical", f"not the same bytes as {survivor.path}: a link would change the file")

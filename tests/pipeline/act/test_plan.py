@@ -318,6 +318,9 @@ def test_a_sidecar_may_write_its_accents_otherwise(tmp_path: Path) -> None:
         ("IMG.jpg", "IMG.AVI"), ("IMG.jpg", "IMG.MTS"), ("PXL_1.MP.jpg", "PXL_1.MP"), ("IMG.jpg", "IMG.wav"),
         ("IMG.jpg", "IMG.jpg.dop"), ("IMG.jpg", "IMG.jpg.pp3"), ("IMG.jpg", "IMG.on1"), ("IMG.jpg", "IMG.cos"),
         ("IMG.jpg", "IMG_01.jpg.xmp"), ("IMG.jpg", "IMG.thm"), ("IMG.JPG", "img.jpg.MOV"), ("a.b.jpg", "a.b.jpg.json"),
+        ("IMG.jpg", "IMG.txt"), ("IMG.jpg", "IMG.jpg.nksc"), ("IMG.jpg", "IMG.acr"), ("IMG.jpg", "IMG.jpg.vrd"),
+        ("IMG.jpg", "IMG.jpg.arp"), ("IMG.jpg", "IMG.jpg.out.pp3"), ("IMG.jpg", "IMG.psd"), ("IMG.gif", "IMG.xcf"),
+        ("IMG.jpg", "IMG.m4a"), ("IMG.jpg", "IMG.insv"), ("IMG.jpg", "IMG.jpg_original"), ("IMG.bmp", "IMG.caption"),
     ],
 )  # fmt: skip
 def test_what_belongs_to_a_picture(tmp_path: Path, picture: str, partner: str) -> None:
