@@ -77,12 +77,12 @@ class Ranked:
     """
 
     def __init__(self, path: Path, keep: Sequence[str]) -> None:
-        self._photo, self._keep, self._fleeting = Photo(path), keep, fleeting(path)
+        self._photo, self._keep, self.is_fleeting = Photo(path), keep, fleeting(path)
 
     @property
     def order(self) -> tuple[Any, ...]:
         """To sort by."""
-        return self._fleeting, self._ranks
+        return self.is_fleeting, self._ranks
 
     @cached_property
     def _ranks(self) -> tuple[Any, ...]:
@@ -96,7 +96,7 @@ class Ranked:
 
     def against(self, other: Ranked) -> str:
         """Why this one and not the other, in words: the first rule that tells them apart."""
-        if self._fleeting < other._fleeting:
+        if self.is_fleeting < other.is_fleeting:
             return "the other lies in a hidden folder, or one that may be emptied"
         name = next((n for n, a, b in zip(self._keep, self._ranks, other._ranks, strict=True) if a != b), "path")
         if name == "path":

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from twinpix.encoder.decode import open_image, refuse_bombs
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.act.beside import beside
-from twinpix.pipeline.act.notes import notes_of, untold
+from twinpix.pipeline.act.colours import profile_of
+from twinpix.pipeline.act.labels import labels_of
+from twinpix.pipeline.act.notes import Notes, notes_of, untold
 from twinpix.pipeline.act.partners import is_raw
 from twinpix.pipeline.explore.where import Photo
 from twinpix.pipeline.relation.kinds import Facts
@@ -39,9 +41,9 @@ class Extras:
     Attributes:
         has_alpha: whether parts of it are, or may be, transparent.
         is_cmyk: whether it is made for print.
-        profile: hash of its colour profile; empty if it has none, or sRGB.
+        profile: see `profile_of`.
         appended: what lies behind the picture, or beside it: bytes, and their hash: see `beside`.
-        notes: what it tells of the picture: see `notes_of`.
+        notes: what it tells of the picture, and the file system of it: see `notes_of`, `labels_of`.
         layers: of one with transparent parts, its colours and its opacity at 64 x 64 px, levels, float32 (64, 64, 4).
     """
 
@@ -93,9 +95,13 @@ def loss_of_extras(goes: Extras, stays: Extras) -> str:
         return "it has a colour profile that what stays has not: the same levels are other colours"
     if goes.appended[0] > APPENDED and goes.appended != stays.appended:
         return f"{goes.appended[0]} bytes lie behind its picture or beside it (a video, a depth map, layers)"
-    if missing := untold(goes.notes, stays.notes):
-        return f"it tells {', '.join(missing)}, and what stays does not, or others"
-    return ""
+    return loss_of_labels(goes.notes, stays.notes)
+
+
+def loss_of_labels(goes: Notes, stays: Notes) -> str:
+    """The same of what it tells alone, in it or in the file system."""
+    missing = untold(goes, stays)
+    return f"it tells {', '.join(missing)}, and what stays does not, or others" if missing else ""
 
 
 def extras_of(path: Path) -> Extras:
@@ -110,7 +116,14 @@ def extras_of(path: Path) -> Extras:
         try:
             more = _behind(data, getattr(image, "tag_v2", {}))
             layers = _layers(image) if (has_alpha := _is_transparent(image)) else None
-            return Extras(has_alpha, image.mode == "CMYK", _profile(image), more, notes_of(image), layers)
+            return Extras(
+                has_alpha,
+                image.mode == "CMYK",
+                profile_of(image, data),
+                more,
+                notes_of(image) | labels_of(path),
+                layers,
+            )
         except (OSError, ValueError, SyntaxError) as error:
             raise ImageError("corrupt", f"{path}: no readable header ({error})") from None
 
@@ -139,17 +152,6 @@ def _hides_more(goes: NDArray[np.float32], stays: NDArray[np.float32]) -> bool:
     hidden, other = goes[clear, :3], stays[clear, :3]
     is_picture = clear.any() and hidden.std(0).max() > ONE_TONE
     return bool(is_picture and np.abs(hidden - other).max() > HIDDEN)
-
-
-def _profile(image: Image.Image) -> str:
-    data = image.info.get("icc_profile")
-    if not data:
-        return ""
-    try:
-        said = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(data)))
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        said = ""
-    return "" if "srgb" in said.lower() else hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _behind(data: bytes, tags: Mapping[int, Any] = MappingProxyType({})) -> tuple[int, str]:

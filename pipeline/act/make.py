@@ -181,8 +181,7 @@ def _partner(path: Path) -> Partner:
 
 
 def _choose(candidates: Sequence[Candidate], among: Iterable[Match], told: Told) -> list[Chosen]:
-    loose = (c for c in candidates if not (c.trouble or c.is_unpacked))
-    sound = sorted(loose, key=lambda c: (not c.is_reference, c.rank.order))
+    sound = _ordered([c for c in candidates if not (c.trouble or c.is_unpacked)])
     sureness = Sureness([c.seen for c in sound], among, told)
     chosen: list[Chosen] = []
     staying: list[Candidate] = []
@@ -192,6 +191,23 @@ def _choose(candidates: Sequence[Candidate], among: Iterable[Match], told: Told)
         staying += [one.candidate for one in some if not one.goes]
     chosen += [Chosen(c, False, "stays: in an archive") for c in candidates if c.is_unpacked and not c.trouble]
     return chosen + [Chosen(c, False, f"stays: {c.trouble}", doubt=True) for c in candidates if c.trouble]
+
+
+def _ordered(loose: Sequence[Candidate]) -> list[Candidate]:
+    # the best first; of those with the same bytes first what has tags, which the others have lost
+    best = dict[str, tuple[object, ...]]()
+    for c in sorted(loose, key=lambda c: c.rank.order):
+        best.setdefault(c.seen.state.content, c.rank.order)
+    return sorted(
+        loose,
+        key=lambda c: (
+            not c.is_reference,
+            best[c.seen.state.content],
+            c.rank.is_fleeting,
+            -len(c.seen.labels),
+            c.rank.order,
+        ),
+    )
 
 
 def _units(ordered: Sequence[Candidate]) -> list[list[Candidate]]:
@@ -238,8 +254,14 @@ def _without_loss(c: Candidate, stays: Candidate, staying: Sequence[Candidate], 
     if alone is not None:
         why = f"stays: its partner {alone.path.name} has no copy beside what stays"
         return Chosen(c, False, why, doubt=True)
-    preferred = "in a reference folder" if stays.is_reference else stays.rank.against(c.rank)
+    preferred = "in a reference folder" if stays.is_reference else _preferred(stays, c)
     return Chosen(c, True, f"goes: {words}; {stays.path} is kept ({preferred})", instead=stays.path)
+
+
+def _preferred(stays: Candidate, c: Candidate) -> str:
+    if len(stays.seen.labels) > len(c.seen.labels) and stays.seen.state.content == c.seen.state.content:
+        return "it has tags, a comment or a rating"
+    return stays.rank.against(c.rank)
 
 
 def _planned(group: Group, chosen: Sequence[Chosen]) -> PlannedGroup:

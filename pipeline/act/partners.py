@@ -16,10 +16,11 @@ MAKERS = (
     "rwz sr2 srf srw x3f",
 )
 RAW = frozenset(f".{ending}" for makers in MAKERS for ending in makers.split())
-LIVE = frozenset((".mov", ".mp4", ".m4v", ".3gp", ".avi", ".mts", ".mp", ".wav"))  # videos, and what was said to it
 # of Adobe and darktable, Apple, DxO, RawTherapee, ON1, Capture One; Google Takeout; a video's thumbnail
 SIDECARS = frozenset((".xmp", ".aae", ".dop", ".pp3", ".on1", ".cos", ".json", ".thm"))
 CAMERA_PICTURES = frozenset((".jpg", ".jpeg", ".heic", ".heif", ".hif", ".avif", ".png", ".tif", ".tiff", ".webp"))
+# that a search reads; whatever else has the name of one was made of it, or goes with it: layers, captions, settings
+PICTURES = CAMERA_PICTURES | {".jpe", ".jfif", ".gif", ".bmp", ".dib"}
 
 # `a_01.jpg.xmp` is darktable's for a second version of a.jpg; `a.jpg(1).json` or `a.jpg.supplemental-metadata(1).json`,
 # or as much of the latter as fits, Takeout's for `a(1).jpg`
@@ -43,21 +44,22 @@ def shot(path: Path) -> tuple[Path, str]:
 
 
 def partners_of(path: Path) -> tuple[Path, ...]:
-    """The files that go where this picture goes, sorted: `a.jpg` has `a.nef`, `a.mov`, `a.xmp`, `a.jpg.xmp`.
+    """The files that go where this picture goes, sorted: `a.jpg` has `a.nef`, `a.mov`, `a.psd`, `a.xmp`, `a.jpg.xmp`.
 
     Symbolic links are none. A RAW has the pictures of its shot for partners, too.
     """
-    wanted = RAW | LIVE | SIDECARS | (CAMERA_PICTURES if is_raw(path) else frozenset())
+    others = PICTURES - (CAMERA_PICTURES if is_raw(path) else frozenset())
     return tuple(
         other
         for other in _beside(path)
-        if (shot(other) == shot(path) and other.suffix.lower() in wanted) or _is_named_after(other, path)
+        if (shot(other) == shot(path) and other.suffix and other.suffix.lower() not in others)
+        or _is_named_after(other, path)
     )
 
 
 def owners_of(partner: Path) -> tuple[Path, ...]:
     """The pictures that a partner belongs to, and that it stays with: every one of its shot, sorted."""
-    pictures = CAMERA_PICTURES | RAW
+    pictures = PICTURES | RAW
     return tuple(
         other
         for other in _beside(partner)
@@ -71,7 +73,7 @@ def _folded(name: str) -> str:
 
 
 def _is_named_after(partner: Path, picture: Path) -> bool:
-    if partner.suffix.lower() not in SIDECARS | LIVE or picture.suffix.lower() in SIDECARS | LIVE:
+    if partner.suffix.lower() in PICTURES | RAW | {""} or picture.suffix.lower() not in PICTURES | RAW:
         return False
     if partner.suffix.lower() == ".json" and len(partner.stem) == SHORTENED:
         return _folded(picture.name).startswith(_folded(partner.stem))
@@ -84,6 +86,8 @@ def _named_by(partner: str) -> set[str]:
     name, ending = Path(partner).stem, Path(partner).suffix.lower()
     if ending == ".xmp" and (found := VERSION.fullmatch(name)):
         return {_folded(name), _folded(found[1] + found[2])}
+    if ending == ".pp3":  # of RawTherapee, for what it made of a.jpg
+        return {_folded(name), _folded(name.removesuffix(".out"))}
     if ending == ".json" and (found := TAKEN_OUT.fullmatch(name)):
         return {_folded(name), _folded(found[1] + (found[3] or "") + found[2])}
     return {_folded(name)}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from twinpix.pipeline.act.disk import clone, exchange, opened
 from twinpix.pipeline.act.guard import Held
+from twinpix.pipeline.act.labels import labels_of
+from twinpix.pipeline.act.notes import untold
 from twinpix.pipeline.act.spot import Spot
 from twinpix.pipeline.act.state import State, Unusable, state_of
 
@@ -17,12 +19,15 @@ def check_replaceable(action: str, held: Held, survivor: Held, references: Seque
     """Whether one file can take the place of another.
 
     Raises:
-        Unusable: they are not the same bytes on one volume, or a hard link would tie a reference to a copy.
+        Unusable: they are not the same bytes on one volume, its tags would be lost, or a hard link would tie a
+            reference to a copy.
     """
     if held.state.content != survivor.state.content:
         raise Unusable("not_identical", f"not the same bytes as {survivor.path}: a link would change the file")
     if held.state.device != survivor.state.device:
         raise Unusable("other_volume", f"{survivor.path} lies on another volume")
+    if untold(labels_of(held.path), labels_of(survivor.path)):
+        raise Unusable("not_identical", f"it has tags, a comment or a rating that {survivor.path} has not")
     if action == "hardlink" and any(survivor.path.is_relative_to(folder) for folder in references):
         raise Unusable("reference", "a change to the link would change the reference, too: use reflink")
 

@@ -8,10 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from twinpix.encoder.decode import read_picture
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_levels
+from twinpix.pipeline.act.explained import unexplained
+from twinpix.pipeline.act.labels import labels_of
+from twinpix.pipeline.act.loss import Extras, extras_of, loss_of_extras, loss_of_labels, loss_of_levels
 from twinpix.pipeline.act.state import State
 from twinpix.pipeline.act.told import Told
 from twinpix.pipeline.explore.where import Photo
@@ -67,6 +70,11 @@ class Seen:
         return extras_of(self.path)
 
     @cached_property
+    def labels(self) -> frozenset[tuple[str, str]]:
+        """Tags and such that the file system keeps of it."""
+        return labels_of(self.path)
+
+    @cached_property
     def pixels(self) -> int:
         """Width times height; 0 where the picture can't be read."""
         try:
@@ -93,7 +101,8 @@ class Sureness:
         crop, a caption or another colouring, which somebody made on purpose.
         """
         if a.state.content == b.state.content:
-            return Verdict(True, IDENTICAL)
+            lost = loss_of_labels(a.labels, b.labels)
+            return Verdict(not lost, f"{IDENTICAL}, but {lost}" if lost else IDENTICAL)
         match = self._matches.get(frozenset((a.state.content, b.state.content)))
         if match is None:
             return Verdict(False, "no match with what stays")
@@ -111,8 +120,8 @@ class Sureness:
             return Verdict(False, f"{distance}, but animated or of several pages: any of them may be another")
         if not _is_unedited(a, b, a.look, b.look):
             return Verdict(False, f"{distance}, the same details, but edited: cropped, captioned, recoloured, noisy …")
-        if blurrier := _blurrier(a, b):
-            return Verdict(False, f"{distance}, the same details, but {blurrier}")
+        if worse := _worse(a, b):
+            return Verdict(False, f"{distance}, the same details, but {worse}")
         relation = _relation(b, a, (b.look, a.look))
         if relation is None or not relation.is_unedited:
             return Verdict(False, f"{distance}, the same details, but {short(relation) if relation else 'unreadable'}")
@@ -153,12 +162,17 @@ def _is_unedited(goes: Seen, stays: Seen, a: Look, b: Look) -> bool:
     return bool(finer.mean() <= most * max(fine.mean(), 1e-6))
 
 
-def _blurrier(goes: Seen, stays: Seen) -> str:
+def _worse(goes: Seen, stays: Seen) -> str:
     # at full size: what was shrunk and enlarged again lacks its finest detail alone, and what stays may be far larger
     try:
-        fine, other = _sharpness(*(np.asarray(read_picture(one.path).convert("L")) for one in (goes, stays)))
-    except ImageError:
+        one, other = (read_picture(seen.path) for seen in (goes, stays))
+        return _blurrier(one, other) or unexplained(goes.path, one, other)
+    except (ImageError, OSError, ValueError):
         return "it can no longer be read"
+
+
+def _blurrier(goes: Image.Image, stays: Image.Image) -> str:
+    fine, other = _sharpness(*(np.asarray(picture.convert("L")) for picture in (goes, stays)))
     if other.mean() < SHARP * fine.mean():
         return "what stays is the blurrier"
     return "a part of it is sharper than in what stays: which is in focus?" if _has_sharper_part(fine, other) else ""

@@ -1,4 +1,4 @@
-"""What an XMP packet says: the names of its fields, by whatever prefix, and their texts."""
+"""What an XMP packet says: the names of its fields, and their texts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ SYNTAX = ("xml", "rdf:")  # attributes that say nothing of the picture: prefixes
 
 
 def fields_of(packet: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each text with the names of the elements around it and of its attribute, outermost first, without prefixes.
+    """Each text with the names of the elements around it and of its attribute, outermost first, as they are written.
 
-    Prefixes are a program's own choice (xmp:Rating, xap:Rating), and no two names that matter here are alike. Of a
-    damaged packet it gives what comes before the damage; of one that declares entities, nothing.
+    Of a damaged packet it gives what comes before the damage; of one that declares entities, nothing.
     """
     found: list[tuple[tuple[str, ...], str]] = []
     path: list[str] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        path.append(_local(name))
+        path.append(name)
         own = ((key, value) for key, value in attributes.items() if not key.startswith(SYNTAX))
-        found.extend(((*path, _local(key)), value) for key, value in own)
+        found.extend(((*path, key), value) for key, value in own)
 
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -35,10 +34,6 @@ def fields_of(packet: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
     with suppress(expat.ExpatError):
         parser.Parse(packet[:LARGE].strip(b"\0 "), True)
     return ((names, text) for names, text in found if text.strip())
-
-
-def _local(name: str) -> str:
-    return name.rpartition(":")[2]
 
 
 def _refuse(*declared: object) -> None:

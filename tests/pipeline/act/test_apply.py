@@ -350,6 +350,17 @@ def test_identical_files_become_hard_links(tree: Path, planned: Any, plan_for: A
     assert account(tree) == before
 
 
+def test_a_link_drops_no_tags(tree: Path, planned: Any, plan_for: Any) -> None:
+    try:
+        os.setxattr(tree / "sub/copy.png", "user.xdg.tags", b"wedding")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    plan = plan_for([planned(tree / "a.png", False), planned(tree / "sub/copy.png", True)])
+    assert reasons(apply_plan(plan, "hardlink", yes=True)) == ["not_identical"]
+    os.setxattr(tree / "a.png", "user.xdg.tags", b"wedding,Rome")
+    assert reasons(apply_plan(plan, "hardlink", yes=True)) == ["done"]
+
+
 def test_a_reference_is_not_tied_to_a_copy(tree: Path, planned: Any, plan_for: Any) -> None:
     plan = plan_for([planned(tree / "sub/copy.png", False), planned(tree / "a.png", True)], references=(tree / "sub",))
     assert reasons(apply_plan(plan, "hardlink", yes=True)) == ["reference"]

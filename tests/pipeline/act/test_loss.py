@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,38 @@ def test_raw_transparency_print_profile_pixels_and_coarseness(lost: Any) -> None
     assert lost(png, lambda picture, file: picture.resize((800, 600)).save(file, "JPEG", quality=50)) == ""
     assert "CMYK" in lost(lambda picture, file: picture.convert("CMYK").save(file, "JPEG", quality=90), jpeg())
     assert "transparent" in lost(with_a_selection, png)
+
+
+def test_colours_are_told_by_what_a_profile_does(lost: Any) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tags = {
+        srgb[at : at + 4]: int.from_bytes(srgb[at + 4 : at + 8], "big") for at in range(132, 132 + 12 * srgb[131], 12)
+    }
+    red, blue = (slice(tags[name] + 8, tags[name] + 20) for name in (b"rXYZ", b"bXYZ"))
+    swapped = bytearray(srgb)
+    swapped[red], swapped[blue] = srgb[blue], srgb[red]
+    assert "colour profile" in lost(jpeg(icc_profile=bytes(swapped)), jpeg()), "though its name is that of sRGB"
+    other = srgb.replace("sRGB".encode("utf-16-be"), "Mine".encode("utf-16-be")).replace(b"sRGB", b"Mine")
+    assert lost(jpeg(icc_profile=other), jpeg()) == "" == lost(jpeg(icc_profile=srgb), jpeg())
+
+
+def chunk(name: bytes, *numbers: int, size: int = 4) -> Callable[[Image.Image, Path], None]:
+    def write(picture: Image.Image, file: Path) -> None:
+        png(picture, file)
+        payload, data = b"".join(number.to_bytes(size, "big") for number in numbers), file.read_bytes()
+        whole = len(payload).to_bytes(4, "big") + name + payload + zlib.crc32(name + payload).to_bytes(4, "big")
+        file.write_bytes(data[:33] + whole + data[33:])
+
+    return write
+
+
+def test_colours_that_a_png_tells_without_a_profile(lost: Any) -> None:
+    wide = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+    for other in (chunk(b"cICP", 9, 16, 0, 1, size=1), chunk(b"gAMA", 100000), chunk(b"cHRM", *wide)):
+        assert "colour profile" in lost(other, png) and lost(other, other) == "" == lost(png, other)
+    plain = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+    for usual in (chunk(b"cICP", 1, 13, 0, 1, size=1), chunk(b"gAMA", 45455), chunk(b"cHRM", *plain)):
+        assert lost(usual, png) == ""
 
 
 def with_a_selection(picture: Image.Image, file: Path) -> None:

@@ -34,7 +34,7 @@ def read(file: Path, **options: Any) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 def test_date_place_and_camera(tmp_path: Path, name: str) -> None:
-    told = {("a date", "2001:02:03 04:05:06"), ("a place", "on the map"), ("a camera", "Maker Model")}
+    told = {("a date", "2001:02:03 04:05:06"), ("a place", "41.9000 12.5000"), ("a camera", "Maker Model")}
     assert read(tmp_path / name, exif=exif()) == told
     assert read(tmp_path / name) == set()
     assert read(tmp_path / name, exif=exif(taken="0000:00:00 00:00:00")) == told - {("a date", "2001:02:03 04:05:06")}
@@ -88,13 +88,23 @@ def packet(inner: str, attributes: str = "") -> bytes:
         (packet("<digiKam:TagsList><rdf:li>All/Berta</rdf:li></digiKam:TagsList>"), ("words", "All/Berta")),
         (packet("", "photoshop:Headline='The wedding'"), ("words", "The wedding")),
         (packet("", "photoshop:City='Rome'"), ("a place", "Rome")),
-        (packet("", "exif:GPSLatitude='41,54N' exif:GPSLongitude='12,30E'"), ("a place", "on the map")),
+        (packet("", "exif:GPSLatitude='41,54N' exif:GPSLongitude='12,30E'"), ("a place", "41.9000 12.5000")),
         (packet("", "photoshop:DateCreated='1972-07-04'"), ("a date", "1972-07-04")),
         (packet("", "xmp:CreateDate='1972-07-04'"), ("a date", SOME_DATE)),
         (packet("<R:RegionList><rdf:li><a R:Name='Berta'/></rdf:li></R:RegionList>"), ("faces", "Berta")),
         (packet("<dc:creator><rdf:Seq><rdf:li>Fred</rdf:li></rdf:Seq></dc:creator>"), ("an author", "Fred")),
         (packet("", "crs:HasSettings='True' crs:Exposure2012='1.5'"), ("edits", "to be applied")),
         (packet("", "GPano:ProjectionType='equirectangular'"), ("a panorama", "equirectangular")),
+        (packet("<acdsee:caption>Oma, 80</acdsee:caption>"), ("words", "Oma, 80")),
+        (packet("", "acdsee:rating='5'"), ("a rating", "5")),
+        (packet("", "digiKam:PickLabel='3' digiKam:ColorLabel='0'"), ("a rating", "3")),
+        (packet("<I:AltTextAccessibility><rdf:li>a bridge</rdf:li></I:AltTextAccessibility>"), ("words", "a bridge")),
+        (packet("<E:Event><rdf:li>Wedding</rdf:li></E:Event>"), ("words", "Wedding")),
+        (packet("<E:LocationShown><rdf:li E:LocationName='Hofburg'/></E:LocationShown>"), ("words", "Hofburg")),
+        (packet("<R:RegionList><rdf:li R:Type='Face' R:Description='Bob'/></R:RegionList>"), ("words", "Bob")),
+        (packet("<xmpRights:UsageTerms><rdf:li>CC-BY</rdf:li></xmpRights:UsageTerms>"), ("words", "CC-BY")),
+        (packet("", "photoshop:Instructions='never publish'"), ("words", "never publish")),
+        (packet("", "exif:GPSLatitude='33,51,30S' exif:GPSLongitude='151,12.6E'"), ("a place", "-33.8583 151.2100")),
     ],
 )
 def test_what_xmp_tells(tmp_path: Path, xmp: bytes, told: tuple[str, str]) -> None:
@@ -103,7 +113,9 @@ def test_what_xmp_tells(tmp_path: Path, xmp: bytes, told: tuple[str, str]) -> No
 
 def test_what_programs_write_tells_nothing(tmp_path: Path) -> None:
     exported = (
-        "crs:HasSettings='True' crs:AlreadyApplied='True' xmp:CreatorTool='editor' xmp:Rating='0' xmp:CreateDate='1'"
+        "crs:HasSettings='True' crs:AlreadyApplied='True' xmp:CreatorTool='editor' xmp:Rating='0' xmp:CreateDate='1' "
+        "xmpMM:DocumentID='xmp.did:1' tiff:Model='M' aux:Lens='L' dc:format='image/jpeg' photoshop:ColorMode='3' "
+        "digiKam:PickLabel='0' xmpRights:Marked='False' stEvt:action='saved' photoshop:ICCProfile='sRGB'"
     )
     for xmp in (packet("", exported), b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + packet("<dc:title>&a;</dc:title>")):
         assert read(tmp_path / "a.jpg", xmp=xmp) == set()
@@ -114,6 +126,8 @@ def test_what_programs_write_tells_nothing(tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "editor")
     info.add_text("Comment", "Created with GIMP")
+    info.add_text("date:create", "2020-01-01T00:00:00+00:00")
+    info.add_text("exif:Model", "M")
     assert read(tmp_path / "a.png", pnginfo=info) == set()
 
 
@@ -137,3 +151,66 @@ def test_a_date_may_be_told_in_several_ways() -> None:
     assert untold({exact}, {("a date", "2001-02-03T04:05:06+02:00")}) == untold({exact, day}, {exact}) == []
     assert untold({exact}, {day}) == untold({exact}, {other}) == untold({exact}, {scanned}) == ["a date"]
     assert untold({scanned}, {exact}) == untold({exact, scanned}, {exact}) == [] != untold({scanned}, set())
+
+
+def resource(number: int, data: bytes) -> bytes:
+    return b"8BIM" + number.to_bytes(2, "big") + b"\0\0" + len(data).to_bytes(4, "big") + data + b"\0" * (len(data) % 2)
+
+
+def record(number: int, text: bytes) -> bytes:
+    return bytes((0x1C, 2, number)) + len(text).to_bytes(2, "big") + text
+
+
+def segments(file: Path, *some: tuple[int, bytes]) -> set[tuple[str, str]]:
+    Image.new("RGB", (32, 24)).save(file)
+    data = file.read_bytes()
+    more = b"".join(bytes((0xFF, kind)) + (len(payload) + 2).to_bytes(2, "big") + payload for kind, payload in some)
+    file.write_bytes(data[:2] + more + data[2:])
+    with Image.open(file) as image:
+        return set(notes_of(image))
+
+
+def test_all_of_iptc_but_what_programs_keep_there(tmp_path: Path) -> None:
+    some = (
+        (0, b"\0\4"),
+        (40, b"embargo"),
+        (110, b"Jane / Agency"),
+        (20, b"weddings"),
+        (122, b"J. Writer"),
+        (65, b"editor"),
+    )
+    programs = ((65, b"editor"), (40, b"FBMD0a000a"), (103, b"qz12"))
+    iptc = b"".join(record(*one) for one in (*some, *programs))
+    words = {("words", text) for text in ("embargo", "Jane / Agency", "weddings", "J. Writer")}
+    assert segments(tmp_path / "a.jpg", (0xED, b"Photoshop 3.0\0" + resource(0x0404, iptc))) == words
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type iptc", f"\niptc\n{len(iptc):8}\n{iptc.hex()}\n")
+    assert read(tmp_path / "a.png", pnginfo=info) == words
+
+
+def test_each_comment_and_a_clipping_path(tmp_path: Path) -> None:
+    assert segments(tmp_path / "a.jpg", (0xFE, b"Grandma"), (0xFE, b"Created with GIMP")) == {("words", "Grandma")}
+    paths = (resource(2000, b"path" * 26), resource(2999, b"\6Path 1"))
+    ((kind, _),) = segments(tmp_path / "a.jpg", (0xED, b"Photoshop 3.0\0" + b"".join(paths)))
+    assert kind == "a clipping path"
+
+
+def test_names_of_documents_owners_areas_and_texts_of_any_name(tmp_path: Path) -> None:
+    told = Image.Exif()
+    told[0x010D], told[0x011D] = "birth certificate", "p. 12"
+    told.get_ifd(0x8769)[0xA430] = "Jane Doe"
+    told.get_ifd(0x8825)[28] = b"ASCII\0\0\0Rocky Valley"
+    assert read(tmp_path / "a.jpg", exif=told) == {
+        ("words", "birth certificate"), ("words", "p. 12"), ("an author", "Jane Doe"), ("a place", "Rocky Valley"),
+    }  # fmt: skip
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Person", "Aunt May")
+    assert read(tmp_path / "a.png", pnginfo=info) == {("words", "Aunt May")}
+
+
+def test_another_place_is_told_from_the_same_one() -> None:
+    vienna, rounded, sydney = (
+        ("a place", text) for text in ("48.2087 16.3675", "48.2090 16.3680", "-33.0000 151.0000")
+    )
+    assert untold({vienna}, {sydney}) == untold({vienna}, {("a place", "Vienna")}) == ["a place"]
+    assert untold({vienna}, {rounded}) == untold({vienna}, {vienna, sydney}) == []

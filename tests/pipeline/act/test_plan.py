@@ -338,6 +338,9 @@ def test_a_sidecar_may_write_its_accents_otherwise(tmp_path: Path) -> None:
         ("IMG.jpg", "IMG.AVI"), ("IMG.jpg", "IMG.MTS"), ("PXL_1.MP.jpg", "PXL_1.MP"), ("IMG.jpg", "IMG.wav"),
         ("IMG.jpg", "IMG.jpg.dop"), ("IMG.jpg", "IMG.jpg.pp3"), ("IMG.jpg", "IMG.on1"), ("IMG.jpg", "IMG.cos"),
         ("IMG.jpg", "IMG_01.jpg.xmp"), ("IMG.jpg", "IMG.thm"), ("IMG.JPG", "img.jpg.MOV"), ("a.b.jpg", "a.b.jpg.json"),
+        ("IMG.jpg", "IMG.txt"), ("IMG.jpg", "IMG.jpg.nksc"), ("IMG.jpg", "IMG.acr"), ("IMG.jpg", "IMG.jpg.vrd"),
+        ("IMG.jpg", "IMG.jpg.arp"), ("IMG.jpg", "IMG.jpg.out.pp3"), ("IMG.jpg", "IMG.psd"), ("IMG.gif", "IMG.xcf"),
+        ("IMG.jpg", "IMG.m4a"), ("IMG.jpg", "IMG.insv"), ("IMG.jpg", "IMG.jpg_original"), ("IMG.bmp", "IMG.caption"),
     ],
 )  # fmt: skip
 def test_what_belongs_to_a_picture(tmp_path: Path, picture: str, partner: str) -> None:
@@ -442,3 +445,28 @@ def test_not_a_duplicate_holds_through_a_third_file(tmp_path: Path, paint: Any, 
     assert [file.path.name for group in plan_of(tmp_path).groups for file in group.files if file.goes] == [
         "same bytes.jpg"
     ]
+
+
+def test_an_original_goes_for_no_covered_copy_that_is_saved_better(tmp_path: Path, grainy: Any) -> None:
+    grainy.save(tmp_path / "original.jpg", quality=91)
+    os.utime(tmp_path / "original.jpg", (1e9, 1e9))
+    with Image.open(tmp_path / "original.jpg") as original:
+        _blurred(original, (640, 384, 672, 400), 2).save(tmp_path / "covered.jpg", quality=97)
+    plan = plan_of(tmp_path, keep="newest")
+    assert plan.groups and plan.going == 0
+    assert "at full size they differ around 6" in why(plan, "original.jpg")
+
+
+def test_of_the_same_bytes_what_has_tags_stays(album: Path) -> None:
+    copy = album / "sub" / "a copy.png"
+    try:
+        os.setxattr(copy, "user.xdg.tags", b"wedding,aunt May")
+    except (OSError, AttributeError):
+        pytest.skip("no extended attributes here")
+    plan = plan_of(album)
+    assert {file.path.name for file in plan.groups[0].files if file.goes} == {"a.png", "a.webp"}
+    assert "it has tags, a comment or a rating" in why(plan, "a.png")
+    os.setxattr(album / "a.webp", "user.baloo.rating", b"10")
+    os.setxattr(album / "a.png", "user.xdg.comment", b"the only portrait")
+    plan = plan_of(album)
+    assert plan.going == 0 and "it tells words" in why(plan, "a.png") and "it tells a rating" in why(plan, "a.webp")
