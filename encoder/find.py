@@ -30,7 +30,7 @@ def find_files(
 
     Args:
         roots: folders (or single files).
-        on_error: called with a folder that can't be listed; without it such a folder raises.
+        on_error: called with a folder that can't be listed, or an entry that can't be looked at; without it it raises.
 
     Raises:
         InputError: a root is not there, or an empty name.
@@ -74,10 +74,27 @@ def _walk(folder: Path, on_error: Callable[[Path, OSError], None] | None) -> Ite
             on_error(Path(current), error)
             continue
         parent = Path(current)  # a name is joined to it in less time than a whole path is taken apart
-        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        files, folders = _files_and_folders(entries, on_error)
         yield from (parent / name for name in files if not name.startswith(TRASHED))
-        folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
-        pending += [path for path in folders if not is_trash(path)]
+        pending += [path for path in reversed(folders) if not is_trash(path)]
+
+
+def _files_and_folders(
+    entries: list[os.DirEntry[str]], on_error: Callable[[Path, OSError], None] | None
+) -> tuple[list[str], list[str]]:
+    # names of files, paths of folders
+    files, folders = list[str](), list[str]()
+    for entry in entries:
+        try:  # a file system that tells no kinds when it lists has each entry looked at, which can fail
+            if entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+        except OSError as error:
+            if on_error is None:
+                raise
+            on_error(Path(entry.path), error)
+    return files, folders
 
 
 def is_trash(path: str) -> bool:
