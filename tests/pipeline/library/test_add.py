@@ -338,6 +338,12 @@ def test_the_default_place(photos: Path, tiny: Any, monkeypatch: pytest.MonkeyPa
     assert library.status().path == tmp_path / "data" / "library"
 
 
+def test_a_path_that_begins_with_two_slashes(shelf: Shelf, photos: Path, tiny: Any) -> None:
+    library = Library(f"/{shelf().path}", tiny())
+    assert library.add(photos).images == 13
+    assert shelf().status().files == 14
+
+
 def test_a_batch_at_a_time_is_kept(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(add, "BATCH_SECONDS", 0.0)
     monkeypatch.setattr(scan, "CHUNK", 4)
