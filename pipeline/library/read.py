@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from twinpix.encoder.decode import sniff
+from twinpix.encoder.decode import open_regular, sniff
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.library.in_time import Deadline, in_time
 from twinpix.pipeline.library.schema import Row
 
 HEADER = 64  # bytes that tell an image from another file
@@ -97,12 +98,17 @@ def read_file(path: Path) -> Reading:
     """Read and hash one file; one that is no image is not read beyond its header.
 
     Raises:
-        ImageError: it is none, or can't be read.
+        ImageError: it is none, or can't be read, or not in time.
+        DecodingError: as of `in_time`.
     """
+    return in_time(lambda deadline: _read_file(path, deadline))
+
+
+def _read_file(path: Path, deadline: Deadline) -> Reading:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             _check_header(file)
-            return _read(path, file)
+            return _read(path, file, deadline)
     except FileNotFoundError:
         raise ImageError("vanished", "no such file") from None
     except PermissionError:
@@ -121,10 +127,11 @@ def _check_header(file: IO[bytes]) -> None:
     file.seek(0)
 
 
-def _read(path: Path, file: IO[bytes]) -> Reading:
+def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
     now = time.time_ns()
     _write_out(file, now)
     before = stamp_of(os.fstat(file.fileno()))
+    deadline.of_size(before.size)
     source: bytes | Path = path
     if before.size <= IN_MEMORY:
         source = file.read()

@@ -6,22 +6,27 @@ import mmap
 import os
 import pickle
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import twinpix
-from twinpix.encoder.errors import ImageError, InputError, ModelError
-from twinpix.pipeline.library import add, read, scan
+from twinpix.encoder.contained import READ_SECONDS
+from twinpix.encoder.decode import open_regular
+from twinpix.encoder.errors import DecodingError, ImageError, InputError, ModelError
+from twinpix.pipeline.library import add, in_time, read, scan
+from twinpix.pipeline.library import library as library_module
 from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.store import put
-from twinpix.pipeline.stream import encode_images
+from twinpix.pipeline.stream import encode_images, list_files
+from twinpix.pipeline.threads import decoding_threads
 
 Shelf = Callable[..., Library]
 
@@ -258,6 +263,53 @@ def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monke
     small, large = shelf("small").embeddings(), shelf("large").embeddings()
     assert np.array_equal(small.vectors, large.vectors)
     assert small.skipped == large.skipped
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk that never gives out `07.png`."""
+    never = threading.Event()
+
+    def opened(path: Path) -> IO[bytes]:
+        if path.name == "07.png":
+            never.wait()
+        return open_regular(path)
+
+    monkeypatch.setattr(read, "open_regular", opened)
+    yield
+    never.set()
+
+
+def test_a_file_that_never_comes_off_the_disk_costs_itself(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch, stalled: None
+) -> None:
+    monkeypatch.setattr(in_time, "READ_SECONDS", 2.0)
+    added = shelf().add(photos, workers=2)
+    reasons = {one.path.name: one.reason for one in added.skipped}
+    assert (added.images, reasons) == (12, {"07.png": "timed_out", "cut.png": "corrupt", "notes.txt": "not_an_image"})
+
+
+def test_an_interrupt_waits_for_no_file(photos: Path, stalled: None) -> None:
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), decoding_threads(1) as pool:
+        pending = pool.submit(read.read_file, photos / "new" / "07.png")
+        while not pending.running():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert isinstance(pending.exception(), DecodingError)
+    assert time.monotonic() - begun < READ_SECONDS / 2
+
+
+def test_a_file_that_has_become_a_pipe_is_no_image(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_and_replace(*args: Any) -> Any:
+        listed = list_files(*args)
+        (photos / "new" / "07.png").unlink()
+        os.mkfifo(photos / "new" / "07.png")
+        return listed
+
+    monkeypatch.setattr(library_module, "list_files", list_and_replace)
+    reasons = {one.path.name: one.reason for one in shelf().add(photos).skipped}
+    assert reasons == {"07.png": "not_an_image", "cut.png": "corrupt", "notes.txt": "not_an_image"}
 
 
 def test_a_large_file_that_changes_while_it_is_read_gets_no_vector(
