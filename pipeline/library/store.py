@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -108,6 +108,19 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
         _give_log_back(path)
         raise
     return connection
+
+
+@contextmanager
+def kept_in_place(folder: Path) -> Iterator[None]:
+    """Raises LibraryError where, at the end, the library's file is not the one that is there now: it has been lost."""
+    path = folder / NAME
+    before = path.stat()
+    yield
+    with suppress(OSError):
+        if os.path.samestat(before, path.stat()):
+            return
+    said = "it was removed or replaced meanwhile, and what was written is lost: run it again"
+    raise LibraryError(f"library {folder}: {said}")
 
 
 def _refuse_orphan(path: Path) -> None:
