@@ -21,6 +21,8 @@ IN_MEMORY = 64 << 20  # bytes; larger files are hashed block by block, and then 
 BLOCK = 1 << 20
 CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT)
 UNWRITTEN = 60_000_000_000  # ns; what was changed in memory is on the disk by then (Linux: after half a minute)
+GRAIN = 10_000_000  # ns; finest file times of the systems without a time of the last change of anything (exFAT)
+END = 64 << 10  # bytes
 OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file
 INT64 = (1 << 63) - 1
 
@@ -30,7 +32,8 @@ class Stamp(NamedTuple):
 
     Attributes:
         size: bytes.
-        mtime_ns, ctime_ns: ns since 1970; ctime is the last change of anything (on Windows: when it was made).
+        mtime_ns, ctime_ns: ns since 1970; ctime is the last change of anything (on Windows: when it was made). Where
+            the file system has none, a digest of both ends of the file.
         inode: its number on the volume.
     """
 
@@ -55,11 +58,29 @@ def stamp_of(stat: os.stat_result) -> Stamp:
 
 
 def stamp_at(path: Path | bytes) -> Stamp | None:
-    """What `stat` says of a file now; None where it is gone or can't be asked."""
+    """The stamp of a file now; None where it is gone or can't be asked."""
     try:
-        return stamp_of(os.lstat(path))
-    except OSError:
+        stamp = stamp_of(os.lstat(path))
+        return stamp if _tells_changes(stamp) else in_time(lambda _: _with_ends(stamp, Path(os.fsdecode(path))))
+    except (OSError, ImageError):
         return None
+
+
+def _tells_changes(stamp: Stamp) -> bool:
+    # on vfat, exFAT and sshfs ctime is mtime, which any program can set; elsewhere hardly a time is as round as theirs
+    return stamp.ctime_ns != stamp.mtime_ns or stamp.mtime_ns % GRAIN != 0
+
+
+def _with_ends(stamp: Stamp, path: Path) -> Stamp:
+    # another picture of as many bytes differs there; to read all of it would take longer than to decode it
+    if _tells_changes(stamp):
+        return stamp
+    digest = hashlib.blake2b(digest_size=8)
+    with open_regular(path) as file:
+        for start in (0, max(0, stamp.size - END)):
+            file.seek(start)
+            digest.update(file.read(END))
+    return stamp._replace(ctime_ns=int.from_bytes(digest.digest(), "big") & INT64)
 
 
 def is_still(path: Path, stamp: Stamp, settled: bool, content: bytes) -> bool | None:
@@ -130,7 +151,7 @@ def _check_header(file: IO[bytes]) -> None:
 def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
     now = time.time_ns()
     _write_out(file, now)
-    before = stamp_of(os.fstat(file.fileno()))
+    before = _with_ends(stamp_of(os.fstat(file.fileno())), path)
     deadline.of_size(before.size)
     source: bytes | Path = path
     if before.size <= IN_MEMORY:
@@ -138,7 +159,7 @@ def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
         content = hashlib.blake2b(source, digest_size=16).digest()
     else:
         content = _hash(file)
-    unchanged = before == stamp_of(os.fstat(file.fileno()))
+    unchanged = before == _with_ends(stamp_of(os.fstat(file.fileno())), path)
     return Reading(before, unchanged and before.is_settled(now), content, source)
 
 

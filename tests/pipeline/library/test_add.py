@@ -138,6 +138,36 @@ def test_a_replaced_file_with_the_same_size_and_time_is_not_stale(
     assert not np.array_equal(vector(library, one), before)
 
 
+def test_a_replaced_file_is_not_stale_where_no_time_tells_of_it(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = read.stamp_of
+
+    def as_on_fat(stat: os.stat_result) -> read.Stamp:
+        seconds = stat.st_mtime_ns // 2_000_000_000 * 2_000_000_000
+        return real(stat)._replace(mtime_ns=seconds, ctime_ns=seconds)
+
+    monkeypatch.setattr(read, "stamp_of", as_on_fat)
+    old, day = photos / "old" / "00.bmp", 1_700_000_000
+    one, other = (Image.open(photos / "old" / name) for name in ("00.png", "02.png"))
+    one.save(old)
+    for path in photos.rglob("*.*"):
+        os.utime(path, (day, day))
+    library = shelf()
+    library.add(photos)
+    seen = count_reads(monkeypatch)
+    assert library.add(photos).encoded == 0
+    assert {path.name for path in seen} <= {"notes.txt"}
+    inode, size = old.stat().st_ino, old.stat().st_size
+    with open(old, "r+b") as file:
+        other.save(file, "BMP")
+    os.utime(old, (day, day))
+    assert (old.stat().st_ino, old.stat().st_size) == (inode, size)
+    assert [entry.path for entry in library.embeddings().skipped if entry.reason == "changed"] == [old]
+    assert library.add(photos).images == 14
+    assert np.array_equal(vector(library, old), vector(library, photos / "old" / "02.png"))
+
+
 def test_a_file_overwritten_within_one_tick_of_a_coarse_clock_is_not_stale(
     shelf: Shelf, photos: Path, coarse_clock: None
 ) -> None:
