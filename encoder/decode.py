@@ -191,7 +191,7 @@ def decode(
 
 def _read(path: str | Path) -> IO[bytes]:
     # at once, so that a slow disk and a slow decoder are told apart; what is no image is not read
-    file = open_regular(path)
+    file = _open_regular(path)
     if os.fstat(file.fileno()).st_size > IN_MEMORY:
         return file
     with file:
@@ -207,13 +207,7 @@ def _header(file: IO[bytes]) -> bytes:
     return header
 
 
-def open_regular(path: str | Path) -> IO[bytes]:
-    """A file to read; not a pipe.
-
-    Raises:
-        ImageError: it is no regular file.
-        OSError: it can't be opened, or is a folder.
-    """
+def _open_regular(path: str | Path) -> IO[bytes]:
     mode = Path(path).stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a pipe would wait for a writer
         raise ImageError("not_an_image", "not a regular file")

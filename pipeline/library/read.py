@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat as modes
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from twinpix.encoder.decode import open_regular, sniff
+from twinpix.encoder.decode import sniff
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.library.in_time import Deadline, in_time
 from twinpix.pipeline.library.schema import Row
@@ -61,7 +62,7 @@ def stamp_at(path: Path | bytes) -> Stamp | None:
     """The stamp of a file now; None where it is gone or can't be asked."""
     try:
         stamp = stamp_of(os.lstat(path))
-        return stamp if _tells_changes(stamp) else in_time(lambda _: _with_ends(stamp, Path(os.fsdecode(path))))
+        return stamp if _tells_changes(stamp) else in_time(lambda _: with_ends(stamp, Path(os.fsdecode(path))))
     except (OSError, ImageError):
         return None
 
@@ -71,7 +72,12 @@ def _tells_changes(stamp: Stamp) -> bool:
     return stamp.ctime_ns != stamp.mtime_ns or stamp.mtime_ns % GRAIN != 0
 
 
-def _with_ends(stamp: Stamp, path: Path) -> Stamp:
+def with_ends(stamp: Stamp, path: Path) -> Stamp:
+    """The stamp with a digest of the file's ends in it where its times tell no change.
+
+    Raises:
+        OSError, ImageError: it can't be read.
+    """
     # another picture of as many bytes differs there; to read all of it would take longer than to decode it
     if _tells_changes(stamp):
         return stamp
@@ -140,6 +146,20 @@ def _read_file(path: Path, deadline: Deadline) -> Reading:
         raise ImageError("corrupt", f"can't be read ({error.strerror})") from None
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """A file to read; a pipe that has taken its place is not waited for.
+
+    Raises:
+        ImageError: it is no regular file.
+        OSError: it can't be opened.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115 (the caller closes it)
+    if not modes.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ImageError("not_an_image", "not a regular file")
+    return file
+
+
 def _check_header(file: IO[bytes]) -> None:
     header = file.read(HEADER)
     if not header:
@@ -151,7 +171,7 @@ def _check_header(file: IO[bytes]) -> None:
 def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
     now = time.time_ns()
     _write_out(file, now)
-    before = _with_ends(stamp_of(os.fstat(file.fileno())), path)
+    before = with_ends(stamp_of(os.fstat(file.fileno())), path)
     deadline.of_size(before.size)
     source: bytes | Path = path
     if before.size <= IN_MEMORY:
@@ -159,7 +179,7 @@ def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
         content = hashlib.blake2b(source, digest_size=16).digest()
     else:
         content = _hash(file)
-    unchanged = before == _with_ends(stamp_of(os.fstat(file.fileno())), path)
+    unchanged = before == with_ends(stamp_of(os.fstat(file.fileno())), path)
     return Reading(before, unchanged and before.is_settled(now), content, source)
 
 

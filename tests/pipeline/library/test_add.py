@@ -18,12 +18,12 @@ from PIL import Image
 
 import twinpix
 from twinpix.encoder.contained import READ_SECONDS
-from twinpix.encoder.decode import open_regular
 from twinpix.encoder.errors import DecodingError, ImageError, InputError, ModelError
 from twinpix.pipeline.library import add, in_time, read, scan
 from twinpix.pipeline.library import library as library_module
 from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.read import open_regular
 from twinpix.pipeline.library.store import put
 from twinpix.pipeline.stream import encode_images, list_files
 from twinpix.pipeline.threads import decoding_threads
