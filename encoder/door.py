@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 class Decoder(Protocol):
     """Decodes files, given as a path or as their bytes. Raises ImageError."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the scan has ended: nothing is waited for any more."""
+
     def decode(self, source: str | bytes, at_least: int | None, jpeg_at_least: int | None = None) -> Image.Image:
         """Upright RGB, as `twinpix.encoder.decode.decode`."""
 

@@ -40,7 +40,7 @@ def find_files(roots: Iterable[str | os.PathLike[str]], on_error: OnError | None
 
     Args:
         roots: folders (or single files).
-        on_error: called with a folder that can't be listed; without it such a folder raises.
+        on_error: called with a folder that can't be listed, or an entry that can't be looked at; without it it raises.
 
     Raises:
         InputError: a root is not there, or an empty name.
@@ -60,8 +60,8 @@ def find_files(roots: Iterable[str | os.PathLike[str]], on_error: OnError | None
 def find_links(roots: Iterable[Path]) -> Iterator[Path]:
     """The symbolic links in the folders that `find_files` walks through; one that can't be listed has none."""
     for root in roots:
-        for parent, entries in _walk(Path(os.path.realpath(root)), lambda folder, error: None):
-            yield from (parent / entry.name for entry in entries if entry.is_symlink())
+        for parent, _, links in _walk(Path(os.path.realpath(root)), lambda folder, error: None):
+            yield from (parent / name for name in links)
 
 
 def _start(root: str | os.PathLike[str]) -> Path:
@@ -79,13 +79,12 @@ def _start(root: str | os.PathLike[str]) -> Path:
 
 
 def _files(folder: Path, on_error: OnError | None) -> Iterator[Path]:
-    for parent, entries in _walk(folder, on_error):  # a name is joined to it in less time than a path is taken apart
-        files = (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+    for parent, files, _ in _walk(folder, on_error):  # a name is joined to it in less time than a path is taken apart
         yield from (parent / name for name in files if not name.startswith(TRASHED))
 
 
-def _walk(folder: Path, on_error: OnError | None) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
-    # each folder with what is in it
+def _walk(folder: Path, on_error: OnError | None) -> Iterator[tuple[Path, list[str], list[str]]]:
+    # each folder with the names of its files and symbolic links
     own, pending = own_folder(), [str(folder)]
     while pending:
         current = pending.pop()
@@ -99,9 +98,27 @@ def _walk(folder: Path, on_error: OnError | None) -> Iterator[tuple[Path, list[o
             continue
         if current != str(folder) and any(entry.name == LENT for entry in entries):
             continue
-        yield Path(current), entries
-        folders = [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
-        pending += [path for path in folders if not is_trash(path) and path != own]
+        files, links, folders = _by_kind(entries, on_error)
+        yield Path(current), files, links
+        pending += [path for path in reversed(folders) if not is_trash(path) and path != own]
+
+
+def _by_kind(entries: list[os.DirEntry[str]], on_error: OnError | None) -> tuple[list[str], list[str], list[str]]:
+    # names of files and of symbolic links, paths of folders
+    files, links, folders = list[str](), list[str](), list[str]()
+    for entry in entries:
+        try:  # a file system that tells no kinds when it lists has each entry looked at, which can fail
+            if entry.is_file(follow_symlinks=False):
+                files.append(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.is_symlink():
+                links.append(entry.name)
+        except OSError as error:
+            if on_error is None:
+                raise
+            on_error(Path(entry.path), error)
+    return files, links, folders
 
 
 def fleeting(path: Path) -> int:

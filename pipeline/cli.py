@@ -41,6 +41,7 @@ from twinpix.pipeline.options import (
 )
 from twinpix.pipeline.report import Report
 
+NO_WORKING_FOLDER = "the working folder has been deleted: change to another (cd), or give absolute paths"
 COLLECT = 20_000  # new objects between two searches for cycles; a list of files has no cycles, and many objects
 DUPLICATE, NOT_DUPLICATE, ERROR, BUSY, INTERRUPTED = 0, 1, 2, 11, 130
 
@@ -118,7 +119,7 @@ def one_line_errors(command: Callable[P, int]) -> Callable[P, None]:
             raise typer.Exit(ERROR) from None
         except OSError as error:  # a full disk behind stdout: not exit code 1, which would mean "not a duplicate"
             show.close_stdout()
-            fail(str(error))
+            fail(NO_WORKING_FOLDER if isinstance(error, FileNotFoundError) and error.filename is None else str(error))
         except (typer.Exit, typer.Abort, typer.BadParameter):
             raise
         except Exception as error:  # a bug: but 1 means "not a duplicate", so it must not be the exit code

@@ -130,7 +130,7 @@ def read_decisions(path: Path | None = None) -> Decisions:
     path = path or decisions_path()
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter where the data folder is a file: none was ever kept
         return Decisions({})
     except OSError as error:
         raise InputError(f"{path}: your decisions can't be read ({error.strerror or error})") from None

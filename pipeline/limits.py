@@ -15,6 +15,7 @@ from twinpix.pipeline.index import Pairs
 from twinpix.pipeline.second_look.outcome import Outcome
 
 MAX_L2 = 2.0
+FARTHEST = 1e19  # L2; of models whose vectors have no norm: beyond, its square is no float32
 SURE = 0.04  # L2; pairs this near need no second look
 WIDER = 1.09  # times as far as pairs that get one; in between lie five times as many, and a glimpse comes first
 
@@ -131,8 +132,9 @@ def check_threshold(threshold: float, most: float = MAX_L2) -> float:
     """The threshold itself.
 
     Raises:
-        InputError: it lies outside 0..`most`.
+        InputError: it lies outside 0..`most`, or is beyond all distances.
     """
+    most = min(most, FARTHEST)
     if not 0 <= threshold <= most:
         raise InputError(f"a threshold is an L2 distance from 0 to {most:g}, not {threshold}")
     return float(threshold)

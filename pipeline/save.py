@@ -99,7 +99,8 @@ def _write_parquet(path: Path, chunks: Iterable[Chunk], fingerprint: str, dim: i
     ]
     schema = arrow.schema(fields, metadata={"fingerprint": fingerprint})
     written = 0
-    with parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+    # an open file: its own name, or that of its folder, may be bytes that Arrow can't take for text
+    with open(path, "wb") as file, parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer:
         for chunk in chunks:
             encoded = [os.fsencode(p) for p in chunk.paths]
             texts = [name.decode("utf-8", "backslashreplace") for name in encoded]

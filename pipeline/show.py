@@ -104,7 +104,15 @@ def report(outcome: Report, as_json: bool, relative_to: Path | None = None) -> N
     else:
         from twinpix.pipeline.show_report import print_report  # rich is slow to load
 
-        print_report(outcome, (relative_to or Path.cwd()).resolve())
+        print_report(outcome, relative_to.resolve() if relative_to else working_folder())
+
+
+def working_folder() -> Path:
+    """The folder below which people see paths shortened; one that has been deleted shortens none."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path()
 
 
 def report_dict(outcome: Report) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def embed(
 
 
 def list_files(roots: Sequence[str | os.PathLike[str]], where: str | None = None) -> tuple[list[Path], list[Skipped]]:
-    """Every regular file under the roots, and the folders that could not be listed.
+    """Every regular file under the roots, and the folders and files that could not even be looked at.
 
     Args:
         where: only files that this filter accepts (`twinpix.pipeline.explore.where`).
@@ -200,8 +200,8 @@ def list_files(roots: Sequence[str | os.PathLike[str]], where: str | None = None
     unlisted: list[Skipped] = []
     wanted = parse_where(where)
 
-    def note(folder: Path, error: OSError) -> None:
-        unlisted.append(Skipped(folder, "permission_denied", f"{folder}: can't be listed ({error.strerror})"))
+    def note(path: Path, error: OSError) -> None:
+        unlisted.append(Skipped(path, "permission_denied", f"{path}: can't be read ({error.strerror})"))
 
     return [path for path in find_files(roots, note) if wanted.accepts(path)], unlisted
 

@@ -109,8 +109,8 @@ def _items(sources: Iterable[Path]) -> Iterator[tuple[str, bytes | Path]]:
             raise InputError(f"{source}: no such folder or .tar shard")
 
 
-def _refuse(folder: Path, error: OSError) -> None:
-    raise InputError(f"{folder}: can't be listed ({error.strerror})")
+def _refuse(path: Path, error: OSError) -> None:
+    raise InputError(f"{path}: can't be read ({error.strerror})")
 
 
 def _tar_items(shard: Path) -> Iterator[tuple[str, bytes]]:

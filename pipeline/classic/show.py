@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from twinpix.pipeline.classic.compare import Comparison, LeftOut
 from twinpix.pipeline.classic.scan import MetricReport
 from twinpix.pipeline.decisions import decisions_path, read_decisions
-from twinpix.pipeline.show import damage_line, left_out, message, safe, skipped_lines
+from twinpix.pipeline.show import damage_line, left_out, message, safe, skipped_lines, working_folder
 
 
 def comparison(said: Comparison, as_json: bool) -> None:
@@ -55,7 +54,7 @@ def report(outcome: MetricReport, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report_dict(outcome)))
         return
-    base = Path.cwd()
+    base = working_folder()
     for number, group in enumerate(outcome.groups, 1):
         print(f"Group {number}: {len(group.files)} files, {outcome.metric} up to {group.farthest:{outcome.form}}")
         for path in group.files:

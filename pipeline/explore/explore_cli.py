@@ -90,7 +90,7 @@ def exploration_dict(found: Exploration) -> dict[str, Any]:
 
 
 def _print(found: Exploration) -> None:
-    paths, base = found.embeddings.paths, Path.cwd()
+    paths, base = found.embeddings.paths, show.working_folder()
     for number, rows in enumerate(found.clusters, 1):
         central = ", ".join(show.safe(show.short(paths[i], base)) for i in rows[:SHOWN])
         print(f"cluster {number}: {len(rows)} images, in the middle: {central}")

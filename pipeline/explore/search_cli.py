@@ -96,7 +96,7 @@ def neighbours_dict(found: Neighbours) -> dict[str, Any]:
 
 
 def _print(found: Neighbours) -> None:
-    base = Path.cwd()
+    base = show.working_folder()
     for neighbour in found.nearest:
         print(_line(neighbour, base))
     show.skipped_lines(found.skipped)

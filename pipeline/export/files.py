@@ -76,7 +76,8 @@ def _write_parquet(report: Report, path: Path) -> None:
     named = [(name, kinds[kind]) for name, kind in Row.__annotations__.items()]
     schema = arrow.schema([*named, ("path_bytes", arrow.binary())])
     table = [{**asdict(row), "path_bytes": unquote_to_bytes(row.uri.removeprefix("file://"))} for row in rows(report)]
-    parquet.write_table(arrow.Table.from_pylist(table, schema), path)
+    with open(path, "wb") as file:  # Arrow takes no name that is no text
+        parquet.write_table(arrow.Table.from_pylist(table, schema), file)
 
 
 WRITERS: dict[str, Callable[[Report, Path], None]] = {

@@ -46,7 +46,7 @@ from twinpix.pipeline.library.pushed import search_pushed
 from twinpix.pipeline.library.relations import KEPT_FILES, KeptRelations
 from twinpix.pipeline.library.serve import check_known, on_disk, stored_embeddings
 from twinpix.pipeline.library.status import Status, status_of
-from twinpix.pipeline.library.store import open_to_read, open_to_write
+from twinpix.pipeline.library.store import kept_in_place, open_to_read, open_to_write
 from twinpix.pipeline.library.taken import note_taken, taken, taken_encoder
 from twinpix.pipeline.report import Embeddings, Report
 from twinpix.pipeline.stream import Chunk, check_encoder, list_files
@@ -392,7 +392,7 @@ class Library:
             self.path.mkdir(parents=True, exist_ok=True)
             with writer_lock(self.path):
                 refuse_damaged_log(self.path)
-                with closing(open_to_write(self.path)) as connection:
+                with closing(open_to_write(self.path)) as connection, kept_in_place(self.path):
                     yield connection
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat as modes
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import IO, NamedTuple
 
 from twinpix.encoder.decode import sniff
 from twinpix.encoder.errors import ImageError
+from twinpix.pipeline.library.in_time import Deadline, in_time
 from twinpix.pipeline.library.schema import Row
 
 HEADER = 64  # bytes that tell an image from another file
@@ -20,6 +22,8 @@ IN_MEMORY = 64 << 20  # bytes; larger files are hashed block by block, and then 
 BLOCK = 1 << 20
 CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT)
 UNWRITTEN = 60_000_000_000  # ns; what was changed in memory is on the disk by then (Linux: after half a minute)
+GRAIN = 10_000_000  # ns; finest file times of the systems without a time of the last change of anything (exFAT)
+END = 64 << 10  # bytes
 OURS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no fault of the file
 INT64 = (1 << 63) - 1
 
@@ -29,7 +33,8 @@ class Stamp(NamedTuple):
 
     Attributes:
         size: bytes.
-        mtime_ns, ctime_ns: ns since 1970; ctime is the last change of anything (on Windows: when it was made).
+        mtime_ns, ctime_ns: ns since 1970; ctime is the last change of anything (on Windows: when it was made). Where
+            the file system has none, a digest of both ends of the file.
         inode: its number on the volume.
     """
 
@@ -54,11 +59,34 @@ def stamp_of(stat: os.stat_result) -> Stamp:
 
 
 def stamp_at(path: Path | bytes) -> Stamp | None:
-    """What `stat` says of a file now; None where it is gone or can't be asked."""
+    """The stamp of a file now; None where it is gone or can't be asked."""
     try:
-        return stamp_of(os.lstat(path))
-    except OSError:
+        stamp = stamp_of(os.lstat(path))
+        return stamp if _tells_changes(stamp) else in_time(lambda _: with_ends(stamp, Path(os.fsdecode(path))))
+    except (OSError, ImageError):
         return None
+
+
+def _tells_changes(stamp: Stamp) -> bool:
+    # on vfat, exFAT and sshfs ctime is mtime, which any program can set; elsewhere hardly a time is as round as theirs
+    return stamp.ctime_ns != stamp.mtime_ns or stamp.mtime_ns % GRAIN != 0
+
+
+def with_ends(stamp: Stamp, path: Path) -> Stamp:
+    """The stamp with a digest of the file's ends in it where its times tell no change.
+
+    Raises:
+        OSError, ImageError: it can't be read.
+    """
+    # another picture of as many bytes differs there; to read all of it would take longer than to decode it
+    if _tells_changes(stamp):
+        return stamp
+    digest = hashlib.blake2b(digest_size=8)
+    with open_regular(path) as file:
+        for start in (0, max(0, stamp.size - END)):
+            file.seek(start)
+            digest.update(file.read(END))
+    return stamp._replace(ctime_ns=int.from_bytes(digest.digest(), "big") & INT64)
 
 
 def is_still(path: Path, stamp: Stamp, settled: bool, content: bytes) -> bool | None:
@@ -97,12 +125,17 @@ def read_file(path: Path) -> Reading:
     """Read and hash one file; one that is no image is not read beyond its header.
 
     Raises:
-        ImageError: it is none, or can't be read.
+        ImageError: it is none, or can't be read, or not in time.
+        DecodingError: as of `in_time`.
     """
+    return in_time(lambda deadline: _read_file(path, deadline))
+
+
+def _read_file(path: Path, deadline: Deadline) -> Reading:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             _check_header(file)
-            return _read(path, file)
+            return _read(path, file, deadline)
     except FileNotFoundError:
         raise ImageError("vanished", "no such file") from None
     except PermissionError:
@@ -113,6 +146,20 @@ def read_file(path: Path) -> Reading:
         raise ImageError("corrupt", f"can't be read ({error.strerror})") from None
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """A file to read; a pipe that has taken its place is not waited for.
+
+    Raises:
+        ImageError: it is no regular file.
+        OSError: it can't be opened.
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115 (the caller closes it)
+    if not modes.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ImageError("not_an_image", "not a regular file")
+    return file
+
+
 def _check_header(file: IO[bytes]) -> None:
     header = file.read(HEADER)
     if not header:
@@ -121,17 +168,18 @@ def _check_header(file: IO[bytes]) -> None:
     file.seek(0)
 
 
-def _read(path: Path, file: IO[bytes]) -> Reading:
+def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
     now = time.time_ns()
     _write_out(file, now)
-    before = stamp_of(os.fstat(file.fileno()))
+    before = with_ends(stamp_of(os.fstat(file.fileno())), path)
+    deadline.of_size(before.size)
     source: bytes | Path = path
     if before.size <= IN_MEMORY:
         source = file.read()
         content = hashlib.blake2b(source, digest_size=16).digest()
     else:
         content = _hash(file)
-    unchanged = before == stamp_of(os.fstat(file.fileno()))
+    unchanged = before == with_ends(stamp_of(os.fstat(file.fileno())), path)
     return Reading(before, unchanged and before.is_settled(now), content, source)
 
 

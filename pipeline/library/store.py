@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from twinpix.encoder.errors import InputError
-from twinpix.pipeline.library.errors import DAMAGED, LibraryDamagedError, LibraryError
+from twinpix.pipeline.library.errors import DAMAGED, LibraryBusyError, LibraryDamagedError, LibraryError
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.schema import APPLICATION_ID, FOUR_TIMES, INDEXES, TABLES, VERSION, Row, is_sound, signed
+from twinpix.pipeline.library.snapshot import snapshot
 
+TRIES, PAUSE = 5, 0.5  # s; to copy a library that is being written to
 WAIT = 4  # seconds; for another program that has the file open, say a viewer of databases
 # SQLite keeps notes beside the file, where that is allowed, and where there is room
 READ_ONLY = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR_SHM")
@@ -26,41 +29,54 @@ AFTER_SEPARATOR = bytes([SEPARATOR[0] + 1])
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open a database file; `mode` as in SQLite's URIs: `ro`, `rw`, `rwc`, or `ro&immutable=1`."""
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    """Open a database file; `mode` as in SQLite's URIs: `ro`, `rw` or `rwc`."""
+    # without the two slashes, a path that begins with two would name another machine; there it begins with a letter
+    start = "file:" if os.name == "nt" else "file://"
+    uri = f"{start}{quote(os.fsencode(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None)
     connection.text_factory = bytes
     return connection
 
 
 def open_to_read(folder: Path) -> sqlite3.Connection:
-    """Also beside a writer, and where nothing may be written.
+    """Also beside a writer, and where nothing may be written: there a copy is read.
 
     Raises:
         InputError: there is no library.
-        LibraryError: another program's file, or a newer twinpix's.
+        LibraryError: another program's file, or a newer twinpix's, or there is no room for the copy.
+        LibraryBusyError: it is written to all the time, so that no copy can be made.
         sqlite3.Error: it is damaged, or can't be read.
     """
     path = folder / NAME
     if not path.exists():
         raise InputError(f"library {folder}: there is none: add a folder first (twinpix library add DIR)")
-    try:
-        return _open_checked(folder, "ro")
-    except sqlite3.OperationalError as error:
-        if not error.sqlite_errorname.startswith(READ_ONLY) or _is_used(_log(path)):
-            raise
-        # a journal of a writer that was killed: without it the file is half old and half new
-        return _open_checked(folder, "rw" if _is_used(_journal(path)) else "ro&immutable=1")
+    for _ in range(TRIES):
+        try:
+            return _checked(connect(path, "ro"), folder)
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith(READ_ONLY) or not _can_be_read(path):
+                raise
+        if (copy := snapshot(path, connect)) is not None:
+            return _checked(copy, folder)
+        time.sleep(PAUSE)
+    raise LibraryBusyError(f"library {folder}: another process is writing to it: try again when it is done")
 
 
-def _open_checked(folder: Path, mode: str) -> sqlite3.Connection:
-    connection = connect(folder / NAME, mode)
+def _checked(connection: sqlite3.Connection, folder: Path) -> sqlite3.Connection:
     try:
         check_ours(connection, folder)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _is_used(log: Path) -> bool:
@@ -92,6 +108,19 @@ def open_to_write(folder: Path, name: str = NAME) -> sqlite3.Connection:
         _give_log_back(path)
         raise
     return connection
+
+
+@contextmanager
+def kept_in_place(folder: Path) -> Iterator[None]:
+    """Raises LibraryError where, at the end, the library's file is not the one that is there now: it has been lost."""
+    path = folder / NAME
+    before = path.stat()
+    yield
+    with suppress(OSError):
+        if os.path.samestat(before, path.stat()):
+            return
+    said = "it was removed or replaced meanwhile, and what was written is lost: run it again"
+    raise LibraryError(f"library {folder}: {said}")
 
 
 def _refuse_orphan(path: Path) -> None:

@@ -26,7 +26,7 @@ from twinpix.pipeline.library.generations import State, begin_generation, genera
 from twinpix.pipeline.library.library import Library
 from twinpix.pipeline.library.place import NAME
 from twinpix.pipeline.library.push import id_of
-from twinpix.pipeline.library.read import read_file, stamp_of
+from twinpix.pipeline.library.read import read_file, stamp_of, with_ends
 from twinpix.pipeline.library.store import open_to_read
 from twinpix.pipeline.service.rows import (
     StoredFile,
@@ -370,7 +370,7 @@ def _refuse_incomplete(connection: sqlite3.Connection, encoder: Encoder, path: P
 
 def _stored(path: Path, content: bytes) -> StoredFile:
     # settled, however new it is: in the folder of uploads nobody but the service writes
-    return StoredFile(path, stamp_of(os.lstat(path)), True, content)
+    return StoredFile(path, with_ends(stamp_of(os.lstat(path)), path), True, content)
 
 
 def _moment(path: Path) -> tuple[int, int, int] | None:

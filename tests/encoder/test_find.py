@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from twinpix.encoder.errors import InputError
 from twinpix.encoder.find import find_files
+from twinpix.pipeline.stream import list_files
 
 
 def names(root: Path, *roots: Path) -> list[str]:
@@ -103,6 +107,35 @@ def test_unlistable_folder_is_reported_or_raised(tree: Path, monkeypatch: pytest
     assert (len(found), troubles) == (4, [tree / "b"])
     with pytest.raises(PermissionError):
         list(find_files([tree]))
+
+
+def test_an_entry_that_cant_be_looked_at_is_reported_or_raised(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.scandir
+
+    class Untold:
+        # an entry of a file system that tells no kinds: it is looked at, and the disk fails
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.path = entry.name, entry.path
+
+        def is_file(self, follow_symlinks: bool) -> bool:
+            raise OSError(errno.EIO, "Input/output error", self.path)
+
+        is_dir = is_file
+
+    @contextmanager
+    def failing(path: str) -> Iterator[Iterator[object]]:
+        with real(path) as entries:
+            yield (Untold(entry) if entry.name in ("a.txt", "c") else entry for entry in entries)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    troubles: list[Path] = []
+    found = [path.name for path in find_files([tree], lambda path, error: troubles.append(path))]
+    assert (found, troubles) == ([".hidden", "x", "10.jpg", "2.jpg"], [tree / "a.txt", tree / "c"])
+    with pytest.raises(OSError, match="Input/output"):
+        list(find_files([tree]))
+    files, skipped = list_files([tree])
+    assert len(files) == 4
+    assert [(one.path, one.reason) for one in skipped] == [(path, "permission_denied") for path in troubles]
 
 
 def test_deep_folders_do_not_recurse_the_interpreter(tmp_path: Path) -> None:

@@ -361,6 +361,18 @@ def test_no_color(album: Path) -> None:
     assert "36m" not in shown
 
 
+def test_a_working_folder_that_has_been_deleted(album: Path, tmp_path: Path) -> None:
+    def run_nowhere(*words: str) -> subprocess.CompletedProcess[str]:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        command = f"rmdir {shlex.quote(str(gone))} && exec {shlex.join([str(BIN / 'twinpix'), *words])}"
+        return subprocess.run(["sh", "-c", command], cwd=gone, capture_output=True, text=True, check=False)
+
+    done = run_nowhere("find-duplicates", str(album), "--no-library")
+    assert (done.returncode, str(album / "a.png") in done.stdout) == (0, True)
+    assert "the working folder has been deleted" in error_line(run_nowhere("library", "status", "--library", "mine"))
+
+
 def test_json_on_a_terminal_is_still_json(album: Path) -> None:
     shown = on_terminal(BIN / "find-duplicates", album / "a.png", "--json")
     line = next(line for line in shown.splitlines() if '"schema"' in line)

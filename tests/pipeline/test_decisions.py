@@ -86,6 +86,14 @@ def test_a_file_that_can_not_be_read_is_an_error() -> None:
         decide([(A, B)], Verdict.SAME)
 
 
+def test_where_the_data_folder_is_a_file_none_was_ever_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TWINPIX_DATA", str(tmp_path / "file"))
+    assert not read_decisions().verdicts
+    with pytest.raises(InputError, match="can't be written"):
+        decide([(A, B)], Verdict.SAME)
+
+
 # -- what follows from them
 
 

@@ -96,6 +96,13 @@ def test_a_threshold_lies_within_0_and_2(album: Path, threshold: float) -> None:
             call()
 
 
+@pytest.mark.parametrize("threshold", [1e20, 1e308, float("inf")])
+def test_a_threshold_beyond_all_distances_is_refused_for_models_without_a_scale_too(threshold: float) -> None:
+    with pytest.raises(InputError, match=r"0 to 1e\+19"):
+        check_threshold(threshold, float("inf"))
+    assert check_threshold(1e19, float("inf")) == 1e19
+
+
 def test_a_given_threshold_decides(album: Path) -> None:
     distance = compare(album / "a.png", album / "b.png").l2_distance
     assert compare(album / "a.png", album / "b.png", threshold=distance).is_duplicate

@@ -53,6 +53,18 @@ def test_rows_of_every_format_agree(album: Path, tmp_path: Path) -> None:
     assert [line["skipped"]["reason"] for line in lines[3:]] == ["not_an_image"]
 
 
+@pytest.mark.parametrize("ending", ["csv", "html", "jsonl", "parquet"])
+def test_a_path_that_is_no_text(hostile: Report, tmp_path: Path, ending: str) -> None:
+    folder = tmp_path / "\udcff"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("names are text on this disk")
+    write_report(hostile, folder / f"\udcfe.{ending}")
+    write_report(hostile, tmp_path / f"report.{ending}")
+    assert (folder / f"\udcfe.{ending}").read_bytes() == (tmp_path / f"report.{ending}").read_bytes()
+
+
 def test_exact_bytes_of_every_name_come_back(hostile: Report, tmp_path: Path) -> None:
     wanted = [b"/photos/" + name for name in HOSTILE]
     for ending in ("csv", "jsonl", "parquet"):

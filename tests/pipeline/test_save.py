@@ -75,6 +75,19 @@ def test_round_trip(tmp_path: Path, ending: str) -> None:
     assert names(tmp_path) == [target.name], "nothing else is left behind"
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_path_that_is_no_text(tmp_path: Path, ending: str) -> None:
+    folder = tmp_path / "\udcff"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("names are text on this disk")
+    target = folder / f"\udcfe{ending}"
+    assert save_embeddings(target, chunks(), "f00d", 4) == len(NAMES)
+    target.rename(tmp_path / f"out{ending}")
+    assert read(tmp_path / f"out{ending}")[0] == expected()[0]
+
+
 def test_no_images_npz(tmp_path: Path) -> None:
     assert save_embeddings(tmp_path / "out.npz", iter(()), "f00d", 7) == 0
     with np.load(tmp_path / "out.npz", allow_pickle=False) as stored:

@@ -6,22 +6,27 @@ import mmap
 import os
 import pickle
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import twinpix
-from twinpix.encoder.errors import ImageError, InputError, ModelError
-from twinpix.pipeline.library import add, read, scan
+from twinpix.encoder.contained import READ_SECONDS
+from twinpix.encoder.errors import DecodingError, ImageError, InputError, ModelError
+from twinpix.pipeline.library import add, in_time, read, scan
+from twinpix.pipeline.library import library as library_module
 from twinpix.pipeline.library.errors import LibraryError
 from twinpix.pipeline.library.library import Library
+from twinpix.pipeline.library.read import open_regular
 from twinpix.pipeline.library.store import put
-from twinpix.pipeline.stream import encode_images
+from twinpix.pipeline.stream import encode_images, list_files
+from twinpix.pipeline.threads import decoding_threads
 
 Shelf = Callable[..., Library]
 
@@ -131,6 +136,36 @@ def test_a_replaced_file_with_the_same_size_and_time_is_not_stale(
     library.add(photos)
     assert np.array_equal(vector(library, one), vector(library, other))
     assert not np.array_equal(vector(library, one), before)
+
+
+def test_a_replaced_file_is_not_stale_where_no_time_tells_of_it(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = read.stamp_of
+
+    def as_on_fat(stat: os.stat_result) -> read.Stamp:
+        seconds = stat.st_mtime_ns // 2_000_000_000 * 2_000_000_000
+        return real(stat)._replace(mtime_ns=seconds, ctime_ns=seconds)
+
+    monkeypatch.setattr(read, "stamp_of", as_on_fat)
+    old, day = photos / "old" / "00.bmp", 1_700_000_000
+    one, other = (Image.open(photos / "old" / name) for name in ("00.png", "02.png"))
+    one.save(old)
+    for path in photos.rglob("*.*"):
+        os.utime(path, (day, day))
+    library = shelf()
+    library.add(photos)
+    seen = count_reads(monkeypatch)
+    assert library.add(photos).encoded == 0
+    assert {path.name for path in seen} <= {"notes.txt"}
+    inode, size = old.stat().st_ino, old.stat().st_size
+    with open(old, "r+b") as file:
+        other.save(file, "BMP")
+    os.utime(old, (day, day))
+    assert (old.stat().st_ino, old.stat().st_size) == (inode, size)
+    assert [entry.path for entry in library.embeddings().skipped if entry.reason == "changed"] == [old]
+    assert library.add(photos).images == 14
+    assert np.array_equal(vector(library, old), vector(library, photos / "old" / "02.png"))
 
 
 def test_a_file_overwritten_within_one_tick_of_a_coarse_clock_is_not_stale(
@@ -260,6 +295,53 @@ def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monke
     assert small.skipped == large.skipped
 
 
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk that never gives out `07.png`."""
+    never = threading.Event()
+
+    def opened(path: Path) -> IO[bytes]:
+        if path.name == "07.png":
+            never.wait()
+        return open_regular(path)
+
+    monkeypatch.setattr(read, "open_regular", opened)
+    yield
+    never.set()
+
+
+def test_a_file_that_never_comes_off_the_disk_costs_itself(
+    shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch, stalled: None
+) -> None:
+    monkeypatch.setattr(in_time, "READ_SECONDS", 2.0)
+    added = shelf().add(photos, workers=2)
+    reasons = {one.path.name: one.reason for one in added.skipped}
+    assert (added.images, reasons) == (12, {"07.png": "timed_out", "cut.png": "corrupt", "notes.txt": "not_an_image"})
+
+
+def test_an_interrupt_waits_for_no_file(photos: Path, stalled: None) -> None:
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), decoding_threads(1) as pool:
+        pending = pool.submit(read.read_file, photos / "new" / "07.png")
+        while not pending.running():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert isinstance(pending.exception(), DecodingError)
+    assert time.monotonic() - begun < READ_SECONDS / 2
+
+
+def test_a_file_that_has_become_a_pipe_is_no_image(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_and_replace(*args: Any) -> Any:
+        listed = list_files(*args)
+        (photos / "new" / "07.png").unlink()
+        os.mkfifo(photos / "new" / "07.png")
+        return listed
+
+    monkeypatch.setattr(library_module, "list_files", list_and_replace)
+    reasons = {one.path.name: one.reason for one in shelf().add(photos).skipped}
+    assert reasons == {"07.png": "not_an_image", "cut.png": "corrupt", "notes.txt": "not_an_image"}
+
+
 def test_a_large_file_that_changes_while_it_is_read_gets_no_vector(
     shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +418,12 @@ def test_the_default_place(photos: Path, tiny: Any, monkeypatch: pytest.MonkeyPa
         library.add(photos)
     assert sorted(path.name for path in (tmp_path / "data" / "library").glob("l*k")) == ["lock"]
     assert library.status().path == tmp_path / "data" / "library"
+
+
+def test_a_path_that_begins_with_two_slashes(shelf: Shelf, photos: Path, tiny: Any) -> None:
+    library = Library(f"/{shelf().path}", tiny())
+    assert library.add(photos).images == 13
+    assert shelf().status().files == 14
 
 
 def test_a_batch_at_a_time_is_kept(shelf: Shelf, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pytest
 
 from twinpix.pipeline.library import check as check_module
 from twinpix.pipeline.library import library as library_module
-from twinpix.pipeline.library import store
-from twinpix.pipeline.library.errors import LibraryDamagedError, LibraryError
+from twinpix.pipeline.library import snapshot, store
+from twinpix.pipeline.library.errors import LibraryBusyError, LibraryDamagedError, LibraryError
 from twinpix.pipeline.library.library import Library
 
 Shelf = Callable[..., Library]
@@ -154,6 +154,78 @@ def test_a_folder_that_can_only_be_read(public: Path, photos: Path, tiny: Any) -
             Library(public / "new", tiny()).add(public)
     finally:
         os.seteuid(0)
+
+
+@contextmanager
+def only_read(folder: Path) -> Iterator[None]:
+    """This process may not write into the folder; root becomes somebody else."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("needs rights of files")
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_who_may_only_read_sees_one_state_whatever_the_owner_does(public: Path, photos: Path, tiny: Any) -> None:
+    library = Library(public / "library", tiny())
+    library.add(photos)
+    with library.reading() as connection:
+        before = connection.execute("SELECT * FROM vectors").fetchall()
+    library.compact()  # closed by a writer, it has nothing beside it that a reader could use
+    with only_read(library.path):
+        reader = store.open_to_read(library.path)
+    library.remove(photos / "old")
+    library.compact()
+    with closing(reader):
+        assert reader.execute("SELECT * FROM vectors").fetchall() == before
+    assert len(library.embeddings().paths) == 7
+
+
+def test_what_a_killed_writer_left_is_read_where_nothing_may_be_written(
+    public: Path, shelf: Shelf, photos: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, room = shelf(), public / "room"
+    library.add(photos / "old")
+    medium = public / "medium"
+    with library.reading():  # a reader keeps the log
+        library.add(photos)
+        shutil.copytree(library.path, medium, ignore=shutil.ignore_patterns("*-shm"))
+    assert (medium / "library.sqlite-wal").stat().st_size
+    room.mkdir()
+    room.chmod(0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(room))
+    with only_read(medium):
+        assert len(Library(medium, tiny()).embeddings().paths) == 13
+        assert Library(medium, tiny()).check() == ()
+    assert not list(room.iterdir())
+
+
+def test_a_library_that_is_written_to_while_it_is_copied_is_busy_and_not_damaged(
+    public: Path, photos: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library(public / "library", tiny())
+    library.add(photos)
+    monkeypatch.setattr(store, "PAUSE", 0.0)
+    real, copies = shutil.copyfile, list[Path]()
+
+    def beside_a_writer(source: Path, target: Path) -> object:
+        if source.name == "library.sqlite":
+            copies.append(source)
+        return real(source, target)
+
+    monkeypatch.setattr(snapshot, "_states", lambda path: ((len(copies), 0, 0), None, None))
+    with monkeypatch.context() as patch, only_read(library.path):
+        patch.setattr(shutil, "copyfile", beside_a_writer)
+        with pytest.raises(LibraryBusyError, match="try again when it is done"):
+            library.status()
+    assert len(copies) == store.TRIES
 
 
 def test_too_many_open_files(shelf: Shelf, photos: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinpix.pipeline.library.errors import LibraryBusyError
+from twinpix.pipeline.library.errors import LibraryBusyError, LibraryError
 from twinpix.pipeline.library.library import Library
 
 Shelf = Callable[..., Library]
@@ -126,6 +127,24 @@ def test_a_call_within_another_is_told_whose_it_is(shelf: Shelf, photos: Path) -
     library = shelf()
     with library.writing(), pytest.raises(LibraryBusyError, match=r"this process is .* writing to it"):
         library.add(photos)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_what_is_written_to_a_library_that_is_gone_is_not_said_to_be_kept(
+    shelf: Shelf, photos: Path, is_replaced: bool
+) -> None:
+    library, other = shelf(), shelf("other")
+    other.add(photos / "old")
+
+    def lose(*_: object) -> None:
+        if library.path.exists():
+            shutil.rmtree(library.path)
+        if is_replaced:
+            shutil.copytree(other.path, library.path)
+
+    with pytest.raises(LibraryError, match="removed or replaced meanwhile, and what was written is lost: run it again"):
+        library.add(photos, progress=lose)
+    assert library.add(photos).images == 13
 
 
 def test_readers_beside_a_writer_see_one_moment(shelf: Shelf, photos: Path) -> None:
