@@ -51,11 +51,14 @@ def has_other_hues(query: Look, reference: Look, laid: Alignment) -> bool:
     """
     looks, coloured = (query.grey, reference.grey), (Look(query.colours), Look(reference.colours))
     aligned = superpose(*coloured, between(laid, looks, coloured))
-    sides = [_colour(side[aligned.inside].astype(np.float32)) for side in (aligned.query, aligned.reference)]
+    levels = [side[aligned.inside].astype(np.float32) for side in (aligned.query, aligned.reference)]
+    sides = map(_colour, levels)
     (a, light), (b, other_light) = sorted(sides, key=lambda side: -float(np.abs(side[0]).sum()))  # the paler one last
     hued = np.maximum(np.abs(a), np.abs(b)) > COLOURFUL
-    if hued.sum() < HUED or abs(_median(a) - _median(b)) > CAST:
+    if hued.sum() < HUED:
         return False
+    if abs(_median(a) - _median(b)) > CAST:
+        return _is_on_another_ground(*levels)
     ratio = b[np.abs(a) > COLOURFUL] / a[np.abs(a) > COLOURFUL]
     gain = _median(ratio) if len(ratio) else 1.0 + 0.0j
     if abs(gain) <= FAINT:  # shades of grey have no hue, but they are as light: a black shirt is no grey copy of a blue
@@ -65,6 +68,15 @@ def has_other_hues(query: Look, reference: Look, laid: Alignment) -> bool:
     elsewhere = np.abs(b[hued] - gain * a[hued]) > OTHER_COLOUR
     turned = abs(np.degrees(np.angle(gain))) > OTHER_HUE
     return bool(turned or elsewhere.sum() >= max(HUED, HUED_SHARE * hued.sum()))
+
+
+def _is_on_another_ground(a: Plane, b: Plane) -> bool:
+    # whether what stands on it kept its colours, which no light and no cast would have left alone: another wallpaper
+    ground, other = (np.median(side, 0) for side in (a, b))
+    things = (np.abs(a - ground).max(1) > OTHER_COLOUR) & (np.abs(b - other).max(1) > OTHER_COLOUR)
+    as_lit = a * (other / np.maximum(ground, 1))
+    kept = things & (np.abs(b - a).max(1) < CAST) & (np.abs(b - as_lit).max(1) > OTHER_COLOUR)
+    return bool(kept.sum() >= max(HUED, OTHER_SHARE * things.sum()))
 
 
 def _colour(levels: Plane) -> tuple[NDArray[np.complex64], Plane]:

@@ -474,6 +474,20 @@ def test_hues_turned_far_are_another_thing_on_an_even_ground_only() -> None:
     assert of(photo, turned(photo, 120)) is C
 
 
+def dots(ground: str) -> Image.Image:
+    sheet = Image.new("RGB", (600, 600), ground)
+    for number in range(144):
+        left, top = 50 * (number % 12) + 4 * (number % 7), 50 * (number // 12) + 3 * (number % 5)
+        ImageDraw.Draw(sheet).ellipse([left, top, left + 22 + number % 9, top + 22 + number % 9], fill=(40, 60, 190))
+    return sheet
+
+
+def test_the_same_things_on_a_ground_of_another_colour_are_others() -> None:
+    lit = Image.fromarray((np.asarray(dots("#fff8e0")) * [1.0, 0.95, 0.7]).clip(0, 255).astype(np.uint8))
+    assert of(dots("#fff8e0"), dots("#a0d8a0")) is R
+    assert of(dots("#fff8e0"), lit) is C
+
+
 def turned(picture: Image.Image, degrees: float) -> Image.Image:
     hsv = np.asarray(picture.convert("HSV")).copy()
     hsv[..., 0] += np.uint8(round(degrees / 360 * 256))
