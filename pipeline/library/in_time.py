@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TypeVar
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar, cast
 
 from twinpix.encoder.contained import READ_SECONDS, TICK
 from twinpix.encoder.decode import IN_MEMORY
@@ -32,6 +36,33 @@ class Deadline:
         return time.monotonic() > self._moment
 
 
+def ends_by_itself(path: Path) -> bool:
+    """Whether a file lies on a disk of this machine, as far as that is known (Linux): its kernel gives up in the end.
+
+    To hand each file over to another thread costs a tenth of a scan of small ones.
+    """
+    try:
+        return sys.platform == "linux" and os.major(os.lstat(path).st_dev) != 0
+    except OSError:
+        return True  # who reads it is told why
+
+
+class _Reader(Generic[T]):
+    """A thread that reads for another one, as long as that needs it: one for each file costs a third of a scan."""
+
+    def __init__(self) -> None:
+        self.jobs = SimpleQueue[tuple[Callable[[Deadline], T], Deadline] | None]()
+        self.outcomes = SimpleQueue[tuple[T | None, BaseException | None]]()
+        arguments = self.jobs, self.outcomes  # it must not keep the reader alive
+        threading.Thread(target=_read_on, args=arguments, name="twinpix reads", daemon=True).start()
+
+    def __del__(self) -> None:
+        self.jobs.put(None)
+
+
+_own = threading.local()
+
+
 def in_time(read: Callable[[Deadline], T]) -> T:
     """What `read` returns or raises, if it does so in time.
 
@@ -39,21 +70,30 @@ def in_time(read: Callable[[Deadline], T]) -> T:
         ImageError: it does not (`timed_out`).
         DecodingError: the scan that this belongs to has been ended meanwhile.
     """
-    deadline, outcome, decoder = Deadline(), Future[T](), elsewhere()
-    thread = threading.Thread(target=_run, args=(read, deadline, outcome), name="twinpix reads", daemon=True)
-    thread.start()
+    deadline, decoder = Deadline(), elsewhere()
+    reader: _Reader[T] = vars(_own).pop("reader", None) or _Reader()
+    reader.jobs.put((read, deadline))
     while True:
-        thread.join(TICK)
-        if outcome.done():
-            return outcome.result()
+        with suppress(Empty):
+            value, error = reader.outcomes.get(timeout=TICK)
+            _own.reader = reader  # one that is late is left behind
+            if error is not None:
+                raise error
+            return cast("T", value)
         if deadline.is_over:
             raise ImageError("timed_out", f"takes longer than {READ_SECONDS:.0f} seconds to read")
         if decoder is not None and decoder.is_closed:
             raise DecodingError("the scan has been ended")
 
 
-def _run(read: Callable[[Deadline], T], deadline: Deadline, outcome: Future[T]) -> None:
-    try:
-        outcome.set_result(read(deadline))
-    except BaseException as error:  # whatever it is, it is raised where it is waited for
-        outcome.set_exception(error)
+def _read_on(
+    jobs: SimpleQueue[tuple[Callable[[Deadline], T], Deadline] | None],
+    outcomes: SimpleQueue[tuple[T | None, BaseException | None]],
+) -> None:
+    while (job := jobs.get()) is not None:
+        read, deadline = job
+        try:
+            outcomes.put((read(deadline), None))
+        except BaseException as error:  # whatever it is, it is raised where it is waited for
+            outcomes.put((None, error))
+        del job, read

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from twinpix.encoder.decode import sniff
 from twinpix.encoder.errors import ImageError
-from twinpix.pipeline.library.in_time import Deadline, in_time
+from twinpix.pipeline.library.in_time import Deadline, ends_by_itself, in_time
 from twinpix.pipeline.library.schema import Row
 
 HEADER = 64  # bytes that tell an image from another file
@@ -128,6 +128,8 @@ def read_file(path: Path) -> Reading:
         ImageError: it is none, or can't be read, or not in time.
         DecodingError: as of `in_time`.
     """
+    if ends_by_itself(path):
+        return _read_file(path, Deadline())
     return in_time(lambda deadline: _read_file(path, deadline))
 
 

@@ -297,7 +297,8 @@ def test_large_files_are_decoded_from_the_disk(shelf: Shelf, photos: Path, monke
 
 @pytest.fixture
 def stalled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A disk that never gives out `07.png`."""
+    """A disk, not of this machine, that never gives out `07.png`."""
+    monkeypatch.setattr(read, "ends_by_itself", lambda path: False)
     never = threading.Event()
 
     def opened(path: Path) -> IO[bytes]:
