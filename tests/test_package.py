@@ -28,6 +28,11 @@ USED = (
 )
 
 
+# what the checkout holds at its top, beside dotfiles
+TOP = {"encoder", "pipeline", "train", "tests", "models", "pyproject.toml", "README.md", "Makefile", "LICENSE",
+       "CHANGELOG.md", "SECURITY.md", "constraints.txt"}  # fmt: skip
+
+
 def run(*args: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         args, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})}, timeout=200, check=False
@@ -118,3 +123,10 @@ def test_the_installed_wheel_works_elsewhere(installed: Path, album: Path, tmp_p
     ):  # fmt: skip
         done = run(sys.executable, installed / "bin" / name, *args, cwd=tmp_path, env=env)
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="no checkout")
+def test_nothing_else_lies_at_the_top() -> None:
+    """Pictures that somebody looked at while working, say."""
+    kept = run("git", "ls-files", "-z", cwd=ROOT).stdout.split("\0")
+    assert {name.split("/")[0] for name in kept if name and not name.startswith(".")} == TOP
