@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpix.encoder.errors import ModelError
-from twinpix.encoder.graph import digest_of, weight_files
+from twinpix.encoder.graph import weight_files
 from twinpix.encoder.onnx import BATCH, OnnxEncoder
 from twinpix.encoder.protocol import Vectors
 from twinpix.encoder.recipe import Recipe, find_recipe, image_input
-from twinpix.encoder.session import one_line
+from twinpix.encoder.session import one_line, sha256_of
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -122,5 +122,5 @@ def _fingerprint(path: Path, recipe: Recipe) -> str:
     digest = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode())
     usual = sorted(path.parent.glob(f"{escape(path.name)}?data"))
     for part in (path, *usual, *(other for other in weight_files(path) if other not in usual)):
-        digest.update(digest_of(part))
+        digest.update(bytes.fromhex(sha256_of(part)))
     return digest.hexdigest()[:16]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from twinpix.encoder.session import sha256_of
 
 METADATA = 14  # the number of `metadata_props` in ONNX's ModelProto
 WIDTHS = {1: 8, 5: 4}  # bytes of a value of fixed width, by its wire type
@@ -23,7 +24,7 @@ def network_of(path: Path) -> bytes:
     """
     model = path.read_bytes()
     fields = (model[start:end] for number, start, end in _fields(model) if number != METADATA)
-    return b"".join([*fields, *map(digest_of, weight_files(path))])
+    return b"".join([*fields, *(bytes.fromhex(sha256_of(part)) for part in weight_files(path))])
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -31,12 +32,6 @@ def weight_files(path: Path) -> list[Path]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as model:
         names = {model[hit.end() : hit.end() + _varint(hit[1], 0)[0]] for hit in LOCATION.finditer(model)}
     return sorted(place for name in names if (place := path.parent / os.fsdecode(name)).is_file())
-
-
-def digest_of(path: Path) -> bytes:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, int]]:

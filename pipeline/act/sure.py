@@ -23,9 +23,9 @@ from twinpix.pipeline.relation.pairs import relation_of_looks
 from twinpix.pipeline.relation.words import short
 from twinpix.pipeline.report import Match
 from twinpix.pipeline.second_look.fine_print import is_same_throughout
-from twinpix.pipeline.second_look.look import Levels, Look, import_cv2
+from twinpix.pipeline.second_look.look import Levels, Look, import_cv2, try_look
 from twinpix.pipeline.second_look.outcome import Outcome
-from twinpix.pipeline.second_look.tiles import Plane
+from twinpix.pipeline.second_look.tiles import Plane, tile_means
 from twinpix.pipeline.second_look.verify import examine, verify
 
 SAME_MEAN, SAME_MOST = 4.0, 16.0  # levels, at 32 px: within these, no colour was changed on purpose
@@ -60,8 +60,6 @@ class Seen:
     @cached_property
     def look(self) -> Look | None:
         """None where the picture can't be read."""
-        from twinpix.pipeline.second_look.look import try_look
-
         return try_look(self.path)
 
     @cached_property
@@ -209,11 +207,5 @@ def _steps(luma: Levels, size: tuple[int, ...]) -> Plane:
     luma = luma if luma.shape[::-1] == size else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     down, right = cv2.absdiff(luma[1:, 1:], luma[:-1, 1:]), cv2.absdiff(luma[1:, 1:], luma[1:, :-1])
     squares = (step.astype(np.float32) ** 2 for step in (down, right))
-    return np.asarray(np.sqrt(sum(_tile_means(square) for square in squares)), np.float32)
-
-
-def _tile_means(plane: Plane) -> Plane:
-    tile = min(TILE, *plane.shape)
-    high, wide = (side // tile for side in plane.shape)
-    tiles = plane[: high * tile, : wide * tile].reshape(high, tile, wide, tile)
-    return np.asarray(tiles.mean((1, 3)), np.float32)
+    tile = min(TILE, *down.shape)
+    return np.asarray(np.sqrt(sum(tile_means(square, tile) for square in squares)), np.float32)

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from twinpix.encoder.decode import sniff
+from twinpix.encoder.decode import IN_MEMORY, sniff
 from twinpix.encoder.errors import ImageError
 from twinpix.pipeline.library.in_time import Deadline, ends_by_itself, in_time
 from twinpix.pipeline.library.schema import Row
 
 HEADER = 64  # bytes that tell an image from another file
-IN_MEMORY = 64 << 20  # bytes; larger files are hashed block by block, and then decoded from the disk
 BLOCK = 1 << 20
 CLOCK = 2_000_000_000  # ns; the coarsest file times in use (FAT)
 UNWRITTEN = 60_000_000_000  # ns; what was changed in memory is on the disk by then (Linux: after half a minute)
@@ -176,7 +175,7 @@ def _read(path: Path, file: IO[bytes], deadline: Deadline) -> Reading:
     before = with_ends(stamp_of(os.fstat(file.fileno())), path)
     deadline.of_size(before.size)
     source: bytes | Path = path
-    if before.size <= IN_MEMORY:
+    if before.size <= IN_MEMORY:  # larger ones are hashed block by block, and then decoded off the disk
         source = file.read()
         content = hashlib.blake2b(source, digest_size=16).digest()
     else:

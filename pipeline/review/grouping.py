@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from threading import RLock
@@ -149,19 +150,12 @@ class Grouping:
 
     def _plan_group(self, group: Group) -> PlannedGroup:
         alone = replace(self.report, groups=(group,), matches=tuple(self.matches_of(group)))
+        planning = partial(make_plan, alone, self.keep, self.references, links=self._links, workers=1)
         if not self._restored.isdisjoint(group.files):  # to move a file back changes its times, but not what it holds
-            (again,) = make_plan(alone, self.keep, self.references, links=self._links, workers=1).groups
+            (again,) = planning().groups
             if all(file.content and file.content == self._contents.get(file.path) for file in again.files):
                 return again
-        (planned,) = make_plan(
-            alone,
-            self.keep,
-            self.references,
-            since_ns=self._since,
-            unpacked=self._unpacked,
-            links=self._links,
-            workers=1,
-        ).groups
+        (planned,) = planning(since_ns=self._since, unpacked=self._unpacked).groups
         self._contents.update((file.path, file.content) for file in planned.files if file.content)
         return planned
 

@@ -27,12 +27,14 @@ class TinyEncoder:
     Attributes:
         encoded: how many pictures it has seen.
         hook: called before each picture is decoded.
+        numberless: the picture, as `prepare` gives it, of which it makes no numbers.
     """
 
     name, dim, max_distance, is_calibrated = "tiny", 192, 2.0, False
 
     def __init__(self, fingerprint: str = "tiny", hook: Callable[[], object] = lambda: None) -> None:
         self.fingerprint, self.hook, self.encoded = fingerprint, hook, 0
+        self.numberless: NDArray[Any] | None = None
 
     @property
     def calibration(self) -> Calibration:
@@ -49,7 +51,10 @@ class TinyEncoder:
         self.encoded += len(pictures)
         rows = pictures.reshape(len(pictures), -1).astype(np.float32) + 1
         norms: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / norms
+        vectors = rows / norms
+        if self.numberless is not None:
+            vectors[(pictures == self.numberless).all(axis=(1, 2, 3))] = np.nan
+        return vectors
 
 
 @pytest.fixture
